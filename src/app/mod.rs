@@ -1,0 +1,1 @@
+//! Assembly: state, router, listeners, life cycle, logs. Nothing here decides anything about images.

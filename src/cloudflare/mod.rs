@@ -1,0 +1,1 @@
+//! The client of Cloudflare's REST API.

@@ -1,0 +1,19 @@
+//! The types that all layers share. Pure: no I/O, no clock, no configuration.
+
+mod clock;
+mod image;
+mod json;
+mod page;
+mod stats;
+mod timestamp;
+mod upload_log;
+mod user;
+
+pub use clock::{Clock, ManualClock};
+pub use image::{CloudflareId, Image, ImageChanges, ImageId, ImageStatus, NewImage, Variants};
+pub use json::{Json, JsonError};
+pub use page::{Page, PageRequest};
+pub use stats::ImageStats;
+pub use timestamp::{ParseTimestampError, Timestamp};
+pub use upload_log::{LogEntry, UploadEvent};
+pub use user::{NewUser, User, UserId};

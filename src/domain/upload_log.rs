@@ -1,0 +1,71 @@
+//! What happened to an image.
+
+use super::{ImageId, ImageStatus, Json, Timestamp};
+
+/// A row of an image's log.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "server", derive(sqlx::FromRow))]
+pub struct LogEntry {
+    /// The row's number.
+    pub id: i64,
+    /// The image it is about.
+    pub image_id: ImageId,
+    /// What happened, as a word: `status_checked`.
+    pub event_type: String,
+    /// What happened, as a sentence.
+    pub message: String,
+    /// What Cloudflare said.
+    pub data: Json,
+    /// When it happened.
+    pub timestamp: Timestamp,
+}
+
+/// An event that leaves a row in an image's log. Words, sentences and data are the toolkit's.
+#[derive(Debug, Clone)]
+pub enum UploadEvent<'a> {
+    /// Cloudflare handed out an upload URL.
+    UploadUrlCreated {
+        /// `result` of Cloudflare's answer.
+        response: &'a Json,
+    },
+    /// Cloudflare was asked for the state of the image.
+    StatusChecked {
+        /// The status of the image after the check.
+        status: &'a ImageStatus,
+        /// `result` of Cloudflare's answer.
+        response: &'a Json,
+    },
+    /// A webhook reported on the image.
+    WebhookReceived {
+        /// The body of the webhook.
+        payload: &'a Json,
+    },
+}
+
+impl UploadEvent<'_> {
+    /// The word for the event.
+    pub fn event_type(&self) -> &'static str {
+        match self {
+            Self::UploadUrlCreated { .. } => "upload_url_created",
+            Self::StatusChecked { .. } => "status_checked",
+            Self::WebhookReceived { .. } => "webhook_received",
+        }
+    }
+
+    /// The sentence for the event.
+    pub fn message(&self) -> String {
+        match self {
+            Self::UploadUrlCreated { .. } => "Direct upload URL created successfully".to_owned(),
+            Self::StatusChecked { status, .. } => format!("Image status checked: {status}"),
+            Self::WebhookReceived { .. } => "Webhook processed successfully".to_owned(),
+        }
+    }
+
+    /// The data kept with the event.
+    pub fn data(&self) -> Json {
+        match self {
+            Self::UploadUrlCreated { response } | Self::StatusChecked { response, .. } => response.wrapped("response"),
+            Self::WebhookReceived { payload } => payload.wrapped("payload"),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A look-alike of Cloudflare Images for development and tests.

@@ -1,0 +1,1 @@
+//! All SQL, for both engines.

@@ -1,0 +1,1 @@
+//! The endpoint that Cloudflare and the toolkit's senders call.
