@@ -1,1 +1,12 @@
 //! The client of Cloudflare's REST API.
+//!
+//! It knows Cloudflare's words and nothing of ours: no database, no settings but its own. Ground truth is Cloudflare's published
+//! OpenAPI document; where that is silent or the service differs, answers are read leniently.
+
+mod client;
+mod error;
+mod model;
+
+pub use client::{Client, ClientSettings, ClientSetupError};
+pub use error::{ApiMessage, Error};
+pub use model::{DirectUpload, DirectUploadRequest, ImageDetails};

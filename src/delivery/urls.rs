@@ -72,6 +72,15 @@ impl DeliveryUrls {
         self.rewritten(url).unwrap_or_else(|| url.to_owned())
     }
 
+    /// The URL with its last segment, the variant, replaced by options of a flexible variant: `w=300,fit=cover`.
+    ///
+    /// upstream: `CloudflareImageURLFactory.with_options`
+    pub fn with_options(&self, url: &str, options: &str) -> String {
+        let (path, suffix) = url.split_at(url.find(['?', '#']).unwrap_or(url.len()));
+        let base = path.trim_end_matches('/').rsplit_once('/').map_or(path, |(base, _)| base);
+        format!("{base}/{options}{suffix}")
+    }
+
     fn rewritten(&self, url: &str) -> Option<String> {
         let custom = self.custom.as_ref()?;
         let (_, rest) = url.split_once("://")?;
@@ -141,6 +150,13 @@ mod tests {
         for (urls, want) in cases {
             assert_eq!(urls.rewrite(shared), want);
         }
+    }
+
+    #[test]
+    fn options_take_the_place_of_the_variant() {
+        let urls = urls(None, "", true);
+        let url = "https://imagedelivery.net/h/a/b/public?exp=1";
+        assert_eq!(urls.with_options(url, "w=300,fit=cover"), "https://imagedelivery.net/h/a/b/w=300,fit=cover?exp=1");
     }
 
     #[test]

@@ -1,1 +1,10 @@
-//! What every listener of the service needs: request ids, access logs, client addresses, limits.
+//! What every listener of the service needs: who is asking, access logs, limits, bodies, pages.
+
+pub mod access_log;
+pub mod body;
+pub mod context;
+pub mod hosts;
+pub mod pagination;
+pub mod timeout;
+
+pub use context::{RequestContext, TrustedProxies};

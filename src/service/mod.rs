@@ -1,1 +1,61 @@
 //! The use cases. They know neither HTTP nor SQL.
+//!
+//! [`CloudflareService`] is one type whose methods are spread over a file per resource.
+
+mod accounts;
+mod error;
+mod images;
+mod links;
+mod stats;
+mod uploads;
+mod webhooks;
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+
+use crate::cloudflare::Client;
+use crate::domain::{Clock, Json};
+use crate::store::Database;
+
+pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
+pub use error::Error;
+pub use links::ImageLinks;
+pub use uploads::UploadRequest;
+pub use webhooks::{WebhookEvent, WebhookOutcome, WebhookProofs, WebhookRefusal};
+
+/// Everything that is done with images at Cloudflare and their records here. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct CloudflareService {
+    client: Client,
+    database: Database,
+    clock: Arc<dyn Clock>,
+    settings: Arc<ServiceSettings>,
+}
+
+/// What the service does where a request does not say.
+#[derive(Debug)]
+pub struct ServiceSettings {
+    /// Minutes until an upload URL ends, 2 to 360.
+    pub default_expiry_minutes: i64,
+    /// Whether pictures are private.
+    pub require_signed_urls: bool,
+    /// Kept with every image, below what the request says: an object.
+    pub default_metadata: Json,
+    /// Cloudflare's `creator`; may be empty.
+    pub default_creator: String,
+    /// The secret that proves that a webhook is genuine; without one, every well-formed webhook is accepted.
+    pub webhook_secret: Option<SecretString>,
+}
+
+impl CloudflareService {
+    /// Puts the service together.
+    pub fn new(client: Client, database: Database, clock: Arc<dyn Clock>, settings: ServiceSettings) -> Self {
+        Self { client, database, clock, settings: Arc::new(settings) }
+    }
+
+    /// The clock of the service.
+    pub fn clock(&self) -> &dyn Clock {
+        self.clock.as_ref()
+    }
+}

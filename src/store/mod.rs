@@ -1,1 +1,105 @@
 //! All SQL, for both engines.
+//!
+//! Every statement is written once, as a constant beside the function that runs it, in the words that PostgreSQL and SQLite
+//! share; the macro `on!` runs it on whichever is open. What differs between the engines is in the types of `types` and in pairs
+//! of constants. Reads take the [`Database`], writes a [`Transaction`].
+
+mod database;
+pub mod images;
+pub mod migrations;
+pub mod stats;
+pub mod tokens;
+mod types;
+pub mod upload_logs;
+pub mod users;
+
+pub use database::{Database, DatabaseSettings, Transaction};
+
+/// Runs the body with the pool or connection of the engine that is open.
+macro_rules! on {
+    ($target:expr, $connection:ident => $body:expr) => {
+        match $target {
+            crate::store::database::Engine::Postgres($connection) => $body,
+            crate::store::database::Engine::Sqlite($connection) => $body,
+        }
+    };
+}
+use on;
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A row with the same value in a unique column is there already.
+    #[error("a row with the same {0} exists")]
+    Duplicate(&'static str),
+    /// The URL names no engine that is supported.
+    #[error("the database URL must begin with postgres://, postgresql:// or sqlite:")]
+    UnsupportedUrl,
+    /// The URL cannot be read; the cause is left out, as it may quote the password.
+    #[error("the database URL is not valid")]
+    InvalidUrl,
+    /// The server is too old.
+    #[error("PostgreSQL {found} is too old: version {required} or newer is needed")]
+    ServerTooOld {
+        /// The version of the server.
+        found: String,
+        /// The oldest version that is supported.
+        required: u32,
+    },
+    /// Migrations have to be applied first.
+    #[error("{0} database migration(s) are pending: run `cfimages migrate`, or start with --migrate")]
+    PendingMigrations(usize),
+    /// A migration failed, or does not fit what was applied before.
+    #[error("the database cannot be migrated")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    /// The database cannot be reached, or every connection is busy.
+    #[error("the database is not available")]
+    Unavailable(#[source] sqlx::Error),
+    /// Anything else that went wrong in the database.
+    #[error("the database refused a statement")]
+    Database(#[source] sqlx::Error),
+}
+
+impl Error {
+    /// Whether the same may work a little later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable(_))
+    }
+}
+
+impl From<sqlx::Error> for Error {
+    fn from(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::PoolTimedOut
+            | sqlx::Error::PoolClosed
+            | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
+            sqlx::Error::Database(cause) if is_unavailable(cause.code().as_deref()) => Self::Unavailable(error),
+            _ => Self::Database(error),
+        }
+    }
+}
+
+/// Whether a code of the engine means that the server is away or overloaded: PostgreSQL's classes 08 (connection), 53 (resources)
+/// and 57P (stopping, starting), SQLite's 5 (busy), 10 (I/O), 13 (disk full) and 14 (cannot open).
+fn is_unavailable(code: Option<&str>) -> bool {
+    code.is_some_and(|code| {
+        matches!(code, "5" | "10" | "13" | "14")
+            || code.len() == 5 && ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
+    })
+}
+
+/// Turns the violation of a unique constraint into [`Error::Duplicate`].
+trait DuplicateExt<T> {
+    fn duplicate_of(self, column: &'static str) -> Result<T, Error>;
+}
+
+impl<T> DuplicateExt<T> for Result<T, sqlx::Error> {
+    fn duplicate_of(self, column: &'static str) -> Result<T, Error> {
+        self.map_err(|error| match error.as_database_error() {
+            Some(cause) if cause.is_unique_violation() => Error::Duplicate(column),
+            _ => error.into(),
+        })
+    }
+}

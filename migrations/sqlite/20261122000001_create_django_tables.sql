@@ -1,0 +1,26 @@
+-- The tables that Django and the toolkit make, name by name and type by type. A database that Django made keeps its own.
+CREATE TABLE IF NOT EXISTS "django_content_type" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "app_label" varchar(100) NOT NULL, "model" varchar(100) NOT NULL);
+CREATE UNIQUE INDEX IF NOT EXISTS "django_content_type_app_label_model_76bd3d3b_uniq" ON "django_content_type" ("app_label", "model");
+CREATE TABLE IF NOT EXISTS "auth_user" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "password" varchar(128) NOT NULL, "last_login" datetime NULL, "is_superuser" bool NOT NULL, "username" varchar(150) NOT NULL UNIQUE, "last_name" varchar(150) NOT NULL, "email" varchar(254) NOT NULL, "is_staff" bool NOT NULL, "is_active" bool NOT NULL, "date_joined" datetime NOT NULL, "first_name" varchar(150) NOT NULL);
+CREATE TABLE IF NOT EXISTS "authtoken_token" ("key" varchar(40) NOT NULL PRIMARY KEY, "created" datetime NOT NULL, "user_id" integer NOT NULL UNIQUE REFERENCES "auth_user" ("id") DEFERRABLE INITIALLY DEFERRED);
+CREATE TABLE IF NOT EXISTS "django_session" ("session_key" varchar(40) NOT NULL PRIMARY KEY, "session_data" text NOT NULL, "expire_date" datetime NOT NULL);
+CREATE INDEX IF NOT EXISTS "django_session_expire_date_a5c62663" ON "django_session" ("expire_date");
+CREATE TABLE IF NOT EXISTS "cloudflare_images" ("id" char(32) NOT NULL PRIMARY KEY, "cloudflare_id" varchar(255) NOT NULL UNIQUE, "filename" varchar(255) NOT NULL, "original_filename" varchar(255) NOT NULL, "content_type" varchar(100) NOT NULL, "file_size" integer unsigned NULL CHECK ("file_size" >= 0), "upload_url" varchar(500) NOT NULL, "status" varchar(20) NOT NULL, "require_signed_urls" bool NOT NULL, "metadata" text NOT NULL CHECK ((JSON_VALID("metadata") OR "metadata" IS NULL)), "created_at" datetime NOT NULL, "updated_at" datetime NOT NULL, "uploaded_at" datetime NULL, "expires_at" datetime NOT NULL, "width" integer unsigned NULL CHECK ("width" >= 0), "height" integer unsigned NULL CHECK ("height" >= 0), "format" varchar(10) NOT NULL, "variants" text NOT NULL CHECK ((JSON_VALID("variants") OR "variants" IS NULL)), "cloudflare_metadata" text NOT NULL CHECK ((JSON_VALID("cloudflare_metadata") OR "cloudflare_metadata" IS NULL)), "creator" varchar(255) NOT NULL, "last_referenced_at" datetime NULL, "user_id" integer NULL REFERENCES "auth_user" ("id") DEFERRABLE INITIALLY DEFERRED);
+CREATE INDEX IF NOT EXISTS "cfimg_expires_idx" ON "cloudflare_images" ("expires_at");
+CREATE INDEX IF NOT EXISTS "cfimg_status_created_idx" ON "cloudflare_images" ("status", "created_at");
+CREATE INDEX IF NOT EXISTS "cfimg_user_status_idx" ON "cloudflare_images" ("user_id", "status");
+CREATE INDEX IF NOT EXISTS "cloudflare_images_creator_3a65bd7f" ON "cloudflare_images" ("creator");
+CREATE INDEX IF NOT EXISTS "cloudflare_images_last_referenced_at_94ab1d68" ON "cloudflare_images" ("last_referenced_at");
+CREATE INDEX IF NOT EXISTS "cloudflare_images_user_id_07d7b59f" ON "cloudflare_images" ("user_id");
+CREATE TABLE IF NOT EXISTS "cloudflare_image_logs" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "event_type" varchar(50) NOT NULL, "message" text NOT NULL, "data" text NOT NULL CHECK ((JSON_VALID("data") OR "data" IS NULL)), "timestamp" datetime NOT NULL, "image_id" char(32) NOT NULL REFERENCES "cloudflare_images" ("id") DEFERRABLE INITIALLY DEFERRED);
+CREATE INDEX IF NOT EXISTS "cfimg_log_event_ts_idx" ON "cloudflare_image_logs" ("event_type", "timestamp");
+CREATE INDEX IF NOT EXISTS "cfimg_log_image_ts_idx" ON "cloudflare_image_logs" ("image_id", "timestamp");
+CREATE INDEX IF NOT EXISTS "cloudflare_image_logs_image_id_6a3af863" ON "cloudflare_image_logs" ("image_id");
+CREATE TABLE IF NOT EXISTS "cloudflare_image_usages" ("id" integer NOT NULL PRIMARY KEY AUTOINCREMENT, "object_id" varchar(255) NOT NULL, "field_name" varchar(255) NOT NULL, "cloudflare_id" varchar(255) NOT NULL, "created_at" datetime NOT NULL, "updated_at" datetime NOT NULL, "content_type_id" integer NOT NULL REFERENCES "django_content_type" ("id") DEFERRABLE INITIALLY DEFERRED, "image_id" char(32) NULL REFERENCES "cloudflare_images" ("id") DEFERRABLE INITIALLY DEFERRED, "source" varchar(10) NOT NULL, CONSTRAINT "uniq_image_usage_per_field" UNIQUE ("content_type_id", "object_id", "field_name"));
+CREATE INDEX IF NOT EXISTS "cfimg_usage_cfid_idx" ON "cloudflare_image_usages" ("cloudflare_id");
+CREATE INDEX IF NOT EXISTS "cfimg_usage_ct_obj_idx" ON "cloudflare_image_usages" ("content_type_id", "object_id");
+CREATE INDEX IF NOT EXISTS "cloudflare_image_usages_cloudflare_id_07bbe596" ON "cloudflare_image_usages" ("cloudflare_id");
+CREATE INDEX IF NOT EXISTS "cloudflare_image_usages_content_type_id_76cb629c" ON "cloudflare_image_usages" ("content_type_id");
+CREATE INDEX IF NOT EXISTS "cloudflare_image_usages_image_id_c82fb572" ON "cloudflare_image_usages" ("image_id");
+CREATE INDEX IF NOT EXISTS "cloudflare_image_usages_object_id_e6578061" ON "cloudflare_image_usages" ("object_id");
+CREATE INDEX IF NOT EXISTS "cloudflare_image_usages_source_cec7b369" ON "cloudflare_image_usages" ("source");

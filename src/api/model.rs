@@ -1,0 +1,305 @@
+//! What the API answers with.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::FieldErrors;
+use super::fields::is_url;
+use crate::domain::{Image, ImageId, ImageStats, ImageStatus, Json, LogEntry, Timestamp};
+use crate::service::ImageLinks;
+
+/// A one-time upload URL and the image it is for.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UploadUrlResponse {
+    /// The key of the image here.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: ImageId,
+    /// The key of the image at Cloudflare.
+    #[schema(example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
+    pub cloudflare_id: String,
+    /// Post the file here, as `multipart/form-data` in the part `file`. Good for one upload.
+    #[schema(format = "uri")]
+    pub upload_url: String,
+    /// When the upload URL ends.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    pub expires_at: Timestamp,
+    /// `pending`.
+    #[schema(value_type = String, example = "pending")]
+    pub status: ImageStatus,
+    /// What is kept with the image: the request's metadata over the default.
+    #[schema(value_type = Object)]
+    pub metadata: Json,
+    /// Where the picture will be, where the account hash is configured.
+    #[schema(format = "uri")]
+    pub public_url: Option<String>,
+}
+
+impl UploadUrlResponse {
+    /// Describes an image that waits for its upload.
+    ///
+    /// # Errors
+    /// If Cloudflare gave no URL for the upload.
+    pub fn new(image: Image, links: &ImageLinks) -> Result<Self, FieldErrors> {
+        if !is_url(&image.upload_url) {
+            return Err(FieldErrors::of("upload_url", "Enter a valid URL."));
+        }
+        Ok(Self {
+            public_url: links.future_public_url(&image),
+            id: image.id,
+            cloudflare_id: image.cloudflare_id.as_str().to_owned(),
+            upload_url: image.upload_url,
+            expires_at: image.expires_at,
+            status: image.status,
+            metadata: image.metadata,
+        })
+    }
+}
+
+/// An image.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImageResponse {
+    /// The key of the image here.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: ImageId,
+    /// The key of the image at Cloudflare.
+    #[schema(example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
+    pub cloudflare_id: String,
+    /// The name of the uploaded file; may be empty.
+    #[schema(example = "photo.jpg")]
+    pub filename: String,
+    /// The name that the client gave with the request for the upload URL; may be empty.
+    pub original_filename: String,
+    /// The MIME type; may be empty.
+    pub content_type: String,
+    /// The size of the file in bytes, where known.
+    pub file_size: Option<i64>,
+    /// The one-time URL for the upload; may be empty.
+    pub upload_url: String,
+    /// `pending`, `draft`, `uploaded`, `failed` or `expired`.
+    #[schema(value_type = String, example = "uploaded")]
+    pub status: ImageStatus,
+    /// Whether the picture is delivered with signed URLs only.
+    pub require_signed_urls: bool,
+    /// What the client wants kept with the image; any JSON.
+    #[schema(value_type = Value)]
+    pub metadata: Json,
+    /// When the image was recorded.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    pub created_at: Timestamp,
+    /// When the record was last changed.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    pub updated_at: Timestamp,
+    /// When Cloudflare got the picture.
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    pub uploaded_at: Option<Timestamp>,
+    /// When the upload URL ends.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    pub expires_at: Timestamp,
+    /// The delivery URLs as Cloudflare listed them: an array, in old rows also an object or a string.
+    #[schema(value_type = Value, example = json!(["https://imagedelivery.net/hash/id/public"]))]
+    pub variants: Json,
+    /// The metadata as Cloudflare has it; any JSON.
+    #[schema(value_type = Value)]
+    pub cloudflare_metadata: Json,
+    /// Where the picture is, at the configured delivery domain.
+    pub public_url: Option<String>,
+    /// Where a preview is.
+    pub thumbnail_url: Option<String>,
+    /// Whether the upload URL has ended.
+    pub is_expired: bool,
+    /// Whether the picture is at Cloudflare.
+    pub is_uploaded: bool,
+}
+
+impl ImageResponse {
+    /// Describes an image as of `now`.
+    pub fn new(image: Image, links: &ImageLinks, now: Timestamp) -> Self {
+        Self {
+            public_url: links.public_url(&image),
+            thumbnail_url: links.thumbnail_url(&image),
+            is_expired: image.is_expired(now),
+            is_uploaded: image.is_uploaded(),
+            id: image.id,
+            cloudflare_id: image.cloudflare_id.as_str().to_owned(),
+            filename: image.filename,
+            original_filename: image.original_filename,
+            content_type: image.content_type,
+            file_size: image.file_size,
+            upload_url: image.upload_url,
+            status: image.status,
+            require_signed_urls: image.require_signed_urls,
+            metadata: image.metadata,
+            created_at: image.created_at,
+            updated_at: image.updated_at,
+            uploaded_at: image.uploaded_at,
+            expires_at: image.expires_at,
+            variants: image.variants.as_json().clone(),
+            cloudflare_metadata: image.cloudflare_metadata,
+        }
+    }
+}
+
+/// A page of images.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImageListResponse {
+    /// How many images there are in all.
+    pub count: u64,
+    /// The next page.
+    #[schema(format = "uri")]
+    pub next: Option<String>,
+    /// The page before.
+    #[schema(format = "uri")]
+    pub previous: Option<String>,
+    /// The images of this page, newest first.
+    pub results: Vec<ImageResponse>,
+}
+
+/// How far the upload of an image has come.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ImageStatusResponse {
+    /// The key of the image here.
+    #[schema(value_type = uuid::Uuid)]
+    pub id: ImageId,
+    /// The key of the image at Cloudflare.
+    pub cloudflare_id: String,
+    /// `pending`, `draft`, `uploaded`, `failed` or `expired`.
+    #[schema(value_type = String, example = "uploaded")]
+    pub status: ImageStatus,
+    /// When Cloudflare got the picture.
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    pub uploaded_at: Option<Timestamp>,
+    /// The delivery URLs as Cloudflare listed them.
+    #[schema(value_type = Vec<String>)]
+    pub variants: Json,
+    /// Where the picture is, at the configured delivery domain.
+    #[schema(format = "uri")]
+    pub public_url: Option<String>,
+    /// Where a preview is.
+    #[schema(format = "uri")]
+    pub thumbnail_url: Option<String>,
+    /// Whether the picture is at Cloudflare.
+    pub is_uploaded: bool,
+    /// Whether the upload URL has ended.
+    pub is_expired: bool,
+}
+
+impl ImageStatusResponse {
+    /// Describes the state of an image as of `now`.
+    ///
+    /// # Errors
+    /// If the variants are no list of absolute URLs: the toolkit checks its own answer, after it was recorded.
+    pub fn new(image: &Image, links: &ImageLinks, now: Timestamp) -> Result<Self, FieldErrors> {
+        let response = Self {
+            id: image.id,
+            cloudflare_id: image.cloudflare_id.as_str().to_owned(),
+            status: image.status.clone(),
+            uploaded_at: image.uploaded_at,
+            variants: image.variants.as_json().clone(),
+            public_url: links.public_url(image),
+            thumbnail_url: links.thumbnail_url(image),
+            is_uploaded: image.is_uploaded(),
+            is_expired: image.is_expired(now),
+        };
+        response.check()?;
+        Ok(response)
+    }
+
+    fn check(&self) -> Result<(), FieldErrors> {
+        let mut errors = FieldErrors::default();
+        errors.check_urls("variants", self.variants.as_raw());
+        for (name, url) in [("public_url", &self.public_url), ("thumbnail_url", &self.thumbnail_url)] {
+            if url.as_ref().is_some_and(|url| !is_url(url)) {
+                errors.add(name, "Enter a valid URL.");
+            }
+        }
+        errors.into_result()
+    }
+}
+
+/// An entry of an image's log.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LogResponse {
+    /// The number of the entry.
+    pub id: i64,
+    /// What happened, as a word.
+    #[schema(example = "status_checked")]
+    pub event_type: String,
+    /// What happened, as a sentence.
+    #[schema(example = "Image status checked: uploaded")]
+    pub message: String,
+    /// What Cloudflare said; any JSON.
+    #[schema(value_type = Value)]
+    pub data: Json,
+    /// When it happened.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    pub timestamp: Timestamp,
+}
+
+impl From<LogEntry> for LogResponse {
+    fn from(entry: LogEntry) -> Self {
+        Self {
+            id: entry.id,
+            event_type: entry.event_type,
+            message: entry.message,
+            data: entry.data,
+            timestamp: entry.timestamp,
+        }
+    }
+}
+
+/// The figures of the user's images.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct StatsResponse {
+    /// All images.
+    pub total_images: i64,
+    /// Images whose picture is at Cloudflare.
+    pub uploaded_images: i64,
+    /// Images whose upload URL was handed out.
+    pub pending_images: i64,
+    /// Images that Cloudflare reported as drafts.
+    pub draft_images: i64,
+    /// Images whose upload failed.
+    pub failed_images: i64,
+    /// Images whose upload URL expired unused.
+    pub expired_images: i64,
+    /// The sum of the known file sizes, in bytes.
+    pub total_file_size: i64,
+    /// Images that are delivered with signed URLs only.
+    pub images_with_signed_urls: i64,
+    /// References of content to the images.
+    pub total_usages: i64,
+    /// Images that no content refers to.
+    pub orphaned_images: i64,
+    /// The same as `total_images`, for clients of older releases.
+    pub total_uploads: i64,
+    /// The same as `uploaded_images`, for clients of older releases.
+    pub successful_uploads: i64,
+    /// The same as `failed_images`, for clients of older releases.
+    pub failed_uploads: i64,
+    /// The same as `pending_images`, for clients of older releases.
+    pub pending_uploads: i64,
+    /// Uploaded images in percent of all, to two decimals.
+    pub success_rate: f64,
+}
+
+impl From<ImageStats> for StatsResponse {
+    fn from(stats: ImageStats) -> Self {
+        Self {
+            total_images: stats.total,
+            uploaded_images: stats.uploaded,
+            pending_images: stats.pending,
+            draft_images: stats.draft,
+            failed_images: stats.failed,
+            expired_images: stats.expired,
+            total_file_size: stats.total_file_size,
+            images_with_signed_urls: stats.signed,
+            total_usages: stats.usages,
+            orphaned_images: stats.orphaned,
+            total_uploads: stats.total,
+            successful_uploads: stats.uploaded,
+            failed_uploads: stats.failed,
+            pending_uploads: stats.pending,
+            success_rate: stats.success_rate(),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! `upload-url/`
+
+use std::ops::RangeInclusive;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::body::JsonBody;
+use super::error::{ErrorDetail, ErrorMessage};
+use super::model::UploadUrlResponse;
+use super::{ApiError, FieldErrors, Fields, Principal};
+use crate::domain::CloudflareId;
+use crate::service::{CloudflareService, ImageLinks, UploadRequest};
+
+const EXPIRY_MINUTES: RangeInclusive<i64> = 2..=360;
+
+/// What may be said about an upload. Everything is optional.
+#[derive(Debug, Deserialize, ToSchema)]
+#[expect(dead_code, reason = "describes the request; `read_request` reads it by DRF's rules")]
+pub struct UploadUrlRequest {
+    /// An id of your own for the image. Cloudflare does not allow private images with a custom id.
+    #[schema(max_length = 255, min_length = 1, example = "products/42/hero")]
+    custom_id: Option<String>,
+    /// What to keep with the image; at Cloudflare at most 1024 bytes.
+    #[schema(value_type = Option<Object>, example = json!({"project": "alpha"}))]
+    metadata: Option<serde_json::Value>,
+    /// Whether the picture is delivered with signed URLs only. The default is a setting.
+    require_signed_urls: Option<bool>,
+    /// Minutes until the upload URL ends. The default is a setting.
+    #[schema(minimum = 2, maximum = 360)]
+    expiry_minutes: Option<i64>,
+    /// The name of the file, for reference.
+    #[schema(max_length = 255, min_length = 1, example = "photo.jpg")]
+    filename: Option<String>,
+    /// Cloudflare's `creator`; empty for none, whatever the default.
+    #[schema(max_length = 255)]
+    creator: Option<String>,
+}
+
+/// Create an upload URL.
+///
+/// Gets a one-time URL from Cloudflare to which a browser can send the file itself, and records the image as `pending`.
+#[utoipa::path(
+    post,
+    path = "/upload-url/",
+    tag = "uploads",
+    operation_id = "create_upload_url",
+    request_body(content = UploadUrlRequest, description = "May be left out."),
+    responses(
+        (status = 201, description = "The upload URL", body = UploadUrlResponse),
+        (status = 400, description = "A field is not accepted, the body cannot be read, or Cloudflare refused", content(
+            (FieldErrors = "application/json"), (ErrorDetail = "application/json"), (ErrorMessage = "application/json"))),
+        (status = 403, description = "Not signed in", body = ErrorDetail),
+        (status = 415, description = "The body is not JSON", body = ErrorDetail),
+        (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
+        (status = 503, description = "The database is not available", body = ErrorDetail),
+    ),
+    security(("token" = []))
+)]
+pub async fn create_upload_url(
+    Principal(user): Principal,
+    State(service): State<CloudflareService>,
+    State(links): State<ImageLinks>,
+    JsonBody(body): JsonBody,
+) -> Result<(StatusCode, Json<UploadUrlResponse>), ApiError> {
+    let request = read_request(Fields::new(&body)?)?;
+    let image = service.create_direct_upload_url(&user, request).await?;
+    Ok((StatusCode::CREATED, Json(UploadUrlResponse::new(image, &links)?)))
+}
+
+fn read_request(mut fields: Fields<'_>) -> Result<UploadRequest, FieldErrors> {
+    let request = UploadRequest {
+        custom_id: read_custom_id(&mut fields),
+        metadata: fields.json("metadata"),
+        require_signed_urls: fields.boolean("require_signed_urls"),
+        expiry_minutes: fields.integer("expiry_minutes", &EXPIRY_MINUTES),
+        filename: fields.text("filename", 255),
+        creator: fields.text_or_blank("creator", 255),
+    };
+    if request.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
+        fields.refuse("metadata", "metadata must be a JSON object.");
+    }
+    fields.finish()?;
+    Ok(request)
+}
+
+/// `.` and `..` are refused because no URL can hold them as a segment, so the image could never be reached again.
+fn read_custom_id(fields: &mut Fields<'_>) -> Option<CloudflareId> {
+    let id = fields.text("custom_id", CloudflareId::MAX_CHARS)?;
+    if matches!(id.as_str(), "." | "..") {
+        fields.refuse("custom_id", "This ID cannot be used in a URL.");
+        return None;
+    }
+    Some(CloudflareId::new(id))
+}

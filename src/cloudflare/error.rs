@@ -1,0 +1,117 @@
+//! Why a call to Cloudflare failed.
+
+use std::fmt;
+
+use reqwest::StatusCode;
+
+/// An entry of `errors` in an answer of Cloudflare.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiMessage {
+    /// Cloudflare's code, such as 5404; absent in some answers.
+    pub code: Option<i64>,
+    /// What went wrong, in Cloudflare's words; absent in some answers.
+    pub message: Option<String>,
+}
+
+/// Why a call to Cloudflare failed.
+///
+/// [`Display`](fmt::Display) says it in the words of the toolkit, without the address of the API and the account in it.
+#[derive(Debug)]
+pub enum Error {
+    /// No connection could be made; nothing was sent.
+    Connect(reqwest::Error),
+    /// The connection broke or took too long; the call may have had its effect.
+    Interrupted(reqwest::Error),
+    /// Cloudflare answered with a status other than 2xx.
+    Status {
+        /// The status.
+        status: StatusCode,
+        /// What the answer said about it.
+        errors: Vec<ApiMessage>,
+    },
+    /// Cloudflare answered `"success": false` with a status of 2xx.
+    Unsuccessful {
+        /// What the answer said about it.
+        errors: Vec<ApiMessage>,
+    },
+    /// The answer is not what Cloudflare documents.
+    Malformed(&'static str),
+    /// The id cannot be put into a URL as one segment: it is empty, `.` or `..`.
+    UnusableId,
+}
+
+impl Error {
+    /// The code of a private image with a custom id, which Cloudflare does not allow.
+    pub const CUSTOM_ID_CANNOT_BE_PRIVATE: i64 = 5410;
+
+    /// Whether the same call may work a little later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connect(_) | Self::Interrupted(_) => true,
+            Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
+            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::UnusableId => false,
+        }
+    }
+
+    /// Whether Cloudflare gave `code` as a reason.
+    pub fn has_code(&self, code: i64) -> bool {
+        match self {
+            Self::Status { errors, .. } | Self::Unsuccessful { errors } => {
+                errors.iter().any(|error| error.code == Some(code))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether Cloudflare does not know the image.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
+    }
+
+    /// Whether the answer makes no sense, so that neither the client nor a retry can help.
+    pub fn is_malformed(&self) -> bool {
+        match self {
+            Self::Malformed(_) => true,
+            Self::Status { status, .. } => status.is_redirection() || status.is_informational(),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(_) => f.write_str("no connection to Cloudflare"),
+            Self::Interrupted(error) if error.is_timeout() => f.write_str("Cloudflare took too long to answer"),
+            Self::Interrupted(_) => f.write_str("the connection to Cloudflare broke"),
+            Self::Status { status, .. } => {
+                let kind = if status.is_server_error() { "Server" } else { "Client" };
+                write!(f, "{} {kind} Error: {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+            }
+            Self::Unsuccessful { errors } => {
+                let messages: Vec<&str> =
+                    errors.iter().map(|error| error.message.as_deref().unwrap_or("Unknown error")).collect();
+                f.write_str(&messages.join(", "))
+            }
+            Self::Malformed(what) => write!(f, "Cloudflare's answer cannot be used: {what}"),
+            Self::UnusableId => f.write_str("the image ID cannot be used in a URL"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect(error) | Self::Interrupted(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<reqwest::Error> for Error {
+    /// Tells calls that had no effect from those that may have had one. The URL, which names the account, is left out.
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if error.is_connect() { Self::Connect(error) } else { Self::Interrupted(error) }
+    }
+}

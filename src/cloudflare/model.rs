@@ -1,0 +1,316 @@
+//! What is sent to Cloudflare and what comes back.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::{ApiMessage, Error};
+use crate::domain::{CloudflareId, ImageChanges, ImageStatus, Json, Timestamp, Variants};
+
+/// What is asked of Cloudflare for a direct creator upload.
+#[derive(Debug, Clone)]
+pub struct DirectUploadRequest {
+    /// An id of the caller's own; Cloudflare makes one otherwise.
+    pub custom_id: Option<CloudflareId>,
+    /// What to keep with the image: an object.
+    pub metadata: Json,
+    /// Whether the picture is delivered with signed URLs only.
+    pub require_signed_urls: bool,
+    /// When the upload URL ends: 2 minutes to 6 hours from now.
+    pub expiry: Timestamp,
+    /// Cloudflare's `creator`; left out where empty.
+    pub creator: String,
+}
+
+/// A one-time upload URL, and the id that the image will have.
+#[derive(Debug, Clone)]
+pub struct DirectUpload {
+    /// The id of the future image.
+    pub id: CloudflareId,
+    /// Where to post the file: a capability, never to be logged.
+    pub upload_url: String,
+    /// `result` of the answer, whole.
+    pub result: Json,
+}
+
+impl DirectUpload {
+    pub(super) fn from_result(result: &RawValue) -> Result<Self, Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct DirectUploadResult {
+            id: String,
+            #[serde(rename = "uploadURL")]
+            upload_url: String,
+        }
+        let fields: DirectUploadResult =
+            serde_json::from_str(result.get()).map_err(|_| Error::Malformed("it has no id or no upload URL"))?;
+        Ok(Self { id: CloudflareId::new(fields.id), upload_url: fields.upload_url, result: stored(result)? })
+    }
+}
+
+/// What a report on an image says: `result` of Cloudflare's API, or the payload of a webhook in the toolkit's form.
+#[derive(Debug, Clone)]
+pub struct ImageDetails {
+    /// Whether there is a time of upload, readable or not.
+    pub has_uploaded: bool,
+    /// When Cloudflare got the picture; on a draft, when the draft was made.
+    pub uploaded: Option<Timestamp>,
+    /// Whether nothing was uploaded yet.
+    pub is_draft: bool,
+    /// The delivery URLs.
+    pub variants: Option<Json>,
+    /// The metadata, from `metadata` or else `meta`.
+    pub metadata: Option<Json>,
+    /// Cloudflare's `creator`.
+    pub creator: Option<String>,
+    /// The name of the uploaded file.
+    pub filename: Option<String>,
+    /// Pixels.
+    pub width: Option<i32>,
+    /// Pixels.
+    pub height: Option<i32>,
+    /// The format as a word.
+    pub format: Option<String>,
+    /// The report, whole.
+    pub raw: Json,
+}
+
+impl ImageDetails {
+    /// Reads an answer of the API.
+    ///
+    /// # Errors
+    /// If a field has a value that cannot be kept.
+    pub(super) fn from_result(result: &RawValue) -> Result<Self, Error> {
+        let (details, unfit) = Self::read(result)?;
+        match unfit.first() {
+            None => Ok(details),
+            Some(field) => Err(Error::Malformed(field)),
+        }
+    }
+
+    /// Reads a report whose fields were validated elsewhere; also tells which fields do not fit and were left out.
+    ///
+    /// # Errors
+    /// If the report is no object, or holds what cannot be stored.
+    pub fn read(report: &RawValue) -> Result<(Self, Vec<&'static str>), Error> {
+        let fields: HashMap<String, &RawValue> =
+            serde_json::from_str(report.get()).map_err(|_| Error::Malformed("it is no object"))?;
+        let mut reader = FieldReader { fields, unfit: Vec::new() };
+        let uploaded: Option<serde_json::Value> = reader.any("uploaded");
+        let details = Self {
+            has_uploaded: uploaded.is_some(),
+            uploaded: uploaded.and_then(|value| value.as_str().and_then(|text| text.parse().ok())),
+            is_draft: reader.any::<serde_json::Value>("draft").is_some_and(|value| is_true(&value)),
+            variants: reader.json("variants"),
+            metadata: if reader.has("metadata") { reader.json("metadata") } else { reader.json("meta") },
+            creator: reader.text("creator", usize::MAX).map(|creator| creator.chars().take(255).collect()),
+            filename: reader.text("filename", 255),
+            width: reader.pixels("width"),
+            height: reader.pixels("height"),
+            format: reader.text("format", 10),
+            raw: stored(report)?,
+        };
+        Ok((details, reader.unfit))
+    }
+
+    /// What the report changes in the record of the image.
+    pub fn changes(&self, now: Timestamp) -> ImageChanges {
+        let is_uploaded = self.has_uploaded && !self.is_draft;
+        let status = match (self.is_draft, self.has_uploaded) {
+            (true, _) => Some(ImageStatus::Draft),
+            (false, true) => Some(ImageStatus::Uploaded),
+            (false, false) => None,
+        };
+        ImageChanges {
+            status,
+            uploaded_at: self.uploaded.filter(|_| is_uploaded),
+            uploaded_at_fallback: is_uploaded.then_some(now),
+            variants: self.variants.as_ref().map(Variants::from_answer),
+            cloudflare_metadata: self.metadata.clone(),
+            creator: self.creator.clone(),
+            filename: self.filename.clone(),
+            width: self.width,
+            height: self.height,
+            format: self.format.clone(),
+        }
+    }
+}
+
+/// Takes fields out of a report and notes those that cannot be kept.
+struct FieldReader<'a> {
+    fields: HashMap<String, &'a RawValue>,
+    unfit: Vec<&'static str>,
+}
+
+impl FieldReader<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.fields.contains_key(name)
+    }
+
+    fn any<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
+        serde_json::from_str(self.fields.get(name)?.get()).ok()
+    }
+
+    fn json(&mut self, name: &'static str) -> Option<Json> {
+        let value = Json::from_raw(self.fields.get(name)?).ok().filter(|json| json.as_str() != "null");
+        self.noting(name, value)
+    }
+
+    /// A text that is not empty; an empty one or `null` says nothing.
+    fn text(&mut self, name: &'static str, max_chars: usize) -> Option<String> {
+        if matches!(self.fields.get(name)?.get(), "null" | "\"\"") {
+            return None;
+        }
+        let value = self.any::<String>(name).filter(|text| text.chars().count() <= max_chars && !text.contains('\0'));
+        self.noting(name, value)
+    }
+
+    fn pixels(&mut self, name: &'static str) -> Option<i32> {
+        if self.fields.get(name)?.get() == "null" {
+            return None;
+        }
+        let value = self.any::<i32>(name).filter(|pixels| *pixels >= 0);
+        self.noting(name, value)
+    }
+
+    fn noting<T>(&mut self, name: &'static str, value: Option<T>) -> Option<T> {
+        if value.is_none() {
+            self.unfit.push(name);
+        }
+        value
+    }
+}
+
+/// What Python takes for true.
+fn is_true(value: &serde_json::Value) -> bool {
+    match value {
+        serde_json::Value::Null => false,
+        serde_json::Value::Bool(value) => *value,
+        serde_json::Value::Number(number) => number.as_f64() != Some(0.0),
+        serde_json::Value::String(text) => !text.is_empty(),
+        serde_json::Value::Array(items) => !items.is_empty(),
+        serde_json::Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
+fn stored(raw: &RawValue) -> Result<Json, Error> {
+    Json::from_raw(raw).map_err(|_| Error::Malformed("it holds what cannot be stored"))
+}
+
+/// Finds the errors in the body of an answer, whether it is an envelope or plain text of the form `ERROR 5404: Image not found`.
+pub(super) fn errors_in(body: &[u8]) -> Vec<ApiMessage> {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(envelope) => errors_in_envelope(&envelope),
+        Err(_) => std::str::from_utf8(body).ok().and_then(error_in_text).into_iter().collect(),
+    }
+}
+
+fn errors_in_envelope(envelope: &serde_json::Value) -> Vec<ApiMessage> {
+    let entries = envelope.get("errors").and_then(|errors| errors.as_array()).map_or(&[][..], Vec::as_slice);
+    let to_message = |entry: &serde_json::Value| match entry {
+        serde_json::Value::String(text) => ApiMessage { code: None, message: Some(text.clone()) },
+        _ => ApiMessage {
+            code: entry.get("code").and_then(serde_json::Value::as_i64),
+            message: entry.get("message").and_then(|message| message.as_str()).map(str::to_owned),
+        },
+    };
+    entries.iter().map(to_message).collect()
+}
+
+fn error_in_text(body: &str) -> Option<ApiMessage> {
+    let (code, message) = body.trim().strip_prefix("ERROR ")?.split_once(':')?;
+    Some(ApiMessage { code: Some(code.trim().parse().ok()?), message: Some(message.trim().to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(json: &str) -> (ImageDetails, Vec<&'static str>) {
+        ImageDetails::read(serde_json::from_str(json).unwrap()).unwrap()
+    }
+
+    fn now() -> Timestamp {
+        "2026-01-01".parse().unwrap()
+    }
+
+    #[test]
+    fn an_uploaded_image_is_uploaded_at_cloudflares_time() {
+        let (details, unfit) = read(
+            r#"{"id":"i","uploaded":"2024-05-05T05:05:05.123Z","variants":["u/public"],"meta":{"a":1.0},"filename":"f.jpg","width":8}"#,
+        );
+        let changes = details.changes(now());
+        assert_eq!(unfit, Vec::<&str>::new());
+        assert_eq!(changes.status, Some(ImageStatus::Uploaded));
+        assert_eq!(changes.uploaded_at.unwrap().to_string(), "2024-05-05T05:05:05.123000Z");
+        assert_eq!(changes.cloudflare_metadata.unwrap().as_str(), r#"{"a": 1.0}"#);
+        assert_eq!((changes.filename.as_deref(), changes.width, changes.height), (Some("f.jpg"), Some(8), None));
+    }
+
+    #[test]
+    fn a_draft_is_not_uploaded_though_it_has_a_time() {
+        let changes = read(r#"{"uploaded":"2024-05-05T05:05:05.123Z","draft":true}"#).0.changes(now());
+        assert_eq!(changes.status, Some(ImageStatus::Draft));
+        assert_eq!((changes.uploaded_at, changes.uploaded_at_fallback), (None, None));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_still_means_uploaded() {
+        let changes = read(r#"{"uploaded":"yesterday"}"#).0.changes(now());
+        assert_eq!(changes.status, Some(ImageStatus::Uploaded));
+        assert_eq!((changes.uploaded_at, changes.uploaded_at_fallback), (None, Some(now())));
+    }
+
+    #[test]
+    fn a_report_that_says_nothing_changes_nothing() {
+        let changes = read(r#"{"id":"i","filename":null,"creator":"","width":null}"#).0.changes(now());
+        assert_eq!((changes.status, changes.filename, changes.creator, changes.variants), (None, None, None, None));
+    }
+
+    #[test]
+    fn metadata_wins_over_meta() {
+        assert_eq!(read(r#"{"meta":{"a":1},"metadata":{"b":2}}"#).0.metadata.unwrap().as_str(), r#"{"b": 2}"#);
+    }
+
+    #[test]
+    fn values_that_do_not_fit_are_named() {
+        let long = "x".repeat(256);
+        let report =
+            format!(r#"{{"filename":"{long}","width":"wide","height":-1,"format":12,"meta":null,"creator":"{long}"}}"#);
+        let (details, mut unfit) = read(&report);
+        unfit.sort_unstable();
+        assert_eq!(unfit, ["filename", "format", "height", "meta", "width"]);
+        assert_eq!(details.creator.unwrap().len(), 255);
+        assert!(matches!(ImageDetails::from_result(serde_json::from_str(&report).unwrap()), Err(Error::Malformed(_))));
+    }
+
+    #[test]
+    fn errors_are_found_in_every_form() {
+        let message = |code, text: &str| ApiMessage { code, message: Some(text.to_owned()) };
+        assert_eq!(
+            errors_in(br#"{"errors":[{"code":5404,"message":"Image not found"}]}"#),
+            [message(Some(5404), "Image not found")]
+        );
+        assert_eq!(errors_in(br#"{"errors":["plain"]}"#), [message(None, "plain")]);
+        assert_eq!(errors_in(br#"{"errors":[{}]}"#), [ApiMessage { code: None, message: None }]);
+        assert_eq!(errors_in(b"ERROR 5404: Image not found\n"), [message(Some(5404), "Image not found")]);
+        for body in [&b"<html>"[..], b"", b"{}", b"[]", b"\xff\xfe", b"ERROR x: y"] {
+            assert_eq!(errors_in(body), [], "{body:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_readers_panic(body in proptest::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\":,a-z0-9. ]*") {
+            errors_in(&body);
+            if let Ok(raw) = serde_json::from_str::<&RawValue>(&text) {
+                let _ = ImageDetails::read(raw);
+                let _ = DirectUpload::from_result(raw);
+            }
+        }
+    }
+}

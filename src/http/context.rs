@@ -1,0 +1,183 @@
+//! Who is asking, and under which name the request is logged.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::middleware::Next;
+use axum::response::Response;
+use ipnet::IpNet;
+use uuid::Uuid;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const CLOUDFLARE_CLIENT: HeaderName = HeaderName::from_static("cf-connecting-ip");
+
+tokio::task_local! {
+    static CURRENT_ID: Arc<str>;
+}
+
+/// The proxies whose word about the client is believed.
+#[derive(Debug, Clone, Default)]
+pub struct TrustedProxies(Arc<[IpNet]>);
+
+impl TrustedProxies {
+    /// Believes the proxies in these networks.
+    pub fn new(networks: Vec<IpNet>) -> Self {
+        Self(networks.into())
+    }
+
+    fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+}
+
+/// What is known about a request before any handler sees it. An extension of every request.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// The name of the request in logs and errors.
+    pub id: Arc<str>,
+    /// Where the request came from, behind trusted proxies; unknown only in tests without a socket.
+    pub client: Option<IpAddr>,
+    /// Scheme, host and port as the client wrote them, for absolute URLs: `https://example.com`.
+    pub origin: String,
+}
+
+impl RequestContext {
+    /// The id of the request that is being answered by this task.
+    pub fn current_id() -> Option<Arc<str>> {
+        CURRENT_ID.try_with(Arc::clone).ok()
+    }
+
+    fn of(request: &Request, proxies: &TrustedProxies) -> Self {
+        let headers = request.headers();
+        let peer =
+            request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical());
+        let is_behind_proxy = peer.is_some_and(|peer| proxies.contains(peer));
+        let client = if is_behind_proxy { forwarded_client(headers, proxies).or(peer) } else { peer };
+        let is_https =
+            is_behind_proxy && text(headers, &FORWARDED_PROTO).is_some_and(|proto| proto.eq_ignore_ascii_case("https"));
+        let host = text(headers, &header::HOST).or_else(|| request.uri().host()).unwrap_or("localhost");
+        let given_id = text(headers, &REQUEST_ID).filter(|id| is_behind_proxy && is_plain_id(id));
+        Self {
+            id: given_id.map_or_else(|| Uuid::new_v4().simple().to_string().into(), Arc::from),
+            client,
+            origin: format!("{}://{host}", if is_https { "https" } else { "http" }),
+        }
+    }
+}
+
+/// Finds out who is asking, and names the request in a header of the answer.
+pub async fn add_context(State(proxies): State<TrustedProxies>, mut request: Request, next: Next) -> Response {
+    let context = RequestContext::of(&request, &proxies);
+    let id = Arc::clone(&context.id);
+    request.extensions_mut().insert(context);
+    let mut response = CURRENT_ID.scope(Arc::clone(&id), next.run(request)).await;
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// The last address of the chain that no trusted proxy of ours has: what stands before it was written by the client.
+fn forwarded_client(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
+    if let Some(client) = text(headers, &CLOUDFLARE_CLIENT).and_then(parse_address) {
+        return Some(client);
+    }
+    let chain: Vec<&str> = headers
+        .get_all(FORWARDED_FOR)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .collect();
+    let mut client = None;
+    for entry in chain.into_iter().rev() {
+        let Some(address) = parse_address(entry) else { break };
+        client = Some(address);
+        if !proxies.contains(address) {
+            break;
+        }
+    }
+    client
+}
+
+fn parse_address(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let address = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
+    address.ok().map(|address| address.to_canonical())
+}
+
+fn is_plain_id(id: &str) -> bool {
+    (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn context(peer: &str, headers: &[(&str, &str)]) -> RequestContext {
+        let proxies = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()]);
+        let mut request = Request::builder().uri("/x");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut request = request.body(Body::empty()).unwrap();
+        request.extensions_mut().insert(ConnectInfo::<SocketAddr>(peer.parse().unwrap()));
+        RequestContext::of(&request, &proxies)
+    }
+
+    fn client(peer: &str, headers: &[(&str, &str)]) -> String {
+        context(peer, headers).client.unwrap().to_string()
+    }
+
+    #[test]
+    fn a_client_that_is_no_proxy_speaks_for_itself_only() {
+        let lies = [
+            ("x-forwarded-for", "1.1.1.1"),
+            ("cf-connecting-ip", "2.2.2.2"),
+            ("x-forwarded-proto", "https"),
+            ("x-request-id", "abc"),
+        ];
+        let context = context("203.0.113.9:1", &lies);
+        assert_eq!(context.client.unwrap().to_string(), "203.0.113.9");
+        assert_eq!(context.origin, "http://localhost");
+        assert_ne!(&*context.id, "abc");
+    }
+
+    #[test]
+    fn trusted_proxies_are_believed_up_to_the_first_stranger() {
+        assert_eq!(client("127.0.0.1:1", &[("x-forwarded-for", "6.6.6.6, 198.51.100.7, 10.0.0.3")]), "198.51.100.7");
+        assert_eq!(client("[::ffff:127.0.0.1]:1", &[("x-forwarded-for", "198.51.100.7:443")]), "198.51.100.7");
+        assert_eq!(
+            client("127.0.0.1:1", &[("cf-connecting-ip", "2001:db8::1"), ("x-forwarded-for", "198.51.100.7")]),
+            "2001:db8::1"
+        );
+        assert_eq!(client("127.0.0.1:1", &[("x-forwarded-for", "rubbish")]), "127.0.0.1");
+    }
+
+    #[test]
+    fn the_origin_follows_host_and_the_proxys_scheme() {
+        let context = context(
+            "127.0.0.1:1",
+            &[("host", "example.com:8443"), ("x-forwarded-proto", "https"), ("x-request-id", "abc-1")],
+        );
+        assert_eq!(context.origin, "https://example.com:8443");
+        assert_eq!(&*context.id, "abc-1");
+    }
+
+    #[test]
+    fn request_ids_with_other_characters_are_replaced() {
+        for id in ["", "a b", "a\"b", "é", &"x".repeat(65)] {
+            assert!(!is_plain_id(id), "{id}");
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! Users, their passwords and their tokens.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use djangohashers::{Algorithm, make_password_with_algorithm};
+
+use crate::domain::{Clock, NewUser, User};
+use crate::store::{self, Database};
+
+/// The characters of a token, all hexadecimal.
+const TOKEN_CHARS: usize = 40;
+/// What generated passwords are made of: no characters that look like others.
+const PASSWORD_ALPHABET: &[u8] = b"abcdefghjkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789";
+const MIN_PASSWORD_CHARS: usize = 8;
+
+/// Users and tokens, in the tables that Django shares. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Accounts {
+    database: Database,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why a request with a token is not let in.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenError {
+    /// Nobody has this token.
+    #[error("Invalid token.")]
+    Unknown,
+    /// The user may not sign in any more.
+    #[error("User inactive or deleted.")]
+    Inactive,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+/// Why an account cannot be made or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The name is not one that Django takes.
+    #[error("a user name has 1 to 150 letters, digits, and the characters @ . + - _")]
+    InvalidUsername,
+    /// The name is taken.
+    #[error("the user {0} exists already")]
+    UsernameTaken(String),
+    /// There is no such user.
+    #[error("there is no user {0}; `cfimages user list` shows all")]
+    UnknownUser(String),
+    /// The password is easy to guess.
+    #[error("a password has at least {MIN_PASSWORD_CHARS} characters")]
+    PasswordTooShort,
+    /// The system gave no random numbers.
+    #[error("the system gave no random numbers")]
+    Random(#[from] getrandom::Error),
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Accounts {
+    /// The accounts in a database.
+    pub fn new(database: Database, clock: Arc<dyn Clock>) -> Self {
+        Self { database, clock }
+    }
+
+    /// The user to whom a token belongs.
+    ///
+    /// # Errors
+    /// If nobody has it, or its user is not active.
+    pub async fn authenticate(&self, token: &str) -> Result<User, TokenError> {
+        let user = store::users::find_by_token(&self.database, token).await?.ok_or(TokenError::Unknown)?;
+        if user.is_active { Ok(user) } else { Err(TokenError::Inactive) }
+    }
+
+    /// The user with a name.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn get_user(&self, username: &str) -> Result<User, AccountError> {
+        let user = store::users::find_by_username(&self.database, username).await?;
+        user.ok_or_else(|| AccountError::UnknownUser(username.to_owned()))
+    }
+
+    /// All users, by name.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_users(&self) -> Result<Vec<User>, AccountError> {
+        Ok(store::users::list(&self.database).await?)
+    }
+
+    /// Creates an active user; staff may enter the admin site, and is a superuser for Django.
+    ///
+    /// Takes a good part of a second: the hash is meant to be slow.
+    ///
+    /// # Errors
+    /// If the name is not allowed or taken, or the password too short.
+    pub async fn create_user(
+        &self,
+        username: &str,
+        email: &str,
+        password: &str,
+        is_staff: bool,
+    ) -> Result<User, AccountError> {
+        if !is_valid_username(username) {
+            return Err(AccountError::InvalidUsername);
+        }
+        let user = NewUser {
+            username: username.to_owned(),
+            email: email.to_owned(),
+            password_hash: hash_password(password)?,
+            is_staff,
+            is_superuser: is_staff,
+        };
+        let mut transaction = self.database.begin().await?;
+        let result = store::users::insert(&mut transaction, &user, self.clock.now()).await;
+        let user = result.map_err(|error| match error {
+            store::Error::Duplicate(_) => AccountError::UsernameTaken(username.to_owned()),
+            error => error.into(),
+        })?;
+        transaction.commit().await?;
+        Ok(user)
+    }
+
+    /// Gives a user another password. The user's Django sessions end with it.
+    ///
+    /// # Errors
+    /// If there is no such user, or the password is too short.
+    pub async fn set_password(&self, username: &str, password: &str) -> Result<(), AccountError> {
+        let user = self.get_user(username).await?;
+        let hash = hash_password(password)?;
+        let mut transaction = self.database.begin().await?;
+        store::users::update_password(&mut transaction, user.id, &hash).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    /// The API token of a user: the one there is, or a new one. With `rotate` the one there is ends.
+    ///
+    /// # Errors
+    /// If there is no such user.
+    pub async fn create_token(&self, username: &str, rotate: bool) -> Result<String, AccountError> {
+        let user = self.get_user(username).await?;
+        let key = random_token()?;
+        let mut transaction = self.database.begin().await?;
+        if rotate {
+            store::tokens::delete(&mut transaction, user.id).await?;
+        }
+        let key = store::tokens::find_or_insert(&mut transaction, user.id, &key, self.clock.now()).await?;
+        transaction.commit().await?;
+        Ok(key)
+    }
+
+    /// All tokens, with their first digits only.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_tokens(&self) -> Result<Vec<store::tokens::TokenSummary>, AccountError> {
+        Ok(store::tokens::list(&self.database).await?)
+    }
+
+    /// Ends the API token of a user; whether there was one.
+    ///
+    /// # Errors
+    /// If there is no such user.
+    pub async fn revoke_token(&self, username: &str) -> Result<bool, AccountError> {
+        let user = self.get_user(username).await?;
+        let mut transaction = self.database.begin().await?;
+        let had_token = store::tokens::delete(&mut transaction, user.id).await?;
+        transaction.commit().await?;
+        Ok(had_token)
+    }
+}
+
+/// A new API token: 40 hexadecimal digits, as DRF makes them.
+///
+/// # Errors
+/// If the system gives no random numbers.
+pub fn random_token() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; TOKEN_CHARS / 2];
+    getrandom::fill(&mut bytes)?;
+    Ok(bytes.iter().fold(String::with_capacity(TOKEN_CHARS), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    }))
+}
+
+/// A new password of 20 characters, more than 110 bits.
+///
+/// # Errors
+/// If the system gives no random numbers.
+pub fn random_password() -> Result<String, getrandom::Error> {
+    let mut password = String::new();
+    while password.len() < 20 {
+        let mut byte = [0; 1];
+        getrandom::fill(&mut byte)?;
+        // Bytes beyond the last whole round of the alphabet would make its first characters likelier.
+        let limit = 256 / PASSWORD_ALPHABET.len() * PASSWORD_ALPHABET.len();
+        if usize::from(byte[0]) < limit {
+            password.push(PASSWORD_ALPHABET[usize::from(byte[0]) % PASSWORD_ALPHABET.len()].into());
+        }
+    }
+    Ok(password)
+}
+
+fn hash_password(password: &str) -> Result<String, AccountError> {
+    if password.chars().count() < MIN_PASSWORD_CHARS {
+        return Err(AccountError::PasswordTooShort);
+    }
+    Ok(make_password_with_algorithm(password, Algorithm::PBKDF2))
+}
+
+/// Django's rule: `^[\w.@+-]+\Z`, where `\w` is any letter or digit of Unicode.
+fn is_valid_username(name: &str) -> bool {
+    (1..=150).contains(&name.chars().count()) && name.chars().all(|c| c.is_alphanumeric() || "_.@+-".contains(c))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_forty_hexadecimal_digits() {
+        let token = random_token().unwrap();
+        assert_eq!(token.len(), 40);
+        assert!(token.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)));
+        assert_ne!(token, random_token().unwrap());
+    }
+
+    #[test]
+    fn generated_passwords_differ_and_are_long() {
+        let password = random_password().unwrap();
+        assert_eq!(password.len(), 20);
+        assert_ne!(password, random_password().unwrap());
+    }
+
+    #[test]
+    fn passwords_are_hashed_as_django_does() {
+        let hash = hash_password("correct horse").unwrap();
+        assert!(hash.starts_with("pbkdf2_sha256$"), "{hash}");
+        assert_eq!(djangohashers::check_password("correct horse", &hash), Ok(true));
+        assert!(matches!(hash_password("short"), Err(AccountError::PasswordTooShort)));
+    }
+
+    #[test]
+    fn user_names_follow_djangos_rule() {
+        for name in ["alice", "a.b@c+d-e_f", "zoë"] {
+            assert!(is_valid_username(name), "{name}");
+        }
+        for name in ["", "two words", "a/b", "x\0", &"x".repeat(151)] {
+            assert!(!is_valid_username(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Handing out upload URLs.
+
+use tracing::{info, instrument};
+
+use super::{CloudflareService, Error};
+use crate::cloudflare::{self, DirectUpload, DirectUploadRequest};
+use crate::domain::{CloudflareId, Image, Json, NewImage, UploadEvent, User};
+use crate::store;
+
+const OPERATION: &str = "Failed to create upload URL";
+/// Cloudflare's limits for the life of an upload URL, in minutes.
+const EXPIRY_MINUTES: std::ops::RangeInclusive<i64> = 2..=360;
+/// The most characters of an upload URL that the database keeps.
+const MAX_UPLOAD_URL_CHARS: usize = 500;
+
+/// A wish for an upload URL. What is `None` comes from the settings.
+#[derive(Debug, Clone, Default)]
+pub struct UploadRequest {
+    /// An id of the client's own, 1 to 255 characters.
+    pub custom_id: Option<CloudflareId>,
+    /// Laid over the default metadata: an object.
+    pub metadata: Option<Json>,
+    /// Whether the picture is private.
+    pub require_signed_urls: Option<bool>,
+    /// Minutes until the upload URL ends; kept within 2 to 360.
+    pub expiry_minutes: Option<i64>,
+    /// The name of the file, for reference.
+    pub filename: Option<String>,
+    /// Cloudflare's `creator`; empty for none, whatever the default.
+    pub creator: Option<String>,
+}
+
+impl CloudflareService {
+    /// Gets a one-time upload URL from Cloudflare and records the image as `pending`.
+    ///
+    /// Cloudflare is asked first, then the image and its log row are written in one transaction. A failure in between leaves
+    /// a draft at Cloudflare that is in no list and expires by itself.
+    ///
+    /// # Errors
+    /// If the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
+    #[instrument(name = "service.uploads.create", skip_all, fields(user.id = %owner.id))]
+    pub async fn create_direct_upload_url(&self, owner: &User, request: UploadRequest) -> Result<Image, Error> {
+        self.require_unknown(request.custom_id.as_ref()).await?;
+        let asked = self.with_defaults(&request);
+        let upload = self.client.create_direct_upload(&asked).await.map_err(|cause| to_error(cause, &asked))?;
+        let image = self.record_upload(owner, request.filename.unwrap_or_default(), asked, &upload).await?;
+        info!(image.id = %image.id, image.cloudflare_id = %image.cloudflare_id, "Created direct upload URL for image {}", image.cloudflare_id);
+        Ok(image)
+    }
+
+    async fn require_unknown(&self, custom_id: Option<&CloudflareId>) -> Result<(), Error> {
+        let Some(id) = custom_id else { return Ok(()) };
+        match store::images::find_by_cloudflare_id(&self.database, id).await? {
+            Some(_) => Err(Error::CustomIdTaken),
+            None => Ok(()),
+        }
+    }
+
+    fn with_defaults(&self, request: &UploadRequest) -> DirectUploadRequest {
+        let settings = &self.settings;
+        let minutes = request.expiry_minutes.unwrap_or(settings.default_expiry_minutes);
+        let default_metadata = &settings.default_metadata;
+        DirectUploadRequest {
+            custom_id: request.custom_id.clone(),
+            metadata: request
+                .metadata
+                .as_ref()
+                .map_or_else(|| default_metadata.clone(), |own| default_metadata.merged_with(own)),
+            require_signed_urls: request.require_signed_urls.unwrap_or(settings.require_signed_urls),
+            expiry: self.clock.now().plus_minutes(minutes.clamp(*EXPIRY_MINUTES.start(), *EXPIRY_MINUTES.end())),
+            creator: request.creator.clone().unwrap_or_else(|| settings.default_creator.clone()),
+        }
+    }
+
+    async fn record_upload(
+        &self,
+        owner: &User,
+        filename: String,
+        asked: DirectUploadRequest,
+        upload: &DirectUpload,
+    ) -> Result<Image, Error> {
+        let now = self.clock.now();
+        let image = NewImage {
+            cloudflare_id: upload.id.clone(),
+            user_id: owner.id,
+            original_filename: filename,
+            upload_url: upload.upload_url.clone(),
+            require_signed_urls: asked.require_signed_urls,
+            metadata: asked.metadata,
+            expires_at: asked.expiry,
+            creator: asked.creator,
+        };
+        require_storable(&image)?;
+        let mut transaction = self.database.begin().await?;
+        let image = store::images::insert(&mut transaction, &image, now).await.map_err(duplicate_to_taken)?;
+        let event = UploadEvent::UploadUrlCreated { response: &upload.result };
+        store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        transaction.commit().await?;
+        Ok(image)
+    }
+}
+
+fn to_error(cause: cloudflare::Error, asked: &DirectUploadRequest) -> Error {
+    if asked.custom_id.is_some() && cause.has_code(cloudflare::Error::CUSTOM_ID_CANNOT_BE_PRIVATE) {
+        return Error::CustomIdCannotBePrivate;
+    }
+    Error::Cloudflare { operation: OPERATION, cause }
+}
+
+fn duplicate_to_taken(error: store::Error) -> Error {
+    match error {
+        store::Error::Duplicate(_) => Error::CustomIdTaken,
+        error => error.into(),
+    }
+}
+
+/// Makes sure that what Cloudflare answered fits the columns.
+fn require_storable(image: &NewImage) -> Result<(), Error> {
+    let unfit = |what| Error::Cloudflare { operation: OPERATION, cause: cloudflare::Error::Malformed(what) };
+    if image.cloudflare_id.as_str().is_empty() || image.cloudflare_id.as_str().chars().count() > CloudflareId::MAX_CHARS
+    {
+        return Err(unfit("its id is empty or too long"));
+    }
+    if image.upload_url.chars().count() > MAX_UPLOAD_URL_CHARS {
+        return Err(unfit("its upload URL is too long"));
+    }
+    Ok(())
+}

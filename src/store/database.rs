@@ -1,0 +1,183 @@
+//! Opening the database, and transactions on either engine.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{Postgres, Sqlite};
+
+use super::{Error, on};
+
+/// The oldest version of PostgreSQL that is supported.
+const POSTGRES_VERSION: u32 = 13;
+
+/// One of the two engines' pools or connections.
+pub(super) enum Engine<P, S> {
+    Postgres(P),
+    Sqlite(S),
+}
+
+/// How to reach the database.
+#[derive(Debug, Clone)]
+pub struct DatabaseSettings {
+    /// The most connections to hold open; at least 1. SQLite adds one for the writer.
+    pub max_connections: u32,
+    /// How long to wait for a free connection, and for the writer of SQLite.
+    pub acquire_timeout: Duration,
+    /// How long PostgreSQL may work on one statement.
+    pub statement_timeout: Duration,
+}
+
+/// The database of the service. Cheap to clone; all clones share the connections.
+#[derive(Clone)]
+pub struct Database {
+    read: PoolEngine,
+    write: PoolEngine,
+}
+
+type PoolEngine = Engine<PgPool, SqlitePool>;
+
+impl<P: Clone, S: Clone> Clone for Engine<P, S> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Postgres(postgres) => Self::Postgres(postgres.clone()),
+            Self::Sqlite(sqlite) => Self::Sqlite(sqlite.clone()),
+        }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.engine_name()).finish()
+    }
+}
+
+impl Database {
+    /// Opens the database at `url`: `postgres://...` or `sqlite:...`, whose file is created where it is missing.
+    ///
+    /// # Errors
+    /// If the URL is not valid, the server cannot be reached or is older than PostgreSQL 13.
+    pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self, Error> {
+        if url.starts_with("sqlite:") {
+            Self::open_sqlite(url, settings).await
+        } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+            Self::connect_postgres(url, settings).await
+        } else {
+            Err(Error::UnsupportedUrl)
+        }
+    }
+
+    async fn connect_postgres(url: &str, settings: &DatabaseSettings) -> Result<Self, Error> {
+        let timeout = settings.statement_timeout.as_millis().to_string();
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|_| Error::InvalidUrl)?
+            .application_name("cfimages")
+            .options([("statement_timeout", timeout.as_str()), ("timezone", "UTC")]);
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.max_connections)
+            .acquire_timeout(settings.acquire_timeout)
+            .connect_with(options)
+            .await?;
+        check_postgres_version(&pool).await?;
+        Ok(Self { read: Engine::Postgres(pool.clone()), write: Engine::Postgres(pool) })
+    }
+
+    /// One connection writes, the others read: SQLite has a single writer anyway, and a queue here is fairer than its locks.
+    async fn open_sqlite(url: &str, settings: &DatabaseSettings) -> Result<Self, Error> {
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|_| Error::InvalidUrl)?
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(settings.acquire_timeout);
+        let pool = || SqlitePoolOptions::new().acquire_timeout(settings.acquire_timeout);
+        let write = pool().max_connections(1).connect_with(options.clone()).await?;
+        let read_only = options.pragma("query_only", "1");
+        let read = pool().max_connections(settings.max_connections).connect_with(read_only).await?;
+        Ok(Self { read: Engine::Sqlite(read), write: Engine::Sqlite(write) })
+    }
+
+    /// The pool for statements that only read.
+    pub(super) fn reader(&self) -> &PoolEngine {
+        &self.read
+    }
+
+    /// The pool for statements that write without a transaction.
+    pub(super) fn writer(&self) -> &PoolEngine {
+        &self.write
+    }
+
+    /// The name of the engine, for people.
+    pub fn engine_name(&self) -> &'static str {
+        match self.read {
+            Engine::Postgres(_) => "PostgreSQL",
+            Engine::Sqlite(_) => "SQLite",
+        }
+    }
+
+    /// Begins a transaction that may write.
+    ///
+    /// # Errors
+    /// If there is no connection to be had.
+    pub async fn begin(&self) -> Result<Transaction, Error> {
+        Ok(Transaction(match &self.write {
+            Engine::Postgres(pool) => Engine::Postgres(pool.begin().await?),
+            // A deferred transaction that turns into a writer fails whatever the busy timeout.
+            Engine::Sqlite(pool) => Engine::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
+        }))
+    }
+
+    /// Makes sure that the database answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<(), Error> {
+        on!(self.reader(), pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
+        Ok(())
+    }
+
+    /// Closes all connections, after those in use have come back.
+    pub async fn close(&self) {
+        on!(self.reader(), pool => pool.close().await);
+        on!(self.writer(), pool => pool.close().await);
+    }
+}
+
+async fn check_postgres_version(pool: &PgPool) -> Result<(), Error> {
+    let (number, name): (i32, String) =
+        sqlx::query_as("SELECT current_setting('server_version_num')::integer, current_setting('server_version')")
+            .fetch_one(pool)
+            .await?;
+    if number < i32::try_from(POSTGRES_VERSION * 10_000).unwrap_or(i32::MAX) {
+        return Err(Error::ServerTooOld { found: name, required: POSTGRES_VERSION });
+    }
+    Ok(())
+}
+
+/// Writes that are kept together or not at all; without [`commit`](Transaction::commit) they are undone.
+pub struct Transaction(Engine<sqlx::Transaction<'static, Postgres>, sqlx::Transaction<'static, Sqlite>>);
+
+impl Transaction {
+    /// The connection, for the statements of the store.
+    pub(super) fn connection(&mut self) -> Engine<&mut sqlx::PgConnection, &mut sqlx::SqliteConnection> {
+        match &mut self.0 {
+            Engine::Postgres(transaction) => Engine::Postgres(transaction),
+            Engine::Sqlite(transaction) => Engine::Sqlite(transaction),
+        }
+    }
+
+    /// Makes the writes last.
+    ///
+    /// # Errors
+    /// If the database did not confirm it; whether the writes were kept is then unknown.
+    pub async fn commit(self) -> Result<(), Error> {
+        match self.0 {
+            Engine::Postgres(transaction) => transaction.commit().await?,
+            Engine::Sqlite(transaction) => transaction.commit().await?,
+        }
+        Ok(())
+    }
+}

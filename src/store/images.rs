@@ -1,0 +1,161 @@
+//! Rows of `cloudflare_images`.
+
+use super::{Database, DuplicateExt, Error, Transaction, on};
+use crate::domain::{
+    CloudflareId, Image, ImageChanges, ImageId, ImageStatus, Json, NewImage, PageRequest, Timestamp, UserId, Variants,
+};
+
+/// The columns of an [`Image`]. `file_size` is an `integer` on one engine and of any size on the other.
+macro_rules! columns {
+    () => {
+        "id, cloudflare_id, user_id, filename, original_filename, content_type, CAST(file_size AS bigint) AS file_size, \
+         upload_url, status, require_signed_urls, metadata, created_at, updated_at, uploaded_at, expires_at, variants, \
+         cloudflare_metadata, creator"
+    };
+}
+
+const INSERT: &str = concat!(
+    r"
+    INSERT INTO cloudflare_images (
+        id, cloudflare_id, user_id, filename, original_filename, content_type, upload_url, status, require_signed_urls, metadata,
+        created_at, updated_at, expires_at, format, variants, cloudflare_metadata, creator
+    )
+    VALUES ($1, $2, $3, '', $4, '', $5, $6, $7, $8, $9, $9, $10, '', $11, $12, $13)
+    RETURNING ",
+    columns!()
+);
+
+/// Records an image whose upload URL was just handed out, as `pending`.
+///
+/// # Errors
+/// [`Error::Duplicate`] if the id at Cloudflare is known already.
+pub async fn insert(transaction: &mut Transaction, image: &NewImage, now: Timestamp) -> Result<Image, Error> {
+    on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(INSERT)
+        .bind(ImageId::random())
+        .bind(&image.cloudflare_id)
+        .bind(image.user_id)
+        .bind(&image.original_filename)
+        .bind(&image.upload_url)
+        .bind(ImageStatus::Pending)
+        .bind(image.require_signed_urls)
+        .bind(&image.metadata)
+        .bind(now)
+        .bind(image.expires_at)
+        .bind(Variants::none())
+        .bind(Json::default())
+        .bind(&image.creator)
+        .fetch_one(connection)
+        .await
+        .duplicate_of("cloudflare_id"))
+}
+
+const FIND_OWNED: &str = concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id = $1 AND user_id = $2");
+
+/// The image, where it belongs to `owner`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_owned(database: &Database, id: ImageId, owner: UserId) -> Result<Option<Image>, Error> {
+    Ok(on!(database.reader(), pool => {
+        sqlx::query_as::<_, Image>(FIND_OWNED).bind(id).bind(owner).fetch_optional(pool).await
+    })?)
+}
+
+const FIND_BY_CLOUDFLARE_ID: &str = concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE cloudflare_id = $1");
+
+/// The image with this id at Cloudflare, whoever owns it.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_by_cloudflare_id(database: &Database, id: &CloudflareId) -> Result<Option<Image>, Error> {
+    Ok(on!(database.reader(), pool => {
+        sqlx::query_as::<_, Image>(FIND_BY_CLOUDFLARE_ID).bind(id).fetch_optional(pool).await
+    })?)
+}
+
+const LIST_OWNED: &str = concat!(
+    "SELECT ",
+    columns!(),
+    r"
+    FROM cloudflare_images
+    WHERE user_id = $1
+    ORDER BY created_at DESC, id DESC
+    LIMIT $2 OFFSET $3"
+);
+
+/// A page of the images of `owner`, newest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_owned(database: &Database, owner: UserId, page: PageRequest) -> Result<Vec<Image>, Error> {
+    let offset = i64::try_from(page.offset()).unwrap_or(i64::MAX);
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, Image>(LIST_OWNED)
+        .bind(owner)
+        .bind(i64::from(page.size))
+        .bind(offset)
+        .fetch_all(pool)
+        .await)?)
+}
+
+const COUNT_OWNED: &str = r"
+    SELECT CAST(coalesce(sum(images), 0) AS bigint)
+    FROM cfimages_image_counts
+    WHERE user_key = CAST($1 AS text)";
+
+/// How many images `owner` has; the cost does not grow with their number.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_owned(database: &Database, owner: UserId) -> Result<u64, Error> {
+    let count: i64 = on!(database.reader(), pool => {
+        sqlx::query_scalar(COUNT_OWNED).bind(owner.to_string()).fetch_one(pool).await
+    })?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+const APPLY: &str = concat!(
+    r"
+    UPDATE cloudflare_images
+    SET status = coalesce($2, status),
+        uploaded_at = coalesce($3, uploaded_at, $4),
+        variants = coalesce($5, variants),
+        cloudflare_metadata = coalesce($6, cloudflare_metadata),
+        creator = coalesce($7, creator),
+        filename = coalesce($8, filename),
+        width = coalesce($9, width),
+        height = coalesce($10, height),
+        format = coalesce($11, format),
+        updated_at = $12
+    WHERE id = $1
+    RETURNING ",
+    columns!()
+);
+
+/// Applies what Cloudflare reported; `None` if the image is gone.
+///
+/// One statement, so that two reports at the same time cannot undo each other.
+///
+/// # Errors
+/// If the database fails.
+pub async fn apply(
+    transaction: &mut Transaction,
+    id: ImageId,
+    changes: &ImageChanges,
+    now: Timestamp,
+) -> Result<Option<Image>, Error> {
+    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(APPLY)
+        .bind(id)
+        .bind(&changes.status)
+        .bind(changes.uploaded_at)
+        .bind(changes.uploaded_at_fallback)
+        .bind(&changes.variants)
+        .bind(&changes.cloudflare_metadata)
+        .bind(&changes.creator)
+        .bind(&changes.filename)
+        .bind(changes.width)
+        .bind(changes.height)
+        .bind(&changes.format)
+        .bind(now)
+        .fetch_optional(connection)
+        .await)?)
+}
