@@ -1,0 +1,4 @@
+//! Shared by the tests.
+
+pub(crate) mod postgres;
+pub(crate) mod suite;
