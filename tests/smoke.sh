@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Does with a built binary what the README does first: `cfimages dev`, and one picture on its whole way.
+#
+# usage: tests/smoke.sh BINARY
+set -euo pipefail
+
+binary=$(realpath "${1:?usage: tests/smoke.sh BINARY}")
+photo=$(realpath "$(dirname "${BASH_SOURCE[0]}")/fixtures/images/photo.jpg")
+folder=$(mktemp -d "${TMPDIR:-/tmp}/cfimages-smoke.XXXXXX")
+server=
+
+clean_up() {
+    local status=$?
+    [ -z "$server" ] || has_stopped || kill -KILL "$server"
+    if [ "$status" -ne 0 ] && [ -s "$folder/server.log" ]; then
+        printf '\nthe server said:\n' >&2
+        hide_secrets <"$folder/server.log" >&2
+    fi
+    rm -rf -- "$folder"
+}
+trap clean_up EXIT
+
+fail() {
+    echo "smoke run failed: $*" >&2
+    exit 1
+}
+
+hide_secrets() {
+    sed -E 's/[0-9a-f]{40}/(token)/g; s/([Pp]assword[: ]+).*/\1(hidden)/'
+}
+
+# A port that nobody listens on at the moment.
+free_port() {
+    local port
+    while port=$((20000 + RANDOM % 12000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+    echo "$port"
+}
+
+# eventually SECONDS COMMAND...: repeats a command until it succeeds.
+eventually() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@"; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "waited in vain for: $*"
+        sleep 0.1
+    done
+}
+
+# member KEY: the value of a string in the JSON on standard input.
+member() {
+    sed -n "s/.*\"$1\": *\"\([^\"]*\)\".*/\1/p" | head -n 1
+}
+
+fetch() {
+    curl --silent --show-error --fail-with-body --max-time 10 "$@"
+}
+
+api() {
+    local path=$1
+    shift
+    fetch -H "Authorization: Token $token" "$@" "$origin/cloudflare-images/api/$path"
+}
+
+is_ready() {
+    ! has_stopped || fail "the server has stopped"
+    fetch "$origin/readyz" >/dev/null 2>&1
+}
+
+is_uploaded() {
+    [ "$(api "images/$id/" | member status)" = uploaded ]
+}
+
+has_stopped() {
+    ! kill -0 "$server" 2>/dev/null
+}
+
+# expect_image NAME URL: fails unless the URL answers with a picture.
+expect_image() {
+    [ -n "$2" ] || fail "the image has no $1"
+    fetch -o "$folder/$1" "$2"
+    case $(head -c 12 "$folder/$1" | od -An -tx1 | tr -d ' \n') in
+        ffd8ff* | 89504e470d0a1a0a* | 47494638* | 52494646????????57454250) ;;
+        *) fail "the $1 is not an image" ;;
+    esac
+    echo "$1: $(wc -c <"$folder/$1") bytes"
+}
+
+listen=127.0.0.1:$(free_port)
+origin=http://$listen
+cd "$folder" # Nothing of it may depend on the folder it starts in.
+"$binary" dev --data "$folder/data" --listen "$listen" >"$folder/server.log" 2>&1 &
+server=$!
+eventually 30 is_ready
+token=$(member token <"$folder/data/credentials.json")
+[[ $token =~ ^[0-9a-f]{40}$ ]] || fail "credentials.json holds no token"
+echo "ready"
+
+created=$(api upload-url/ -H 'Content-Type: application/json' -d '{"filename": "photo.jpg"}')
+id=$(member id <<<"$created")
+[ -n "$id" ] || fail "upload-url/ answers without an id: $created"
+fetch -o /dev/null -F "file=@$photo" "$(member upload_url <<<"$created")"
+eventually 15 is_uploaded
+echo "uploaded"
+
+image=$(api "images/$id/")
+expect_image public_url "$(member public_url <<<"$image")"
+expect_image thumbnail_url "$(member thumbnail_url <<<"$image")"
+
+kill -TERM "$server"
+eventually 15 has_stopped
+wait "$server" || fail "the server stopped with exit code $?"
+echo "stopped"
