@@ -4,7 +4,8 @@
 use std::collections::HashMap;
 use std::env;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -23,8 +24,8 @@ use uuid::Uuid;
 /// Names an existing server to test on; any database of it, and a role that may create others.
 pub(crate) const SERVER_VARIABLE: &str = "TEST_DATABASE_URL";
 
-/// A server that answers after this long is as good as none.
-const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// A server that takes longer than this is as good as none.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// Starts a cluster, says `ready FOLDER`, holds it until standard input closes, and leaves nothing behind. The pipe closes
 /// however the test process ends, so that not even a killed one leaves a server running.
@@ -71,7 +72,7 @@ pub(crate) struct PostgresServer {
     prefix: String,
     created: AtomicU32,
     templates: Mutex<HashMap<&'static str, String>>,
-    /// Declared last: it stops when the databases are gone.
+    /// Held for as long as the server is in use.
     _cluster: Option<Cluster>,
 }
 
@@ -101,9 +102,7 @@ impl PostgresServer {
 
     /// Creates an empty database.
     pub(crate) async fn create_database(self: &Arc<Self>) -> anyhow::Result<PostgresDatabase> {
-        let name = self.next_name();
-        self.execute(&format!(r#"CREATE DATABASE "{name}""#)).await?;
-        Ok(PostgresDatabase { server: Arc::clone(self), name })
+        Ok(PostgresDatabase { server: Arc::clone(self), name: self.create("").await? })
     }
 
     /// Creates a copy of the database that `prepare`, given its URL, fills once in a run.
@@ -113,8 +112,7 @@ impl PostgresServer {
         prepare: impl AsyncFnOnce(&str),
     ) -> anyhow::Result<PostgresDatabase> {
         let source = self.template(template, prepare).await?;
-        let name = self.next_name();
-        self.execute(&format!(r#"CREATE DATABASE "{name}" TEMPLATE "{source}""#)).await?;
+        let name = self.create(&format!(r#"TEMPLATE "{source}""#)).await?;
         Ok(PostgresDatabase { server: Arc::clone(self), name })
     }
 
@@ -128,15 +126,17 @@ impl PostgresServer {
         if let Some(name) = templates.get(template) {
             return Ok(name.clone());
         }
-        let name = self.next_name();
-        self.execute(&format!(r#"CREATE DATABASE "{name}""#)).await?;
+        let name = self.create("").await?;
         prepare(&self.url_of(&name)).await;
         templates.insert(template, name.clone());
         Ok(name)
     }
 
-    fn next_name(&self) -> String {
-        format!("{}_{}", self.prefix, self.created.fetch_add(1, Ordering::Relaxed))
+    /// Creates a database under the next free name, and answers that.
+    async fn create(&self, options: &str) -> anyhow::Result<String> {
+        let name = format!("{}_{}", self.prefix, self.created.fetch_add(1, Ordering::Relaxed));
+        self.execute(&format!(r#"CREATE DATABASE "{name}" {options}"#)).await?;
+        Ok(name)
     }
 
     fn url_of(&self, database: &str) -> String {
@@ -165,7 +165,7 @@ impl PostgresServer {
     /// Drops a database whoever is still connected to it. A failure costs disk space, not the truth of a test.
     fn drop_database(&self, name: &str) {
         if let Err(error) = self.execute_blocking(&format!(r#"DROP DATABASE IF EXISTS "{name}" WITH (FORCE)"#)) {
-            super::suite::note(&format!("could not drop the database {name}: {error:#}"));
+            note(&format!("could not drop the database {name}: {error:#}"));
         }
     }
 }
@@ -201,6 +201,11 @@ impl Drop for PostgresDatabase {
 /// The value of `TEST_DATABASE_URL`, where it names a server.
 pub(crate) fn named_server() -> Option<String> {
     env::var(SERVER_VARIABLE).ok().filter(|url| !url.is_empty())
+}
+
+/// Tells the person who runs the tests what no single test can.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
 /// A throwaway cluster, held by a script that removes it as soon as the pipe to it closes.
@@ -240,7 +245,7 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.pipe.take());
         if let Err(error) = self.script.wait() {
-            super::suite::note(&format!("could not wait for the PostgreSQL cluster to stop: {error}"));
+            note(&format!("could not wait for the PostgreSQL cluster to stop: {error}"));
         }
     }
 }
@@ -265,5 +270,5 @@ fn debian_folders() -> Vec<PathBuf> {
 fn configured_folder() -> Option<PathBuf> {
     let output = Command::new("pg_config").arg("--bindir").stderr(Stdio::null()).output().ok()?;
     let folder = output.stdout.trim_ascii_end().to_vec();
-    output.status.success().then(|| PathBuf::from(<OsString as std::os::unix::ffi::OsStringExt>::from_vec(folder)))
+    output.status.success().then(|| PathBuf::from(OsString::from_vec(folder)))
 }

@@ -4,7 +4,6 @@ use std::collections::HashSet;
 use std::env;
 use std::fmt::{self, Debug};
 use std::fs::File;
-use std::io::Write;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -14,7 +13,7 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use tempfile::TempDir;
 use tokio::runtime;
 
-use super::postgres::{self, PostgresDatabase, PostgresServer};
+use super::postgres::{self, PostgresDatabase, PostgresServer, note};
 
 /// Set to `1` where a run without PostgreSQL must fail instead of ignoring its tests.
 const REQUIRE_POSTGRES: &str = "CFIMAGES_TEST_REQUIRE_POSTGRES";
@@ -112,11 +111,6 @@ fn run_to_end(test: impl Future<Output: Outcome>) -> Result<(), Failed> {
         Ok(outcome) => outcome.into_result(),
         Err(_) => Err(format!("still running after {TEST_DEADLINE:?}").into()),
     }
-}
-
-/// Tells the person who runs the tests something that no single test can.
-pub(super) fn note(text: &str) {
-    let _ = writeln!(std::io::stderr(), "note: {text}");
 }
 
 /// What a test may return: nothing, or a result whose error fails it.
