@@ -1,0 +1,49 @@
+//! The database and how it is used.
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use super::parse;
+use super::settings::{
+    CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, CFIMAGES_DB_MAX_CONNECTIONS, CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS,
+    DATABASE_URL,
+};
+use super::values::Values;
+
+/// The database and how it is used.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// `postgres://…`, `postgresql://…` or `sqlite:…`; secret because of the password it may hold.
+    pub url: SecretString,
+    /// How many connections are open at most, 1 to 1000.
+    pub max_connections: u32,
+    /// How long to wait for a free connection.
+    pub acquire_timeout: Duration,
+    /// How long a statement may run; on PostgreSQL only.
+    pub statement_timeout: Duration,
+}
+
+impl DatabaseConfig {
+    pub(super) fn read(values: &mut Values) -> Option<Self> {
+        let url = values.read(&DATABASE_URL, url);
+        let max_connections = values.read(&CFIMAGES_DB_MAX_CONNECTIONS, parse::number(1..=1000));
+        let acquire_timeout = values.read(&CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, parse::number(1..=3600));
+        let statement_timeout = values.read(&CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS, parse::number(1..=3600));
+        Some(Self {
+            url: url?.into(),
+            max_connections: max_connections?,
+            acquire_timeout: Duration::from_secs(acquire_timeout?),
+            statement_timeout: Duration::from_secs(statement_timeout?),
+        })
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    let url = text.trim();
+    if ["postgres://", "postgresql://", "sqlite:"].iter().any(|scheme| url.starts_with(scheme)) {
+        Ok(url.to_owned())
+    } else {
+        Err("must begin with postgres://, postgresql:// or sqlite:".to_owned())
+    }
+}

@@ -1,0 +1,122 @@
+//! The table of all settings, the one place where a setting is declared.
+//!
+//! Loading, the messages about mistakes, `config show` and the example file are made from it. The comment of a setting is
+//! the paragraph that the example file has about it.
+
+use super::setting::{Setting, flag, json, list, number, optional_text, secret, secret_url, text};
+
+macro_rules! settings {
+    ($($group:literal { $($(#[doc = $doc:literal])+ $name:ident: $form:expr,)+ })+) => {
+        $($(
+            $(#[doc = $doc])+
+            pub static $name: Setting =
+                Setting { name: stringify!($name), group: $group, doc: &[$($doc),+], ..$form };
+        )+)+
+
+        /// Every setting, in the order of the example file.
+        pub static SETTINGS: &[&Setting] = &[$($(&$name),+),+];
+    };
+}
+
+settings! {
+    "Database" {
+        /// The database: `sqlite://` and a path, relative to the working directory, or
+        /// `postgres://user:password@host/database`.
+        DATABASE_URL: secret_url("sqlite://cfimages.db"),
+
+        /// How many connections to the database are open at most, 1 to 1000.
+        CFIMAGES_DB_MAX_CONNECTIONS: number("10"),
+
+        /// How long a request waits for a free connection before it fails, in seconds, 1 to 3600.
+        CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS: number("5"),
+
+        /// How long a statement may run on PostgreSQL before it is cancelled, in seconds, 1 to 3600.
+        CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS: number("30"),
+    }
+
+    "HTTP" {
+        /// The IP address and the port to listen on. Where that is not a loopback address, webhooks need a secret.
+        CFIMAGES_LISTEN: text("127.0.0.1:8000"),
+
+        /// The path below which everything but `/healthz` and `/readyz` is. Empty for none.
+        CFIMAGES_URL_PREFIX: text("/cloudflare-images").or_empty(),
+
+        /// The networks and addresses of proxies that are believed when they say, in `X-Forwarded-For`,
+        /// `X-Forwarded-Proto` or `CF-Connecting-IP`, who the client is. Empty for none.
+        CFIMAGES_TRUSTED_PROXIES: list("127.0.0.0/8, ::1").or_empty(),
+
+        /// The hosts that requests may name: exact names, `.example.com` for a domain and all below it, `*` for any.
+        /// A request for another host is answered with 400.
+        CFIMAGES_ALLOWED_HOSTS: list("*"),
+
+        /// How long a request may take, in seconds, 1 to 3600.
+        CFIMAGES_REQUEST_TIMEOUT_SECONDS: number("60"),
+
+        /// How long requests in flight may still take when the server is told to stop, in seconds, 0 to 3600.
+        CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS: number("30"),
+    }
+
+    "Logs" {
+        /// What is logged, to stderr: `error`, `warn`, `info`, `debug` or `trace`, also by part of the program, as in
+        /// `info,sqlx=warn`.
+        CFIMAGES_LOG: text("info"),
+
+        /// The form of the logs: `pretty` for people, `json` for machines, `auto` for pretty on a terminal, else JSON.
+        CFIMAGES_LOG_FORMAT: text("auto"),
+    }
+
+    "Account" {
+        /// The id of the account at Cloudflare, from its dashboard. The server does not start without.
+        CLOUDFLARE_IMAGES_ACCOUNT_ID: optional_text("0123456789abcdef0123456789abcdef"),
+
+        /// An API token with the permission "Cloudflare Images: Edit". The server does not start without.
+        CLOUDFLARE_IMAGES_API_TOKEN: secret("replace-with-an-api-token"),
+
+        /// The URL of Cloudflare's API, or of an emulator of it.
+        CLOUDFLARE_IMAGES_BASE_URL: text("https://api.cloudflare.com/client/v4"),
+    }
+
+    "Uploads" {
+        /// How many minutes an upload URL is valid where the application does not say. Cloudflare takes 2 to 360; numbers
+        /// outside are moved to the nearer end.
+        CLOUDFLARE_IMAGES_DEFAULT_EXPIRY_MINUTES: number("30"),
+
+        /// Whether new images are private, that is, delivered by signed URLs only, where the application does not say.
+        CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS: flag("true"),
+
+        /// Metadata that every new image gets, under what the application adds. A table here, such as
+        /// `{ app = "shop" }`, a JSON object in the environment, such as `{"app": "shop"}`.
+        CLOUDFLARE_IMAGES_DEFAULT_METADATA: json("{}"),
+
+        /// The creator of new images where the application does not name one, at most 255 characters.
+        CLOUDFLARE_IMAGES_DEFAULT_CREATOR: optional_text("shop"),
+
+        /// The variant that thumbnails are delivered in.
+        CLOUDFLARE_IMAGES_THUMBNAIL_VARIANT: text("thumbnail"),
+    }
+
+    "Delivery" {
+        /// The account hash, the first part of every path of `imagedelivery.net`. Needed to build delivery URLs.
+        CLOUDFLARE_IMAGES_ACCOUNT_HASH: optional_text("ZWd9g1K7eljCn_KDTu_MWA"),
+
+        /// The key that the URLs of private images are signed with, from the dashboard.
+        CLOUDFLARE_IMAGES_SIGNING_KEY: secret("replace-with-a-signing-key"),
+
+        /// The domain of your own that pictures are delivered from, instead of `imagedelivery.net`.
+        CLOUDFLARE_IMAGES_DELIVERY_URL: optional_text("https://images.example.com"),
+
+        /// The path before the account hash on that domain. Empty for none, as where a Worker delivers at the root.
+        CLOUDFLARE_IMAGES_DELIVERY_PATH_PREFIX: text("cdn-cgi/imagedelivery").or_empty(),
+
+        /// Whether the account hash is a part of the paths of that domain.
+        CLOUDFLARE_IMAGES_DELIVERY_INCLUDE_ACCOUNT_HASH: flag("true"),
+    }
+
+    "Webhooks" {
+        /// The secret that webhooks prove themselves with. Without it every well-formed webhook is believed.
+        CLOUDFLARE_IMAGES_WEBHOOK_SECRET: secret("replace-with-a-long-random-text"),
+
+        /// Whether the server may listen on an address that others can reach without a secret for webhooks.
+        CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED: flag("false"),
+    }
+}

@@ -1,0 +1,29 @@
+//! Which webhooks are believed.
+
+use secrecy::SecretString;
+
+use super::parse;
+use super::settings::{CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, CLOUDFLARE_IMAGES_WEBHOOK_SECRET};
+use super::values::Values;
+
+/// Which webhooks are believed.
+#[derive(Debug, Clone)]
+pub struct WebhookConfig {
+    /// The secret that webhooks prove themselves with.
+    pub secret: Option<SecretString>,
+    /// Whether the lack of a secret is on purpose on an address that others can reach.
+    pub allow_unsigned: bool,
+}
+
+impl WebhookConfig {
+    /// Whether every well-formed webhook is believed, which deserves a warning when the server starts.
+    pub fn accepts_unsigned(&self) -> bool {
+        self.secret.is_none()
+    }
+
+    pub(super) fn read(values: &mut Values) -> Option<Self> {
+        let secret = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_SECRET, parse::plain);
+        let allow_unsigned = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, parse::flag);
+        Some(Self { secret: secret.map(SecretString::from), allow_unsigned: allow_unsigned? })
+    }
+}
