@@ -56,7 +56,7 @@ impl Values {
         parsed.map_err(|rule| self.problems.push(wrong_value(setting, &given, text, &rule))).ok()
     }
 
-    /// Whether anybody gave the setting a value, be it right or wrong.
+    /// Whether the setting has a value, be it right or wrong.
     pub(super) fn is_set(&self, setting: &'static Setting) -> bool {
         self.find(setting).is_some()
     }
