@@ -1,1 +1,7 @@
-fn main() {}
+//! The command `cfimages`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cfimages::cli::main()
+}

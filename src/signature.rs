@@ -8,6 +8,9 @@ use subtle::ConstantTimeEq;
 ///
 /// `sha256=` before it is optional; upper-case digits are refused, as the toolkit does.
 ///
+/// # Panics
+/// Never: HMAC takes keys of any length.
+///
 /// # Examples
 /// ```
 /// use cfimages::signature::verify_hmac;

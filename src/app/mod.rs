@@ -1,1 +1,18 @@
 //! Assembly: state, router, listeners, life cycle, logs. Nothing here decides anything about images.
+
+mod assets;
+mod health;
+mod lifecycle;
+mod router;
+mod serve;
+mod state;
+mod system_clock;
+mod telemetry;
+mod welcome;
+
+pub use lifecycle::Lifecycle;
+pub use router::{build as build_router, openapi};
+pub use serve::{BindError, bind, serve};
+pub use state::{AppState, open_database};
+pub use system_clock::SystemClock;
+pub use telemetry::init as init_telemetry;

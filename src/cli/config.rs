@@ -12,7 +12,7 @@ use crate::config::{ConfigErrors, EffectiveValue, Loader, Purpose, example};
 
 /// Checks, shows and explains the configuration.
 #[derive(Debug, Args)]
-pub struct ConfigArgs {
+pub(super) struct ConfigArgs {
     #[command(subcommand)]
     command: ConfigCommand,
 }
@@ -40,7 +40,12 @@ impl ConfigArgs {
     ///
     /// # Errors
     /// If nothing can be written.
-    pub fn run(self, loader: Loader, stdout: &mut dyn Write, stderr: &mut dyn Write) -> anyhow::Result<ExitCode> {
+    pub(super) fn run(
+        self,
+        loader: Loader,
+        stdout: &mut dyn Write,
+        stderr: &mut dyn Write,
+    ) -> anyhow::Result<ExitCode> {
         let outcome = match self.command {
             ConfigCommand::Check { purpose } => {
                 let outcome = loader.load(purpose).map(drop);

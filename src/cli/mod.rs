@@ -1,1 +1,133 @@
-//! The commands, one file each.
+//! The commands, one file each: its arguments, and `run`.
+//!
+//! Logs go to standard error, results to standard output.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "commands talk to people and to pipes")]
+
+mod completions;
+mod config;
+mod database;
+#[cfg(feature = "emulator")]
+mod dev;
+mod healthcheck;
+mod migrate;
+mod output;
+mod serve;
+mod token;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::app;
+use crate::config::{Config, Loader, Purpose, Setting};
+
+/// The image backend for applications that keep their pictures in Cloudflare Images.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cfimages",
+    version,
+    about,
+    after_help = "Try it without a Cloudflare account:  cfimages dev\n\
+                  Settings come from the environment, from flags and from a file: see `cfimages config example`."
+)]
+pub struct Cli {
+    /// Read settings from this TOML file.
+    #[arg(long, value_name = "FILE", env = "CFIMAGES_CONFIG", global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Try everything on this machine: server, emulator of Cloudflare Images, database and a user.
+    #[cfg(feature = "emulator")]
+    Dev(dev::DevArgs),
+    /// Run the server.
+    Serve(serve::ServeArgs),
+    /// Create or update the tables in the database.
+    Migrate(migrate::MigrateArgs),
+    /// Create users, list them, set their passwords.
+    User(user::UserArgs),
+    /// Create, list and revoke API tokens.
+    Token(token::TokenArgs),
+    /// Check, show and explain the configuration.
+    Config(config::ConfigArgs),
+    /// Ask a running server whether it is ready; for containers and monitors.
+    Healthcheck(healthcheck::HealthcheckArgs),
+    /// Print the completions of a shell.
+    Completions(completions::CompletionsArgs),
+}
+
+/// What commands know of the outside.
+#[derive(Debug)]
+struct Context {
+    config_file: Option<PathBuf>,
+}
+
+impl Context {
+    /// The sources of the configuration: the file that was named and the environment.
+    fn loader(&self) -> Loader {
+        Loader::new().config_file(self.config_file.clone()).environment(std::env::vars_os())
+    }
+
+    /// The configuration for commands that work on the database.
+    fn database_config(&self) -> anyhow::Result<Config> {
+        let config = self.loader().load(Purpose::Database)?;
+        app::init_telemetry(&config.log)?;
+        Ok(config)
+    }
+
+    /// The configuration for the server, with the values of flags.
+    fn serve_config(&self, flags: Vec<(&'static Setting, String)>) -> anyhow::Result<Config> {
+        Ok(self.loader().overrides(flags).load(Purpose::Serve)?)
+    }
+}
+
+/// Runs the command that the arguments of the process name.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {}", output::describe(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+impl Cli {
+    async fn run(self) -> anyhow::Result<ExitCode> {
+        let context = Context { config_file: self.config };
+        match self.command {
+            #[cfg(feature = "emulator")]
+            Command::Dev(args) => Box::pin(args.run(&context)).await,
+            Command::Serve(args) => Box::pin(args.run(&context)).await,
+            Command::Migrate(args) => args.run(&context).await,
+            Command::User(args) => args.run(&context).await,
+            Command::Token(args) => args.run(&context).await,
+            Command::Config(args) => args.run(context.loader(), &mut std::io::stdout(), &mut std::io::stderr()),
+            Command::Healthcheck(args) => args.run(&context).await,
+            Command::Completions(args) => Ok(args.run(&mut Self::command())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -256,15 +256,12 @@ impl<'a> Entries<'a> {
         let mut places = HashMap::with_capacity(self.0.len());
         let mut unique: Vec<(Cow<'a, str>, &'a RawValue)> = Vec::with_capacity(self.0.len());
         for (key, value) in self.0 {
-            match places.get(&key) {
-                Some(&place) => {
-                    let entry: &mut (Cow<'a, str>, &'a RawValue) = &mut unique[place];
-                    entry.1 = value;
-                }
-                None => {
-                    places.insert(key.clone(), unique.len());
-                    unique.push((key, value));
-                }
+            if let Some(&place) = places.get(&key) {
+                let entry: &mut (Cow<'a, str>, &'a RawValue) = &mut unique[place];
+                entry.1 = value;
+            } else {
+                places.insert(key.clone(), unique.len());
+                unique.push((key, value));
             }
         }
         unique

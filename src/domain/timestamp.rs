@@ -20,6 +20,9 @@ impl Timestamp {
     }
 
     /// The point in time `micros` microseconds after 1970 began, kept within the years 1 to 9999.
+    ///
+    /// # Panics
+    /// Never: chrono's range is wider.
     pub fn from_micros(micros: i64) -> Self {
         const FIRST: i64 = -62_135_596_800_000_000;
         const LAST: i64 = 253_402_300_799_999_999;

@@ -7,8 +7,9 @@ use axum::extract::{ConnectInfo, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::Response;
-use ipnet::IpNet;
 use uuid::Uuid;
+
+use crate::config::TrustedProxies;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -17,22 +18,6 @@ const CLOUDFLARE_CLIENT: HeaderName = HeaderName::from_static("cf-connecting-ip"
 
 tokio::task_local! {
     static CURRENT_ID: Arc<str>;
-}
-
-/// The proxies whose word about the client is believed.
-#[derive(Debug, Clone, Default)]
-pub struct TrustedProxies(Arc<[IpNet]>);
-
-impl TrustedProxies {
-    /// Believes the proxies in these networks.
-    pub fn new(networks: Vec<IpNet>) -> Self {
-        Self(networks.into())
-    }
-
-    fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
-    }
 }
 
 /// What is known about a request before any handler sees it. An extension of every request.
@@ -71,7 +56,7 @@ impl RequestContext {
 }
 
 /// Finds out who is asking, and names the request in a header of the answer.
-pub async fn add_context(State(proxies): State<TrustedProxies>, mut request: Request, next: Next) -> Response {
+pub async fn add_context(State(proxies): State<Arc<TrustedProxies>>, mut request: Request, next: Next) -> Response {
     let context = RequestContext::of(&request, &proxies);
     let id = Arc::clone(&context.id);
     request.extensions_mut().insert(context);
@@ -123,9 +108,11 @@ mod tests {
     use axum::body::Body;
 
     use super::*;
+    use crate::config::{Loader, Purpose, settings};
 
     fn context(peer: &str, headers: &[(&str, &str)]) -> RequestContext {
-        let proxies = TrustedProxies::new(vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()]);
+        let overrides = [(&settings::CFIMAGES_TRUSTED_PROXIES, "127.0.0.0/8, 10.0.0.0/8".to_owned())];
+        let proxies = Loader::new().overrides(overrides).load(Purpose::Database).unwrap().server.trusted_proxies;
         let mut request = Request::builder().uri("/x");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -7,4 +7,4 @@ pub mod hosts;
 pub mod pagination;
 pub mod timeout;
 
-pub use context::{RequestContext, TrustedProxies};
+pub use context::RequestContext;

@@ -151,6 +151,30 @@ impl Accounts {
         Ok(key)
     }
 
+    /// Makes sure that there is an administrator with this name, password and API token.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn ensure_admin(&self, username: &str, password: &str, token: &str) -> Result<(), AccountError> {
+        match self.authenticate(token).await {
+            Ok(user) if user.username == username => return Ok(()),
+            Err(TokenError::Store(error)) => return Err(error.into()),
+            _ => {}
+        }
+        let user = match self.get_user(username).await {
+            Ok(user) => {
+                self.set_password(username, password).await?;
+                user
+            }
+            Err(AccountError::UnknownUser(_)) => self.create_user(username, "", password, true).await?,
+            Err(error) => return Err(error),
+        };
+        let mut transaction = self.database.begin().await?;
+        store::tokens::delete(&mut transaction, user.id).await?;
+        store::tokens::find_or_insert(&mut transaction, user.id, token, self.clock.now()).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// All tokens, with their first digits only.
     ///
     /// # Errors

@@ -1,0 +1,71 @@
+//! Every URL of the service.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::{Method, header};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{AppState, assets, health, welcome};
+use crate::api::{self, ApiError, RequestTookTooLong};
+use crate::config::ServerConfig;
+use crate::http::access_log::log_request;
+use crate::http::body::MAX_BODY_BYTES;
+use crate::http::context::add_context;
+use crate::http::hosts::require_allowed_host;
+use crate::http::timeout::{RequestTimeout, limit_time};
+use crate::webhook;
+
+/// The routes of the API, below `<prefix>/api`.
+fn api_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(api::uploads::create_upload_url))
+        .routes(routes!(api::images::list_images))
+        .routes(routes!(api::images::get_image))
+        .routes(routes!(api::images::check_image_status))
+        .routes(routes!(api::images::list_image_logs))
+        .routes(routes!(api::stats::get_stats))
+        .routes(routes!(webhook::receive_webhook))
+}
+
+/// The description of the API below a prefix.
+pub fn openapi(url_prefix: &str) -> utoipa::openapi::OpenApi {
+    documented(url_prefix).into_openapi()
+}
+
+fn documented(url_prefix: &str) -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(api::openapi::ApiDocument::openapi()).nest(&format!("{url_prefix}/api"), api_routes())
+}
+
+/// The whole service: below the prefix all but the health checks and the page at `/`.
+pub fn build(state: AppState, config: &ServerConfig) -> Router {
+    let prefix = config.url_prefix.clone();
+    let (router, document) = documented(&prefix).split_for_parts();
+    let document = document.to_pretty_json().unwrap_or_default();
+    let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
+
+    router
+        .route(&format!("{prefix}/api/openapi.json"), get(document))
+        .route(&format!("{prefix}/static/{{*path}}"), get(assets::serve_asset))
+        .route("/", get(move || async move { welcome::welcome(&prefix) }))
+        .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
+        .fallback(async |_: Request| api::not_found_page())
+        .layer(from_fn_with_state(Arc::new(config.allowed_hosts.clone()), require_allowed_host))
+        .route("/healthz", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(RequestTimeout(config.request_timeout), limit_time::<RequestTookTooLong>))
+        .layer(CatchPanicLayer::custom(|cause: Box<dyn std::any::Any + Send>| {
+            api::panicked(cause.as_ref()).into_response()
+        }))
+        .layer(from_fn(log_request))
+        .layer(from_fn_with_state(Arc::new(config.trusted_proxies.clone()), add_context))
+        .with_state(state)
+}

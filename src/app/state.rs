@@ -1,0 +1,107 @@
+//! What handlers are given.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::extract::FromRef;
+use secrecy::ExposeSecret;
+
+use super::{Lifecycle, SystemClock};
+use crate::cloudflare::{Client, ClientSettings};
+use crate::config::{Config, DatabaseConfig};
+use crate::delivery::DeliveryUrls;
+use crate::domain::Clock;
+use crate::service::{Accounts, CloudflareService, ImageLinks, ServiceSettings};
+use crate::store::{Database, DatabaseSettings};
+
+/// Everything that handlers need; each takes the part that it uses. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct AppState {
+    /// The use cases.
+    pub service: CloudflareService,
+    /// Users and tokens.
+    pub accounts: Accounts,
+    /// Where pictures are shown.
+    pub links: ImageLinks,
+    /// For the health checks.
+    pub database: Database,
+    /// Whether the service is stopping.
+    pub lifecycle: Lifecycle,
+}
+
+impl AppState {
+    /// Puts the parts together.
+    ///
+    /// # Errors
+    /// If a setting that is needed is missing, or the HTTP client cannot be set up.
+    pub fn new(config: &Config, database: Database, lifecycle: Lifecycle) -> anyhow::Result<Self> {
+        Self::with_clock(config, database, lifecycle, Arc::new(SystemClock))
+    }
+
+    /// The same with a clock of the caller's.
+    ///
+    /// # Errors
+    /// As [`AppState::new`].
+    pub fn with_clock(
+        config: &Config,
+        database: Database,
+        lifecycle: Lifecycle,
+        clock: Arc<dyn Clock>,
+    ) -> anyhow::Result<Self> {
+        let cloudflare = config.cloudflare()?;
+        let client = Client::new(&ClientSettings {
+            base_url: cloudflare.base_url.clone(),
+            account_id: cloudflare.account_id.clone(),
+            api_token: cloudflare.api_token.clone(),
+        })
+        .context("the client of Cloudflare's API cannot be set up")?;
+        let settings = ServiceSettings {
+            default_expiry_minutes: config.uploads.default_expiry_minutes,
+            require_signed_urls: config.uploads.require_signed_urls,
+            default_metadata: config.uploads.default_metadata.clone(),
+            default_creator: config.uploads.default_creator.clone().unwrap_or_default(),
+            webhook_secret: config.webhook.secret.clone(),
+        };
+        let urls = DeliveryUrls::new(config.delivery.account_hash.clone(), &config.delivery.shape);
+        Ok(Self {
+            service: CloudflareService::new(client, database.clone(), Arc::clone(&clock), settings),
+            accounts: Accounts::new(database.clone(), clock),
+            links: ImageLinks::new(urls, config.uploads.thumbnail_variant.clone()),
+            database,
+            lifecycle,
+        })
+    }
+}
+
+/// Opens the database that is configured.
+///
+/// # Errors
+/// If it cannot be reached, or is too old.
+pub async fn open_database(config: &DatabaseConfig) -> anyhow::Result<Database> {
+    let settings = DatabaseSettings {
+        max_connections: config.max_connections,
+        acquire_timeout: config.acquire_timeout,
+        statement_timeout: config.statement_timeout,
+    };
+    Database::connect(config.url.expose_secret(), &settings)
+        .await
+        .context("the database (DATABASE_URL) cannot be opened")
+}
+
+macro_rules! parts {
+    ($($field:ident: $part:ty),+ $(,)?) => {
+        $(impl FromRef<AppState> for $part {
+            fn from_ref(state: &AppState) -> Self {
+                state.$field.clone()
+            }
+        })+
+    };
+}
+
+parts! {
+    service: CloudflareService,
+    accounts: Accounts,
+    links: ImageLinks,
+    database: Database,
+    lifecycle: Lifecycle,
+}

@@ -1,0 +1,73 @@
+//! `cfimages serve`
+
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tracing::{info, warn};
+
+use super::{Context, database};
+use crate::app::{self, AppState, Lifecycle};
+use crate::config::{Config, settings};
+use crate::store::{self, Database};
+
+/// Runs the server.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    CLOUDFLARE_IMAGES_ACCOUNT_ID=... CLOUDFLARE_IMAGES_API_TOKEN_FILE=/run/secrets/token cfimages serve\n  \
+    cfimages serve --config /etc/cfimages.toml --migrate")]
+pub(super) struct ServeArgs {
+    /// Listen on this address [default: 127.0.0.1:8000, or `CFIMAGES_LISTEN`].
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<SocketAddr>,
+    /// Apply pending database migrations first, instead of refusing to start.
+    #[arg(long)]
+    migrate: bool,
+}
+
+impl ServeArgs {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let flags = self.listen.map(|listen| (&settings::CFIMAGES_LISTEN, listen.to_string()));
+        let config = context.serve_config(flags.into_iter().collect())?;
+        app::init_telemetry(&config.log)?;
+        let lifecycle = Lifecycle::default();
+        lifecycle.stop_on_signals()?;
+        let listener = app::bind(config.server.listen, "--listen").await?;
+        let database = self.open_database(&config).await?;
+        warn_of_unsigned_webhooks(&config);
+        info!(address = %listener.local_addr()?, "Listening on http://{}", listener.local_addr()?);
+        run_server(&config, listener, database, lifecycle).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn open_database(&self, config: &Config) -> anyhow::Result<Database> {
+        if !self.migrate {
+            return database::open_current(config).await;
+        }
+        let database = app::open_database(&config.database).await?;
+        store::migrations::run(&database).await?;
+        Ok(database)
+    }
+}
+
+/// Answers requests until the service stops; then closes the database.
+pub(super) async fn run_server(
+    config: &Config,
+    listener: TcpListener,
+    database: Database,
+    lifecycle: Lifecycle,
+) -> anyhow::Result<()> {
+    let state = AppState::new(config, database.clone(), lifecycle.clone())?;
+    let router = app::build_router(state, &config.server);
+    app::serve(listener, router, lifecycle, config.server.shutdown_timeout).await?;
+    database.close().await;
+    info!("Stopped");
+    Ok(())
+}
+
+fn warn_of_unsigned_webhooks(config: &Config) {
+    if config.webhook.accepts_unsigned() {
+        warn!("No CLOUDFLARE_IMAGES_WEBHOOK_SECRET is set: every well-formed webhook is accepted, whoever sends it");
+    }
+}

@@ -1,0 +1,149 @@
+//! `cfimages user`
+
+use std::io::{IsTerminal, Read};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::Context;
+use super::database::open_accounts;
+use super::output::{print_rows, yes};
+use crate::domain::User;
+
+/// Creates users, lists them, sets their passwords.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    cfimages user create alice --staff\n  \
+    pwgen 20 1 | cfimages user create bob --password-stdin\n  \
+    cfimages user list --json")]
+pub(super) struct UserArgs {
+    #[command(subcommand)]
+    command: UserCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// Create a user.
+    Create {
+        /// The name to sign in with.
+        username: String,
+        /// The address for mail.
+        #[arg(long, default_value = "")]
+        email: String,
+        /// Let the user into the admin site.
+        #[arg(long)]
+        staff: bool,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+    /// List all users.
+    List {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a user another password.
+    SetPassword {
+        /// The name to sign in with.
+        username: String,
+        #[command(flatten)]
+        password: PasswordArgs,
+    },
+}
+
+/// Where the password comes from; never from an argument, which others on the machine could read.
+#[derive(Debug, Args)]
+struct PasswordArgs {
+    /// Read the password from standard input. Otherwise it comes from `CFIMAGES_ADMIN_PASSWORD`, from the file that
+    /// `CFIMAGES_ADMIN_PASSWORD_FILE` names, or from a prompt.
+    #[arg(long)]
+    password_stdin: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    username: String,
+    email: String,
+    active: bool,
+    staff: bool,
+    created: String,
+}
+
+impl From<User> for Row {
+    fn from(user: User) -> Self {
+        Self {
+            username: user.username,
+            email: user.email,
+            active: user.is_active,
+            staff: user.is_staff,
+            created: user.date_joined.to_string(),
+        }
+    }
+}
+
+impl UserArgs {
+    pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
+        let config = context.database_config()?;
+        let accounts = open_accounts(&config).await?;
+        match self.command {
+            UserCommand::Create { username, email, staff, password } => {
+                let user = accounts.create_user(&username, &email, &password.read()?, staff).await?;
+                println!("created user {}", user.username);
+            }
+            UserCommand::List { json } => {
+                let rows: Vec<Row> = accounts.list_users().await?.into_iter().map(Row::from).collect();
+                print_rows(json, &["USER", "E-MAIL", "ACTIVE", "STAFF", "CREATED"], &rows, |row| {
+                    vec![row.username.clone(), row.email.clone(), yes(row.active), yes(row.staff), row.created.clone()]
+                })?;
+            }
+            UserCommand::SetPassword { username, password } => {
+                accounts.get_user(&username).await?;
+                accounts.set_password(&username, &password.read()?).await?;
+                println!("changed the password of {username}");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl PasswordArgs {
+    fn read(&self) -> anyhow::Result<String> {
+        if self.password_stdin {
+            let mut password = String::new();
+            std::io::stdin().read_to_string(&mut password).context("the password cannot be read")?;
+            return Ok(without_newline(password));
+        }
+        if let Ok(password) = std::env::var("CFIMAGES_ADMIN_PASSWORD") {
+            return Ok(password);
+        }
+        if let Some(path) = std::env::var_os("CFIMAGES_ADMIN_PASSWORD_FILE") {
+            let password = std::fs::read_to_string(&path)
+                .with_context(|| format!("CFIMAGES_ADMIN_PASSWORD_FILE: {} cannot be read", path.display()))?;
+            return Ok(without_newline(password));
+        }
+        prompt()
+    }
+}
+
+fn prompt() -> anyhow::Result<String> {
+    if !std::io::stdin().is_terminal() {
+        bail!("there is no terminal to ask for a password: use --password-stdin or CFIMAGES_ADMIN_PASSWORD_FILE");
+    }
+    let password = rpassword::prompt_password("Password: ").context("the password cannot be read")?;
+    if password != rpassword::prompt_password("Password again: ").context("the password cannot be read")? {
+        bail!("the two passwords differ");
+    }
+    Ok(password)
+}
+
+fn without_newline(mut text: String) -> String {
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    text
+}
