@@ -1,1 +1,132 @@
-//! A look-alike of Cloudflare Images for development and tests.
+//! A look-alike of Cloudflare Images for development and tests: it takes uploads, keeps, scales and serves real pictures, and
+//! answers in the shapes of the real API.
+//!
+//! What it does today is the way of an image from a direct creator upload to its delivery:
+//!
+//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `GET` and `DELETE v1/{image_id}`;
+//! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
+//! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
+//!   private;
+//! - notifications of what became of uploads, to a [`Destination`].
+//!
+//! Pictures are JPEG, PNG, WebP and GIF, and are delivered in the format they came in: GIF animations keep their frames,
+//! animated WebP and animations above 50 megapixels are delivered as they came, and lossy WebP becomes lossless when it is
+//! scaled. A picture that fits its variant is delivered byte for byte. SVG is refused.
+//!
+//! Where nothing is known of Cloudflare's behaviour, what was chosen is marked UNCONFIRMED at its place.
+
+mod account;
+mod auth;
+mod config;
+mod custom_id;
+mod delivery;
+mod direct_upload;
+mod envelope;
+mod images;
+mod notify;
+mod path;
+mod rate_limit;
+mod router;
+mod storage;
+#[cfg(test)]
+mod tests;
+mod transform;
+mod upload;
+mod variants;
+
+pub use config::{EmulatorConfig, StorageKind};
+pub use notify::Destination;
+pub use variants::Variant;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::time::timeout;
+
+use account::Account;
+
+/// How long [`Emulator::finish`] waits.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Why an emulator could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A setting cannot be used.
+    #[error("{setting}: {problem}")]
+    Setting {
+        /// The field of [`EmulatorConfig`].
+        setting: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// The folder of the images cannot be opened or read.
+    #[error("the folder {} could not be opened", .path.display())]
+    Storage {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The client for notifications cannot be made.
+    #[error("the HTTP client could not be made")]
+    HttpClient(#[source] reqwest::Error),
+}
+
+/// An emulated account of Cloudflare Images.
+///
+/// # Examples
+/// ```no_run
+/// # async fn run(clock: std::sync::Arc<dyn cfimages::domain::Clock>) -> Result<(), Box<dyn std::error::Error>> {
+/// use cfimages::emulator::{Emulator, EmulatorConfig, StorageKind, Variant};
+///
+/// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+/// let emulator = Emulator::open(EmulatorConfig {
+///     account_id: "9035f53656c247e895c5a6939ae8a0e0".to_owned(),
+///     account_hash: "Vi7wi5KSItxGFsWRG2Us6Q".to_owned(),
+///     api_token: "secret".to_owned(),
+///     signing_keys: vec![("default".to_owned(), "also secret".to_owned())],
+///     public_url: format!("http://{}", listener.local_addr()?),
+///     storage: StorageKind::Memory,
+///     variants: vec![Variant::public()],
+///     notify: None,
+///     clock,
+/// })?;
+/// axum::serve(listener, emulator.router()).await?;
+/// emulator.finish().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Emulator {
+    account: Arc<Account>,
+}
+
+impl Emulator {
+    /// Opens the emulator with the images it has from before.
+    ///
+    /// Reads the folder of the images, where there is one: that blocks, for some ten milliseconds with a thousand images.
+    ///
+    /// # Errors
+    /// If a setting cannot be used, or the folder cannot be read.
+    pub fn open(config: EmulatorConfig) -> Result<Self, Error> {
+        Ok(Self { account: Arc::new(Account::open(config)?) })
+    }
+
+    /// Everything the emulator answers, to be served at the root of a host.
+    pub fn router(&self) -> Router {
+        router::build(Arc::clone(&self.account))
+    }
+
+    /// Waits for uploads that are being stored and for notifications that are on their way, but for ten seconds at most; what
+    /// is not done by then is given up. To be called when the router is no longer served.
+    pub async fn finish(&self) {
+        self.account.tasks.close();
+        if timeout(GRACE, self.account.tasks.wait()).await.is_err() {
+            tracing::warn!("gave up notifications that could not be delivered");
+            self.account.stopped.cancel();
+        }
+    }
+}

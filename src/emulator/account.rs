@@ -1,0 +1,122 @@
+//! The emulated account: everything that handlers share.
+
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::delivery::{DeliveryShape, DeliveryUrls};
+use crate::domain::Clock;
+
+use super::envelope::ApiError;
+use super::notify::{Notifier, Outcome};
+use super::path::encode_segment;
+use super::rate_limit::RateLimit;
+use super::storage::{Storage, StorageError, StoredImage};
+use super::transform::Workers;
+use super::upload::UploadError;
+use super::variants::Variants;
+use super::{EmulatorConfig, Error, StorageKind};
+
+/// The one account there is.
+pub(super) struct Account {
+    pub(super) id: String,
+    pub(super) hash: String,
+    pub(super) api_token: String,
+    pub(super) signing_keys: Vec<(String, String)>,
+    pub(super) variants: Variants,
+    pub(super) storage: Arc<Storage>,
+    pub(super) workers: Workers,
+    pub(super) rate_limit: RateLimit,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Work that goes on when its request has gone.
+    pub(super) tasks: TaskTracker,
+    /// Cancelled when nobody waits for that work any more.
+    pub(super) stopped: CancellationToken,
+    notifier: Option<Arc<Notifier>>,
+    delivery_urls: DeliveryUrls,
+    /// Without a slash at the end.
+    public_url: String,
+}
+
+impl Account {
+    /// Checks the settings and opens the storage.
+    pub(super) fn open(config: EmulatorConfig) -> Result<Self, Error> {
+        config.check()?;
+        let variants = Variants::new(config.variants)?;
+        let notifier = config.notify.map(|to| Notifier::new(to, &config.account_id)).transpose()?.map(Arc::new);
+        let storage = match config.storage {
+            StorageKind::Memory => Storage::in_memory(),
+            StorageKind::Folder(path) => {
+                Storage::in_folder(&path, config.clock.now()).map_err(|source| Error::Storage { path, source })?
+            }
+        };
+        Ok(Self {
+            delivery_urls: DeliveryUrls::new(Some(config.account_hash.clone()), &DeliveryShape::default()),
+            public_url: config.public_url.trim_end_matches('/').to_owned(),
+            id: config.account_id,
+            hash: config.account_hash,
+            api_token: config.api_token,
+            signing_keys: config.signing_keys,
+            variants,
+            storage: Arc::new(storage),
+            workers: Workers::new(),
+            rate_limit: RateLimit::default(),
+            clock: config.clock,
+            tasks: TaskTracker::new(),
+            stopped: CancellationToken::new(),
+            notifier,
+        })
+    }
+
+    /// The one-time upload URL of a draft. The id is percent-encoded as one segment, which is UNCONFIRMED.
+    pub(super) fn upload_url_of(&self, id: &str) -> String {
+        format!("{}/upload/{}/{}", self.public_url, self.hash, encode_segment(id))
+    }
+
+    /// The delivery URLs of an image, as Cloudflare writes them: on `imagedelivery.net`, and unsigned.
+    pub(super) fn delivery_urls_of(&self, id: &str) -> Vec<String> {
+        self.variants.names().filter_map(|variant| self.delivery_urls.build(id, variant)).collect()
+    }
+
+    /// Does work on the storage on a thread that may block. The work goes on to its end even if nobody waits for it.
+    pub(super) async fn on_storage<T: Send + 'static>(&self, work: impl FnOnce(&Storage) -> T + Send + 'static) -> T {
+        let storage = Arc::clone(&self.storage);
+        match tokio::task::spawn_blocking(move || work(&storage)).await {
+            Ok(result) => result,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        }
+    }
+
+    /// Notifies the destination of what became of an upload, in the background.
+    pub(super) fn announce(&self, id: &str, result: &Result<Arc<StoredImage>, UploadError>) {
+        let outcome = match result {
+            Ok(image) => Outcome::uploaded(id, image.uploaded),
+            Err(UploadError::File(error)) => Outcome::failed(id, error),
+            Err(UploadError::Request(_)) => return,
+        };
+        if let Some(notifier) = self.notifier.clone() {
+            let now = self.clock.now();
+            let stopped = self.stopped.clone();
+            self.tasks.spawn(async move { stopped.run_until_cancelled(notifier.send(outcome, now)).await });
+        }
+    }
+}
+
+/// Names the account and nothing else, least of all its token and keys.
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("id", &self.id).field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+impl From<StorageError> for ApiError {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Missing => Self::image_not_found(),
+            StorageError::Exists => Self::already_exists(),
+            StorageError::Io(error) => Self::internal(&error),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The answers of the REST API: results and errors in Cloudflare's envelope.
+
+use std::borrow::Cow;
+use std::error::Error as StdError;
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct Envelope<'a, T> {
+    result: T,
+    success: bool,
+    errors: &'a [Problem<'a>],
+    messages: [&'a str; 0],
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    code: u16,
+    message: &'a str,
+}
+
+/// `200` with a result.
+pub(super) fn success(result: impl Serialize) -> Response {
+    Json(Envelope { result, success: true, errors: &[], messages: [] }).into_response()
+}
+
+/// A refusal of the REST API or of an upload URL.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: u16,
+    message: Cow<'static, str>,
+}
+
+impl ApiError {
+    /// An error with one of Cloudflare's codes.
+    pub(super) fn new(status: StatusCode, code: u16, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// The request is wrong in the way that the message says.
+    pub(super) fn bad_request(message: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, 5400, message)
+    }
+
+    /// There is no image with the id, or no longer.
+    pub(super) fn image_not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, 5404, "Image not found")
+    }
+
+    /// There is an image already.
+    pub(super) fn already_exists() -> Self {
+        Self::new(StatusCode::CONFLICT, 5409, "Resource already exists")
+    }
+
+    /// The body is no form.
+    pub(super) fn not_multipart() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            5415,
+            "Images must be uploaded as a form, not as raw image data. Please use multipart/form-data format",
+        )
+    }
+
+    /// The method is not one of the route's. The code is UNCONFIRMED.
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, 7001, "Method not available for that URI")
+    }
+
+    /// Something broke here. What it was goes to the log, not to the client.
+    pub(super) fn internal(error: &(dyn StdError + 'static)) -> Self {
+        tracing::error!(error, "the emulator could not answer");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, 5500, "Internal server error")
+    }
+
+    /// Cloudflare's number for the error.
+    pub(super) fn code(&self) -> u16 {
+        self.code
+    }
+
+    /// The text for people.
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let errors = &[Problem { code: self.code, message: &self.message }];
+        (self.status, Json(Envelope { result: (), success: false, errors, messages: [] })).into_response()
+    }
+}

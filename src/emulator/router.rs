@@ -1,0 +1,31 @@
+//! Every URL of the emulator.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use super::envelope::ApiError;
+use super::{Account, auth, delivery, direct_upload, images, upload};
+
+/// The REST API below `/client/v4`, upload URLs below `/upload`, and delivery everywhere else.
+pub(super) fn build(account: Arc<Account>) -> Router {
+    let upload_url = post(upload::receive).options(upload::preflight).fallback(upload::method_not_allowed);
+    Router::new()
+        .nest("/client/v4", api(&account))
+        .route("/upload/{account_hash}/{image_id}", upload_url.layer(DefaultBodyLimit::max(upload::MAX_BODY)))
+        .fallback(delivery::deliver)
+        .with_state(account)
+}
+
+fn api(account: &Arc<Account>) -> Router<Arc<Account>> {
+    Router::new()
+        .route("/accounts/{account_id}/images/v2/direct_upload", post(direct_upload::create))
+        .route("/accounts/{account_id}/images/v1/{image_id}", get(images::show).delete(images::delete))
+        .fallback(async |OriginalUri(uri): OriginalUri| auth::no_route(&uri))
+        .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(DefaultBodyLimit::max(direct_upload::MAX_BODY))
+        .layer(from_fn_with_state(Arc::clone(account), auth::guard))
+}

@@ -1,0 +1,197 @@
+//! Where images are kept: an index of all of them in memory, and behind it, in memory or in a folder, the originals and the
+//! records that outlive a restart.
+//!
+//! All of it blocks, and is meant for threads that may.
+
+mod folder;
+mod image;
+mod medium;
+
+pub(super) use image::{ImageState, Original, StoredImage, Upload};
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use bytes::Bytes;
+
+use crate::domain::Timestamp;
+
+use folder::Folder;
+#[cfg(test)]
+pub(super) use folder::record_name;
+use medium::Medium;
+
+/// Locks for changes of images; images that share one wait for each other, the others do not.
+const LOCKS: usize = 32;
+
+/// Why a change was not made.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StorageError {
+    /// There is no such image, or no longer.
+    #[error("there is no such image")]
+    Missing,
+    /// There is an image already.
+    #[error("there is an image already")]
+    Exists,
+    /// The disk failed.
+    #[error("the storage failed")]
+    Io(#[from] io::Error),
+}
+
+/// The images of the account.
+///
+/// Records and the index change together below the lock of the image; a record is durable before anybody can see it.
+#[derive(Debug)]
+pub(super) struct Storage {
+    index: RwLock<HashMap<String, Arc<StoredImage>>>,
+    /// Drafts by their end, so that those that have ended are found without looking at all.
+    drafts: Mutex<BinaryHeap<Reverse<(Timestamp, String)>>>,
+    locks: [Mutex<()>; LOCKS],
+    hasher: RandomState,
+    medium: Medium,
+}
+
+impl Storage {
+    /// An empty storage that ends with the process.
+    pub(super) fn in_memory() -> Self {
+        Self::new(Medium::memory(), Vec::new())
+    }
+
+    /// The storage in a folder, with everything in it that is whole; drafts that ended before `now` are cleared away.
+    pub(super) fn in_folder(folder: &Path, now: Timestamp) -> io::Result<Self> {
+        let (folder, images) = Folder::open(folder)?;
+        let storage = Self::new(Medium::Folder(folder), images);
+        storage.remove_ended_drafts(now)?;
+        Ok(storage)
+    }
+
+    fn new(medium: Medium, images: Vec<StoredImage>) -> Self {
+        let ends = images.iter().filter_map(|image| Some(Reverse((image.draft_end()?, image.id.clone()))));
+        Self {
+            drafts: Mutex::new(ends.collect()),
+            index: RwLock::new(images.into_iter().map(|image| (image.id.clone(), Arc::new(image))).collect()),
+            locks: std::array::from_fn(|_| Mutex::new(())),
+            hasher: RandomState::new(),
+            medium,
+        }
+    }
+
+    /// The image or draft with this id; drafts that have ended are no longer there.
+    pub(super) fn find(&self, id: &str, now: Timestamp) -> Option<Arc<StoredImage>> {
+        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.get(id).filter(|image| !image.has_ended(now)).cloned()
+    }
+
+    /// Keeps a new draft.
+    pub(super) fn insert_draft(&self, draft: StoredImage, now: Timestamp) -> Result<(), StorageError> {
+        self.remove_ended_drafts(now)?;
+        let end = draft.draft_end();
+        let id = draft.id.clone();
+        let _lock = self.lock(&id);
+        if self.find(&id, now).is_some() {
+            return Err(StorageError::Exists);
+        }
+        self.replace(draft)?;
+        self.ends().extend(end.map(|end| Reverse((end, id))));
+        Ok(())
+    }
+
+    /// Turns the draft with this id, which must not have ended at `started`, into an image.
+    pub(super) fn complete(
+        &self,
+        id: &str,
+        upload: Upload,
+        started: Timestamp,
+        uploaded: Timestamp,
+    ) -> Result<Arc<StoredImage>, StorageError> {
+        let original = self.medium.save_original(upload)?;
+        let result = self.attach(id, &original, started, uploaded);
+        if result.is_err() {
+            self.medium.remove_original(&original)?;
+        }
+        result
+    }
+
+    fn attach(
+        &self,
+        id: &str,
+        original: &Original,
+        started: Timestamp,
+        uploaded: Timestamp,
+    ) -> Result<Arc<StoredImage>, StorageError> {
+        let _lock = self.lock(id);
+        let draft = self.find(id, started).ok_or(StorageError::Missing)?;
+        if !draft.is_draft() {
+            return Err(StorageError::Exists);
+        }
+        let state = ImageState::Uploaded(original.clone());
+        Ok(self.replace(StoredImage { uploaded, state, ..StoredImage::clone(&draft) })?)
+    }
+
+    /// Deletes the image or draft with this id; whether there was one.
+    pub(super) fn delete(&self, id: &str, now: Timestamp) -> io::Result<bool> {
+        let _lock = self.lock(id);
+        match self.find(id, now) {
+            Some(image) => self.remove(&image).map(|()| true),
+            None => Ok(false),
+        }
+    }
+
+    /// The bytes of an original.
+    pub(super) fn read(&self, original: &Original) -> io::Result<Bytes> {
+        self.medium.read_original(original)
+    }
+
+    fn remove_ended_drafts(&self, now: Timestamp) -> io::Result<()> {
+        while let Some(id) = self.pop_ended(now) {
+            let _lock = self.lock(&id);
+            let ended = self.index.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+            if let Some(draft) = ended.filter(|image| image.has_ended(now)) {
+                self.remove(&draft)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The id of a draft whose end has passed; by now it may have become an image, or another draft.
+    fn pop_ended(&self, now: Timestamp) -> Option<String> {
+        let mut ends = self.ends();
+        let Reverse((end, _)) = ends.peek()?;
+        if *end >= now {
+            return None;
+        }
+        ends.pop().map(|Reverse((_, id))| id)
+    }
+
+    /// Writes the record, then shows the image. The lock of the image must be held.
+    fn replace(&self, image: StoredImage) -> io::Result<Arc<StoredImage>> {
+        self.medium.save_record(&image)?;
+        let image = Arc::new(image);
+        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(image.id.clone(), Arc::clone(&image));
+        Ok(image)
+    }
+
+    /// Removes the record, then hides the image, then removes the original. The lock of the image must be held.
+    fn remove(&self, image: &StoredImage) -> io::Result<()> {
+        self.medium.remove_record(image)?;
+        self.index.write().unwrap_or_else(PoisonError::into_inner).remove(&image.id);
+        if let Some(original) = image.original() {
+            self.medium.remove_original(original)?;
+        }
+        Ok(())
+    }
+
+    fn lock(&self, id: &str) -> MutexGuard<'_, ()> {
+        let at = self.hasher.hash_one(id) % LOCKS as u64;
+        let at = usize::try_from(at).expect("less than the number of locks");
+        self.locks[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ends(&self) -> MutexGuard<'_, BinaryHeap<Reverse<(Timestamp, String)>>> {
+        self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,197 @@
+//! Reading pictures: first the header, with the limits, then the pixels.
+
+use std::io::Cursor;
+
+use image::codecs::gif::GifDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::metadata::Orientation;
+use image::{AnimationDecoder, DynamicImage, Frames, ImageDecoder, ImageError, ImageReader, ImageResult, Limits};
+
+use super::{Format, Picture, Size, jpeg};
+
+/// Pixels a side. Cloudflare's documentation names WebP as an exception without saying what holds there; here it is none.
+const MAX_SIDE: u32 = 12_000;
+/// Pixels of a still picture, and of all frames of an animation together.
+const MAX_PIXELS: u64 = 100_000_000;
+/// Bytes that a decoder may take, enough for 100 megapixels of 8 bits a channel.
+const MAX_MEMORY: u64 = 512 * 1024 * 1024;
+
+/// Why bytes are no acceptable picture.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::emulator) enum Rejection {
+    /// The bytes are of another format than they were said to be.
+    #[error("the bytes are of another format than the content type says")]
+    WrongType,
+    /// The picture has too many pixels.
+    #[error("{}x{} pixels are too many: at most {MAX_SIDE} a side and {MAX_PIXELS} in all", .0.width, .0.height)]
+    TooLarge(Size),
+    /// The frames of the animation have too many pixels together.
+    #[error("the frames of the animation have more than {MAX_PIXELS} pixels together")]
+    AnimationTooLarge,
+    /// The bytes are no picture, or a broken one.
+    #[error("{0}")]
+    Unreadable(String),
+}
+
+/// What the first bytes of a picture say about it. Nothing has been decoded yet, so all of it may be a lie.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::emulator) struct Header {
+    format: Format,
+    /// As stored, before the orientation is applied.
+    stored_size: Size,
+    orientation: Orientation,
+}
+
+impl Header {
+    /// The pixels of one frame.
+    pub(in crate::emulator) fn pixels(&self) -> u64 {
+        self.stored_size.pixels()
+    }
+
+    fn picture(&self, frames: u32) -> Picture {
+        let size = if swaps_sides(self.orientation) { self.stored_size.turned() } else { self.stored_size };
+        Picture { format: self.format, size, is_turned: self.orientation != Orientation::NoTransforms, frames }
+    }
+}
+
+/// Reads the header of a picture that is said to be of the format `declared`, and checks the limits before anything is decoded.
+pub(in crate::emulator) fn read_header(declared: Format, bytes: &[u8]) -> Result<Header, Rejection> {
+    let found = image::guess_format(bytes).map_err(|error| unreadable(&error))?;
+    if found != declared.into() {
+        return Err(Rejection::WrongType);
+    }
+    let mut decoder = open(declared, bytes).map_err(|error| unreadable(&error))?;
+    let (width, height) = decoder.dimensions();
+    let stored_size = Size { width, height };
+    if width == 0 || height == 0 {
+        return Err(Rejection::Unreadable("the picture has no pixels".to_owned()));
+    }
+    if width > MAX_SIDE || height > MAX_SIDE || stored_size.pixels() > MAX_PIXELS {
+        return Err(Rejection::TooLarge(stored_size));
+    }
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    Ok(Header { format: declared, stored_size, orientation })
+}
+
+/// Decodes the whole picture to see that it can be decoded.
+pub(in crate::emulator) fn read_picture(header: &Header, bytes: &[u8]) -> Result<Picture, Rejection> {
+    if let Some(frames) = open_animation(header.format, bytes).map_err(|error| unreadable(&error))? {
+        return count_frames(header, frames, MAX_PIXELS).map(|frames| header.picture(frames));
+    }
+    if header.format == Format::Jpeg && !jpeg::is_complete(bytes) {
+        return Err(Rejection::Unreadable("the JPEG data ends too early".to_owned()));
+    }
+    decode_still(header.format, bytes).map_err(|error| unreadable(&error))?;
+    Ok(header.picture(1))
+}
+
+/// Counts frames while they are decoded, until they have too many pixels together.
+fn count_frames(header: &Header, frames: Frames<'_>, max_pixels: u64) -> Result<u32, Rejection> {
+    let mut count = 0;
+    for frame in frames {
+        frame.map_err(|error| unreadable(&error))?;
+        count += 1;
+        if header.pixels() * u64::from(count) > max_pixels {
+            return Err(Rejection::AnimationTooLarge);
+        }
+    }
+    if count == 0 { Err(Rejection::Unreadable("there is no picture in the file".to_owned())) } else { Ok(count) }
+}
+
+/// Pixels, turned as EXIF asks, with the colour profile that belongs to them.
+pub(super) struct Still {
+    pub(super) pixels: DynamicImage,
+    pub(super) colour_profile: Option<Vec<u8>>,
+}
+
+/// Decodes a still picture, or the first frame of an animation.
+pub(super) fn decode_still(format: Format, bytes: &[u8]) -> ImageResult<Still> {
+    let mut decoder = open(format, bytes)?;
+    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
+    let profile = decoder.icc_profile().ok().flatten();
+    let mut pixels = DynamicImage::from_decoder(decoder)?;
+    let colour_profile = profile.filter(|profile| is_profile_for(&pixels, profile));
+    pixels.apply_orientation(orientation);
+    Ok(Still { pixels, colour_profile })
+}
+
+/// Whether the profile is for the colours that were decoded, and not for those of the file: CMYK, for one, becomes RGB.
+fn is_profile_for(pixels: &DynamicImage, profile: &[u8]) -> bool {
+    let space: &[u8] = if pixels.color().has_color() { b"RGB " } else { b"GRAY" };
+    profile.get(16..20) == Some(space)
+}
+
+/// The frames of a picture in a format that can be animated; `None` for still pictures.
+pub(super) fn open_animation(format: Format, bytes: &[u8]) -> ImageResult<Option<Frames<'_>>> {
+    match format {
+        Format::Gif => {
+            let mut decoder = GifDecoder::new(Cursor::new(bytes))?;
+            decoder.set_limits(gif_limits(&decoder))?;
+            Ok(Some(decoder.into_frames()))
+        }
+        Format::Webp => {
+            let mut decoder = WebPDecoder::new(Cursor::new(bytes))?;
+            decoder.set_limits(limits())?;
+            Ok(decoder.has_animation().then(|| decoder.into_frames()))
+        }
+        Format::Jpeg | Format::Png => Ok(None),
+    }
+}
+
+fn open(format: Format, bytes: &[u8]) -> ImageResult<impl ImageDecoder + '_> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.into());
+    reader.limits(limits());
+    reader.into_decoder()
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MAX_MEMORY);
+    limits
+}
+
+/// Two canvases and a frame of up to twice their size. A few bytes can declare a frame much larger than its canvas, whose
+/// pixels nothing else counts.
+fn gif_limits(decoder: &impl ImageDecoder) -> Limits {
+    let mut limits = limits();
+    limits.max_alloc = Some(MAX_MEMORY.min(decoder.total_bytes().saturating_mul(4)));
+    limits
+}
+
+fn swaps_sides(orientation: Orientation) -> bool {
+    matches!(
+        orientation,
+        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
+    )
+}
+
+fn unreadable(error: &ImageError) -> Rejection {
+    Rejection::Unreadable(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use image::codecs::gif::GifEncoder;
+    use image::{Frame, RgbaImage};
+
+    use super::*;
+
+    #[test]
+    fn a_gif_whose_frames_are_much_larger_than_its_canvas_is_refused() {
+        let mut gif = Vec::new();
+        GifEncoder::new(&mut gif).encode_frames([Frame::new(RgbaImage::new(100, 100))]).unwrap();
+        gif[6..10].copy_from_slice(&[10, 0, 10, 0]);
+        let header = read_header(Format::Gif, &gif).unwrap();
+        assert!(matches!(read_picture(&header, &gif), Err(Rejection::Unreadable(_))));
+    }
+
+    #[test]
+    fn an_animation_is_refused_at_the_frame_that_is_too_much() {
+        let mut gif = Vec::new();
+        GifEncoder::new(&mut gif).encode_frames((0..3).map(|_| Frame::new(RgbaImage::new(10, 10)))).unwrap();
+        let header = read_header(Format::Gif, &gif).unwrap();
+        let count = |max| count_frames(&header, open_animation(Format::Gif, &gif).unwrap().unwrap(), max);
+        assert_eq!(count(300), Ok(3));
+        assert_eq!(count(299), Err(Rejection::AnimationTooLarge));
+    }
+}

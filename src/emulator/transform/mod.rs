@@ -1,0 +1,94 @@
+//! Reading, scaling and writing pictures. Works on the CPU and knows nothing of HTTP, accounts or files.
+
+mod decode;
+mod encode;
+mod jpeg;
+mod pipeline;
+mod resize;
+mod workers;
+
+pub(super) use decode::{Rejection, read_header, read_picture};
+pub(super) use pipeline::{Plan, plan, render};
+pub(super) use resize::Resize;
+pub(super) use workers::Workers;
+
+use serde::{Deserialize, Serialize};
+
+/// The picture formats that can be uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Format {
+    Jpeg,
+    Png,
+    Webp,
+    Gif,
+}
+
+impl Format {
+    /// The format with this MIME type; parameters behind it and its case do not matter.
+    pub(super) fn from_content_type(content_type: &str) -> Option<Self> {
+        let essence = content_type.split(';').next().unwrap_or_default().trim();
+        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif]
+            .into_iter()
+            .find(|format| format.content_type().eq_ignore_ascii_case(essence))
+    }
+
+    /// The MIME type.
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+        }
+    }
+}
+
+impl From<Format> for image::ImageFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Jpeg => Self::Jpeg,
+            Format::Png => Self::Png,
+            Format::Webp => Self::WebP,
+            Format::Gif => Self::Gif,
+        }
+    }
+}
+
+/// Width and height in pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Size {
+    pub(super) width: u32,
+    pub(super) height: u32,
+}
+
+impl Size {
+    /// The area in pixels.
+    pub(super) fn pixels(self) -> u64 {
+        u64::from(self.width) * u64::from(self.height)
+    }
+
+    /// The size after a turn by a quarter.
+    pub(super) fn turned(self) -> Self {
+        Self { width: self.height, height: self.width }
+    }
+}
+
+/// What there is to know about a picture that has been read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Picture {
+    pub(super) format: Format,
+    /// The size as people see it, with the orientation applied.
+    pub(super) size: Size,
+    /// Whether EXIF asks for the pixels to be turned or mirrored.
+    pub(super) is_turned: bool,
+    /// Frames of an animation; 1 for still pictures.
+    pub(super) frames: u32,
+}
+
+impl Picture {
+    /// The pixels of all frames together.
+    pub(super) fn total_pixels(&self) -> u64 {
+        self.size.pixels().saturating_mul(self.frames.into())
+    }
+}
