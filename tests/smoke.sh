@@ -86,9 +86,10 @@ expect_image() {
 }
 
 listen=127.0.0.1:$(free_port)
+emulator_listen=127.0.0.1:$(free_port)
 origin=http://$listen
 cd "$folder" # Nothing of it may depend on the folder it starts in.
-"$binary" dev --data "$folder/data" --listen "$listen" >"$folder/server.log" 2>&1 &
+"$binary" dev --data "$folder/data" --listen "$listen" --emulator-listen "$emulator_listen" >"$folder/server.log" 2>&1 &
 server=$!
 eventually 30 is_ready
 token=$(member token <"$folder/data/credentials.json")

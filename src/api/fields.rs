@@ -319,7 +319,7 @@ mod tests {
         }
         for value in ["\"maybe\"", "[true]", "\"\"", "2"] {
             assert_eq!(
-                errors_of(&format!(r#"{{"x":{value}}}"#), |f| drop(f.boolean("x"))),
+                errors_of(&format!(r#"{{"x":{value}}}"#), |f| _ = f.boolean("x")),
                 r#"{"x":["Must be a valid boolean."]}"#,
                 "{value}"
             );
@@ -334,17 +334,17 @@ mod tests {
         }
         for value in ["\"soon\"", "[30]", "\"\"", "true", "\"1e2\"", "30.5", "\"\u{662}\""] {
             assert_eq!(
-                errors_of(&format!(r#"{{"x":{value}}}"#), |f| drop(f.integer("x", &range))),
+                errors_of(&format!(r#"{{"x":{value}}}"#), |f| _ = f.integer("x", &range)),
                 r#"{"x":["A valid integer is required."]}"#,
                 "{value}"
             );
         }
         assert_eq!(
-            errors_of(r#"{"x":361}"#, |f| drop(f.integer("x", &range))),
+            errors_of(r#"{"x":361}"#, |f| _ = f.integer("x", &range)),
             r#"{"x":["Ensure this value is less than or equal to 360."]}"#
         );
         assert_eq!(
-            errors_of(r#"{"x":-5}"#, |f| drop(f.integer("x", &range))),
+            errors_of(r#"{"x":-5}"#, |f| _ = f.integer("x", &range)),
             r#"{"x":["Ensure this value is greater than or equal to 2."]}"#
         );
     }

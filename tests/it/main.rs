@@ -1,9 +1,40 @@
-//! Integration tests.
+//! Integration tests: the service over real sockets, on both engines, with a pool of one connection.
 
+mod api_auth;
+mod api_images;
+mod api_stats;
+mod api_uploads;
+mod cli;
+mod counts;
+mod faults;
+mod http;
+mod main_job;
+mod migrations;
+mod openapi;
+mod store;
 mod support;
+mod webhook;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    support::suite::Suite::new().run()
+    let mut suite = support::suite::Suite::new();
+    for register in [
+        api_auth::register,
+        api_images::register,
+        api_stats::register,
+        api_uploads::register,
+        cli::register,
+        counts::register,
+        faults::register,
+        http::register,
+        main_job::register,
+        migrations::register,
+        openapi::register,
+        store::register,
+        webhook::register,
+    ] {
+        register(&mut suite);
+    }
+    suite.run()
 }

@@ -1,0 +1,255 @@
+//! A whole service with its emulator, over real sockets.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cfimages::app::{self, AppState, Lifecycle, SystemClock};
+use cfimages::config::{Config, Loader, Purpose, Setting, settings};
+use cfimages::domain::{Clock, NewUser};
+use cfimages::emulator::{Destination, Emulator, EmulatorConfig, StorageKind, Variant};
+use cfimages::store::{self, Database, DatabaseSettings};
+use reqwest::{Method, RequestBuilder, StatusCode, multipart};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use super::suite::{Engine, TestDatabaseUrl};
+
+pub(crate) const ALICE: &str = "616c696365616c696365616c696365616c696365";
+pub(crate) const BOB: &str = "626f62626f62626f62626f62626f62626f62626f";
+pub(crate) const CAROL_WHO_IS_INACTIVE: &str = "6361726f6c6361726f6c6361726f6c6361726f6c";
+pub(crate) const WEBHOOK_SECRET: &str = "whsec-test";
+pub(crate) const ACCOUNT_HASH: &str = "hash-0001";
+pub(crate) const SIGNING_KEY: &str = "signing-key-of-the-tests";
+pub(crate) const API_TOKEN: &str = "cloudflare-token-of-the-tests";
+const ACCOUNT_ID: &str = "acct-0001";
+const WEBHOOK_PATH: &str = "/cloudflare-images/api/webhook/";
+
+/// A running service with one user's token at hand. It stops when it is dropped.
+pub(crate) struct TestApp {
+    pub(crate) origin: String,
+    pub(crate) database_url: TestDatabaseUrl,
+    pub(crate) http: reqwest::Client,
+    lifecycle: Lifecycle,
+}
+
+/// What differs from the usual service.
+#[derive(Default)]
+pub(crate) struct TestAppBuilder {
+    overrides: Vec<(&'static Setting, String)>,
+    cloudflare: Option<String>,
+    proxied: Option<SocketAddr>,
+}
+
+impl TestApp {
+    /// A service in its defaults but for public pictures, as `dev` runs it, with a pool of one connection.
+    pub(crate) async fn start(engine: &Engine) -> Self {
+        Self::builder().set(&settings::CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, "false").start(engine).await
+    }
+
+    pub(crate) fn builder() -> TestAppBuilder {
+        TestAppBuilder::default()
+    }
+
+    /// A request to the API on behalf of alice.
+    pub(crate) fn api(&self, method: Method, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).header("Authorization", format!("Token {ALICE}"))
+    }
+
+    /// A request to the API on behalf of nobody.
+    pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}/cloudflare-images/api/{path}", self.origin))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.api(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.api(Method::POST, path).header("Content-Type", "application/json").body(body.to_string())).await
+    }
+
+    /// Gets an upload URL; the answer, checked to be a success.
+    pub(crate) async fn create_upload(&self, body: &Value) -> Value {
+        let answer = self.post("upload-url/", body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
+        answer.json()
+    }
+
+    /// Sends a file to an upload URL.
+    pub(crate) async fn upload(&self, upload_url: &str, name: &str, kind: &str, bytes: Vec<u8>) -> Answer {
+        let part = multipart::Part::bytes(bytes).file_name(name.to_owned()).mime_str(kind).unwrap();
+        Answer::of(self.http.post(upload_url).multipart(multipart::Form::new().part("file", part))).await
+    }
+
+    /// Waits until the image has a status.
+    pub(crate) async fn wait_for_status(&self, id: &str, status: &str) -> Value {
+        super::eventually(&format!("image {id} is {status}"), async || {
+            let image = self.get(&format!("images/{id}/")).await.json();
+            (image["status"] == status).then_some(image)
+        })
+        .await
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.lifecycle.stop();
+    }
+}
+
+impl TestAppBuilder {
+    pub(crate) fn set(mut self, setting: &'static Setting, value: &str) -> Self {
+        self.overrides.push((setting, value.to_owned()));
+        self
+    }
+
+    /// Calls this address for Cloudflare's API, not the emulator.
+    pub(crate) fn cloudflare(mut self, base_url: String) -> Self {
+        self.cloudflare = Some(base_url);
+        self
+    }
+
+    /// Reaches PostgreSQL at this address.
+    pub(crate) fn database_at(mut self, address: SocketAddr) -> Self {
+        self.proxied = Some(address);
+        self
+    }
+
+    pub(crate) async fn start(self, engine: &Engine) -> TestApp {
+        self.start_on(migrated_database(engine).await).await
+    }
+
+    pub(crate) async fn start_on(self, database_url: TestDatabaseUrl) -> TestApp {
+        let lifecycle = Lifecycle::default();
+        let server = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let emulator = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", server.local_addr().unwrap());
+        let emulator_origin = format!("http://{}", emulator.local_addr().unwrap());
+
+        let config = self.config(database_url.as_str(), &emulator_origin);
+        let database = app::open_database(&config.database).await.unwrap();
+        let state = AppState::new(&config, database, lifecycle.clone()).unwrap();
+        let router = app::build_router(state, &config.server);
+        tokio::spawn(app::serve(server, router, lifecycle.clone(), Duration::from_secs(1)));
+
+        let look_alike = Emulator::open(emulator_config(&origin, &emulator_origin)).unwrap();
+        tokio::spawn(app::serve(emulator, look_alike.router(), lifecycle.clone(), Duration::from_secs(1)));
+        let http = http_client();
+        TestApp { origin, database_url, http, lifecycle }
+    }
+
+    fn config(&self, database_url: &str, emulator_origin: &str) -> Config {
+        let database_url = match self.proxied {
+            Some(address) => through(address, database_url),
+            None => database_url.to_owned(),
+        };
+        let base_url = self.cloudflare.clone().unwrap_or_else(|| format!("{emulator_origin}/client/v4"));
+        let mut overrides = vec![
+            (&settings::DATABASE_URL, database_url),
+            (&settings::CFIMAGES_DB_MAX_CONNECTIONS, "1".to_owned()),
+            (&settings::CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, "5".to_owned()),
+            (&settings::CLOUDFLARE_IMAGES_BASE_URL, base_url),
+            (&settings::CLOUDFLARE_IMAGES_ACCOUNT_ID, ACCOUNT_ID.to_owned()),
+            (&settings::CLOUDFLARE_IMAGES_API_TOKEN, API_TOKEN.to_owned()),
+            (&settings::CLOUDFLARE_IMAGES_ACCOUNT_HASH, ACCOUNT_HASH.to_owned()),
+            (&settings::CLOUDFLARE_IMAGES_WEBHOOK_SECRET, WEBHOOK_SECRET.to_owned()),
+            (&settings::CLOUDFLARE_IMAGES_DELIVERY_URL, emulator_origin.to_owned()),
+        ];
+        overrides.retain(|(usual, _)| self.overrides.iter().all(|(own, _)| own.name != usual.name));
+        overrides.extend(self.overrides.iter().cloned());
+        Loader::new().overrides(overrides).load(Purpose::Serve).unwrap_or_else(|errors| panic!("{errors}"))
+    }
+}
+
+fn emulator_config(origin: &str, emulator_origin: &str) -> EmulatorConfig {
+    EmulatorConfig {
+        account_id: ACCOUNT_ID.to_owned(),
+        account_hash: ACCOUNT_HASH.to_owned(),
+        api_token: API_TOKEN.to_owned(),
+        signing_keys: vec![("default".to_owned(), SIGNING_KEY.to_owned())],
+        public_url: emulator_origin.to_owned(),
+        storage: StorageKind::Memory,
+        variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
+        notify: Some(Destination { url: format!("{origin}{WEBHOOK_PATH}"), secret: Some(WEBHOOK_SECRET.to_owned()) }),
+        clock: Arc::new(SystemClock),
+    }
+}
+
+/// The same database, reached through a proxy.
+fn through(address: SocketAddr, database_url: &str) -> String {
+    let (_, path) = database_url.rsplit_once('/').map_or(("", database_url), |_| {
+        let rest = database_url.split_once("://").unwrap().1;
+        rest.split_once('/').unwrap()
+    });
+    let name = path.split('?').next().unwrap();
+    let user = database_url.split_once("://").unwrap().1.split_once('@').map_or("postgres", |(user, _)| user);
+    format!("postgres://{user}@{address}/{name}")
+}
+
+pub(crate) fn http_client() -> reqwest::Client {
+    reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap()
+}
+
+/// A database with all tables and the users alice, bob and carol, who have tokens; carol is not active.
+pub(crate) async fn migrated_database(engine: &Engine) -> TestDatabaseUrl {
+    engine.create_database_from("migrated", async |url| prepare(url).await).await
+}
+
+async fn prepare(url: &str) {
+    let database = connect(url).await;
+    store::migrations::run(&database).await.unwrap();
+    let now = SystemClock.now();
+    let mut transaction = database.begin().await.unwrap();
+    for (username, token) in [("alice", ALICE), ("bob", BOB), ("carol", CAROL_WHO_IS_INACTIVE)] {
+        let user = NewUser {
+            username: username.to_owned(),
+            email: String::new(),
+            password_hash: "!".to_owned(),
+            is_staff: false,
+            is_superuser: false,
+        };
+        let user = store::users::insert(&mut transaction, &user, now).await.unwrap();
+        store::tokens::find_or_insert(&mut transaction, user.id, token, now).await.unwrap();
+    }
+    transaction.commit().await.unwrap();
+    database.close().await;
+    super::sql::execute(url, "UPDATE auth_user SET is_active = false WHERE username = 'carol'").await;
+}
+
+/// Opens a database with a pool of one connection.
+pub(crate) async fn connect(url: &str) -> Database {
+    let settings = DatabaseSettings {
+        max_connections: 1,
+        acquire_timeout: Duration::from_secs(10),
+        statement_timeout: Duration::from_secs(30),
+    };
+    Database::connect(url, &settings).await.unwrap()
+}
+
+/// What a request was answered with.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text))
+    }
+
+    /// Asserts status and body.
+    #[track_caller]
+    pub(crate) fn assert_is(&self, status: u16, body: &Value) {
+        assert_eq!((self.status.as_u16(), &self.json()), (status, body));
+    }
+}

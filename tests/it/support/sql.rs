@@ -1,0 +1,41 @@
+//! A look into a database from beside the service, as Django would have it.
+
+use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+
+/// Runs a statement.
+pub(crate) async fn execute(url: &str, statement: &str) {
+    let statement = statement.to_owned();
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+/// The texts in the first column of the rows of a query.
+pub(crate) async fn texts(url: &str, query: &str) -> Vec<Option<String>> {
+    let query = query.to_owned();
+    if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap()
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_all(&mut connection).await.unwrap()
+    }
+}
+
+/// The text in the first column of the only row of a query.
+pub(crate) async fn text(url: &str, query: &str) -> String {
+    let mut texts = texts(url, query).await;
+    assert_eq!(texts.len(), 1, "{query}");
+    texts.remove(0).unwrap_or_else(|| panic!("NULL: {query}"))
+}
+
+/// The number that a query counts.
+pub(crate) async fn count(url: &str, query: &str) -> i64 {
+    text(url, &format!("SELECT CAST(({query}) AS text)")).await.parse().unwrap()
+}

@@ -1,0 +1,206 @@
+//! `webhook/`
+
+use cfimages::config::settings;
+use hmac::{Hmac, KeyInit, Mac};
+use reqwest::Method;
+use serde_json::json;
+use sha2::Sha256;
+use wiremock::matchers::method;
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use crate::support::app::{Answer, TestApp, WEBHOOK_SECRET};
+use crate::support::sql;
+use crate::support::suite::{Engine, Suite};
+
+pub(crate) fn register(suite: &mut Suite) {
+    suite.on_both_engines("webhook::a_signed_report_is_recorded", signed_report);
+    suite.on_both_engines("webhook::without_a_right_proof_nothing_is_read", proofs);
+    suite.on_both_engines("webhook::cloudflares_test_message_is_welcome", test_message);
+    suite.on_both_engines("webhook::a_notification_changes_what_cloudflare_confirms", notification);
+    suite.on_both_engines(
+        "webhook::a_notification_that_cannot_be_confirmed_is_asked_for_again",
+        unconfirmed_notification,
+    );
+    suite.on_both_engines("webhook::bodies_of_every_encoding_are_read_and_nonsense_is_refused", bodies);
+    suite.on_both_engines("webhook::values_that_do_not_fit_are_left_out", unfit_values);
+    suite.on_both_engines("webhook::other_credentials_are_not_looked_at", other_credentials);
+    suite.on_both_engines("webhook::without_a_secret_every_well_formed_report_is_recorded", no_secret);
+}
+
+async fn post(app: &TestApp, headers: &[(&str, &[u8])], body: &[u8]) -> (u16, String) {
+    let mut request = app.anonymous(Method::POST, "webhook/").body(body.to_vec());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let answer = Answer::of(request).await;
+    assert_eq!(answer.headers["content-type"], "text/html; charset=utf-8");
+    (answer.status.as_u16(), answer.text)
+}
+
+async fn authorised(app: &TestApp, body: &[u8]) -> (u16, String) {
+    post(app, &[("cf-webhook-auth", WEBHOOK_SECRET.as_bytes())], body).await
+}
+
+fn signature(body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(WEBHOOK_SECRET.as_bytes()).unwrap();
+    mac.update(body);
+    mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn answer(status: u16, text: &str) -> (u16, String) {
+    (status, text.to_owned())
+}
+
+async fn signed_report(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let created = app.create_upload(&json!({"custom_id": "hook-a"})).await;
+    let report = json!({"id": "hook-a", "uploaded": "2024-06-01T10:00:00Z", "variants": ["https://imagedelivery.net/hash-0001/hook-a/public"], "metadata": {"k": 1}, "requireSignedURLs": true});
+    let body = report.to_string();
+    let signature = format!("sha256={}", signature(body.as_bytes()));
+    assert_eq!(post(&app, &[("X-Signature", signature.as_bytes())], body.as_bytes()).await, answer(200, "OK"));
+
+    let id = created["id"].as_str().unwrap();
+    let image = app.get(&format!("images/{id}/")).await.json();
+    assert_eq!((&image["status"], &image["uploaded_at"]), (&json!("uploaded"), &json!("2024-06-01T10:00:00Z")));
+    assert_eq!((&image["variants"], &image["cloudflare_metadata"]), (&report["variants"], &json!({"k": 1})));
+    assert_eq!(image["require_signed_urls"], false);
+    let log = app.get(&format!("images/{id}/logs/")).await.json();
+    assert_eq!(
+        (&log[0]["event_type"], &log[0]["message"], &log[0]["data"]),
+        (&json!("webhook_received"), &json!("Webhook processed successfully"), &json!({"payload": report}))
+    );
+}
+
+async fn proofs(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    app.create_upload(&json!({"custom_id": "hook-a"})).await;
+    let body = br#"{"id": "hook-a", "uploaded": "2024-06-01T10:00:00Z"}"#;
+    let hex = signature(body);
+    for headers in [&[][..], &[("X-Signature", &b""[..])], &[("cf-webhook-auth", b"")]] {
+        assert_eq!(post(&app, headers, body).await, answer(401, "Missing signature"));
+    }
+    let wrong: [(&str, Vec<u8>); 8] = [
+        ("X-Signature", b"nonsense".to_vec()),
+        ("X-Signature", hex.to_uppercase().into_bytes()),
+        ("X-Signature", format!("SHA256={hex}").into_bytes()),
+        ("X-Signature", format!("sha256=sha256={hex}").into_bytes()),
+        ("X-Cloudflare-Signature", b"sha256=abc".to_vec()),
+        ("X-Signature", "✓".as_bytes().to_vec()),
+        ("cf-webhook-auth", b"whsec-tes".to_vec()),
+        ("cf-webhook-auth", b"\xff".to_vec()),
+    ];
+    for (name, value) in &wrong {
+        assert_eq!(post(&app, &[(*name, value.as_slice())], body).await, answer(401, "Invalid signature"), "{name}");
+    }
+    assert_eq!(sql::text(app.database_url.as_str(), "SELECT status FROM cloudflare_images").await, "pending");
+    for name in ["X-Signature", "X-Cloudflare-Signature"] {
+        assert_eq!(post(&app, &[(name, hex.as_bytes())], body).await, answer(200, "OK"));
+    }
+    assert_eq!(authorised(&app, body).await, answer(200, "OK"));
+}
+
+async fn test_message(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let body = br#"{"text": "Hello World! This is a test message sent from https://cloudflare.com."}"#;
+    assert_eq!(authorised(&app, body).await, answer(200, "OK"));
+    assert_eq!(post(&app, &[], body).await, answer(401, "Missing signature"));
+}
+
+/// The notification claims more than Cloudflare says: Cloudflare counts.
+async fn notification(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let created = app.create_upload(&json!({"custom_id": "hook-a"})).await;
+    let body = json!({"name": "n", "text": "t", "alert_type": "image_notification", "data": {"image_id": "hook-a", "status": "uploaded"}}).to_string();
+    assert_eq!(authorised(&app, body.as_bytes()).await, answer(200, "OK"));
+    let image = app.get(&format!("images/{}/", created["id"].as_str().unwrap())).await.json();
+    assert_eq!((&image["status"], &image["uploaded_at"]), (&json!("draft"), &json!(null)));
+
+    for data in [json!({"image_id": "somebody-elses"}), json!({})] {
+        let body = json!({"alert_type": "image_notification", "data": data}).to_string();
+        assert_eq!(authorised(&app, body.as_bytes()).await, answer(200, "OK"));
+    }
+    let other = json!({"alert_type": "billing_usage_alert", "data": {"image_id": "hook-a"}}).to_string();
+    assert_eq!(authorised(&app, other.as_bytes()).await, answer(200, "OK"));
+    assert_eq!(
+        sql::count(
+            app.database_url.as_str(),
+            "SELECT count(*) FROM cloudflare_image_logs WHERE event_type = 'webhook_received'"
+        )
+        .await,
+        1
+    );
+}
+
+async fn unconfirmed_notification(engine: Engine) {
+    let cloudflare = MockServer::start().await;
+    let upload = json!({"success": true, "result": {"id": "hook-a", "uploadURL": "https://u/i"}});
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(200).set_body_json(upload)).mount(&cloudflare).await;
+    Mock::given(method("GET")).respond_with(ResponseTemplate::new(503)).mount(&cloudflare).await;
+    let app = TestApp::builder().cloudflare(cloudflare.uri()).start(&engine).await;
+    app.create_upload(&json!({})).await;
+    let body = br#"{"alert_type": "image_notification", "data": {"image_id": "hook-a"}}"#;
+    assert_eq!(authorised(&app, body).await, answer(500, "Internal server error"));
+    assert_eq!(sql::text(app.database_url.as_str(), "SELECT status FROM cloudflare_images").await, "pending");
+}
+
+async fn bodies(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    app.create_upload(&json!({"custom_id": "hook-a"})).await;
+    let bom = [b"\xef\xbb\xbf", &br#"{"id": "hook-a"}"#[..]].concat();
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain(r#"{"id": "hook-a"}"#.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    for body in [bom, utf16, br#"{"id": " hook-a ", "uploaded": "2024-06-01"}"#.to_vec()] {
+        assert_eq!(authorised(&app, &body).await, answer(200, "OK"));
+    }
+    for body in [&b"{oops"[..], b"", b"{\"id\": \"\xff\"}"] {
+        assert_eq!(authorised(&app, body).await, answer(400, "Invalid JSON"));
+    }
+    for body in [
+        "[]",
+        "5",
+        "null",
+        "{}",
+        r#"{"id": ""}"#,
+        r#"{"id": "hook-a", "draft": "maybe"}"#,
+        r#"{"id": "hook-a", "uploaded": null}"#,
+        r#"{"id": "a\u0000b"}"#,
+        r#"{"alert_type": "image_notification", "data": {"image_id": "a\u0000b"}}"#,
+    ] {
+        assert_eq!(authorised(&app, body.as_bytes()).await, answer(400, "Invalid payload"), "{body}");
+    }
+    assert_eq!(authorised(&app, br#"{"id": "who"}"#).await, answer(404, "Image not found"));
+    assert_eq!(authorised(&app, br#"{"id": 12345}"#).await, answer(404, "Image not found"));
+    let long = format!(r#"{{"id": "{}"}}"#, "x".repeat(100_000));
+    assert_eq!(authorised(&app, long.as_bytes()).await, answer(404, "Image not found"));
+    let (status, page) = authorised(&app, &vec![b' '; 3_000_000]).await;
+    assert!(status == 400 && page.contains("Bad Request (400)"), "{page}");
+}
+
+async fn unfit_values(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let created = app.create_upload(&json!({"custom_id": "hook-a"})).await;
+    let body = json!({"id": "hook-a", "uploaded": "2024-06-01", "draft": "false", "filename": "x".repeat(256), "width": "wide", "height": -1, "format": null, "creator": 5});
+    assert_eq!(authorised(&app, body.to_string().as_bytes()).await, answer(200, "OK"));
+    let image = app.get(&format!("images/{}/", created["id"].as_str().unwrap())).await.json();
+    assert_eq!((&image["status"], &image["filename"]), (&json!("uploaded"), &json!("")));
+}
+
+async fn other_credentials(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let headers: [(&str, &[u8]); 3] = [
+        ("Authorization", b"Token nope"),
+        ("Cookie", b"sessionid=nope"),
+        ("cf-webhook-auth", WEBHOOK_SECRET.as_bytes()),
+    ];
+    assert_eq!(post(&app, &headers, br#"{"id": "who"}"#).await, answer(404, "Image not found"));
+}
+
+async fn no_secret(engine: Engine) {
+    let app = TestApp::builder()
+        .set(&settings::CLOUDFLARE_IMAGES_WEBHOOK_SECRET, "")
+        .set(&settings::CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, "false")
+        .start(&engine)
+        .await;
+    app.create_upload(&json!({"custom_id": "hook-a"})).await;
+    assert_eq!(post(&app, &[("X-Signature", b"wrong")], br#"{"id": "hook-a"}"#).await, answer(200, "OK"));
+}
