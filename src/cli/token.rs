@@ -56,7 +56,7 @@ impl TokenArgs {
         let accounts = open_accounts(&config).await?;
         match self.command {
             TokenCommand::Create { username, rotate } => {
-                println!("{}", accounts.create_token(&username, rotate).await?)
+                println!("{}", accounts.create_token(&username, rotate).await?);
             }
             TokenCommand::List { json } => {
                 let rows: Vec<Row> = accounts

@@ -64,7 +64,7 @@ impl Query {
         if number > 1 {
             pairs.push(("page", number.to_string()));
         }
-        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        pairs.sort_by_key(|(name, _)| *name);
         pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
     }
 }

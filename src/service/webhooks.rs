@@ -101,7 +101,7 @@ impl CloudflareService {
         match self.client.get_image(id).await {
             Ok(details) => self.record_report(&image, &details, payload).await?,
             Err(cause) if cause.is_not_found() => {
-                warn!(image.cloudflare_id = %id, "Cloudflare notified of image {id} but does not know it")
+                warn!(image.cloudflare_id = %id, "Cloudflare notified of image {id} but does not know it");
             }
             Err(cause) => return Err(Error::Cloudflare { operation: "Failed to confirm a notification", cause }),
         }

@@ -240,7 +240,7 @@ async fn graceful_stop() {
         .header("Authorization", format!("Token {}", token.trim()));
     let request = tokio::spawn(Answer::of(request));
     let (mut connection, _) = cloudflare.accept().await.unwrap();
-    connection.read(&mut [0; 1000]).await.unwrap();
+    assert!(connection.read(&mut [0; 1000]).await.unwrap() > 0);
     let stopping = tokio::task::spawn_blocking(move || server.stop());
     eventually("new connections are refused", async || tokio::net::TcpStream::connect(&listen).await.err()).await;
     let answer = json!({"success": true, "result": {"id": "late", "uploadURL": "https://u/late"}}).to_string();

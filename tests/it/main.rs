@@ -1,4 +1,5 @@
 //! Integration tests: the service over real sockets, on both engines, with a pool of one connection.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api_auth;
 mod api_images;

@@ -79,9 +79,9 @@ async fn travel(
 
     let list = app.get("images/").await.json();
     assert_eq!((&list["count"], &list["results"][0]["id"]), (&json!(1), &json!(id)));
-    let stats = app.get("stats/").await.json();
+    let figures = app.get("stats/").await.json();
     assert_eq!(
-        (&stats["total_images"], &stats["uploaded_images"], &stats["success_rate"]),
+        (&figures["total_images"], &figures["uploaded_images"], &figures["success_rate"]),
         (&json!(1), &json!(1), &json!(100.0))
     );
     assert_eq!(events(&app, id).await, ["status_checked", "webhook_received", "upload_url_created"]);

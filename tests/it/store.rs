@@ -67,7 +67,7 @@ async fn times(engine: Engine) {
         match engine {
             Engine::Sqlite => assert_eq!(stored, format!("2024-03-24 16:01:20{fraction}")),
             Engine::Postgres(_) => {
-                assert_eq!(stored, format!("2024-03-24 16:01:20{}+00", fraction.trim_end_matches('0')))
+                assert_eq!(stored, format!("2024-03-24 16:01:20{}+00", fraction.trim_end_matches('0')));
             }
         }
         let found = store::images::find_owned(&database, written.id, UserId(1)).await.unwrap().unwrap();

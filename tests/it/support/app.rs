@@ -188,7 +188,7 @@ fn through(address: SocketAddr, database_url: &str) -> String {
 }
 
 pub(crate) fn http_client() -> reqwest::Client {
-    reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap()
+    reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap()
 }
 
 /// A database with all tables and the users alice, bob and carol, who have tokens; carol is not active.
