@@ -30,7 +30,7 @@ pub struct UploadUrlResponse {
     #[schema(value_type = Object)]
     pub metadata: Json,
     /// Where the picture will be, where the account hash is configured.
-    #[schema(format = "uri")]
+    #[schema(required, format = "uri")]
     pub public_url: Option<String>,
 }
 
@@ -72,6 +72,7 @@ pub struct ImageResponse {
     /// The MIME type; may be empty.
     pub content_type: String,
     /// The size of the file in bytes, where known.
+    #[schema(required)]
     pub file_size: Option<i64>,
     /// The one-time URL for the upload; may be empty.
     pub upload_url: String,
@@ -90,7 +91,7 @@ pub struct ImageResponse {
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub updated_at: Timestamp,
     /// When Cloudflare got the picture.
-    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>)]
     pub uploaded_at: Option<Timestamp>,
     /// When the upload URL ends.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
@@ -102,8 +103,10 @@ pub struct ImageResponse {
     #[schema(value_type = Value)]
     pub cloudflare_metadata: Json,
     /// Where the picture is, at the configured delivery domain.
+    #[schema(required)]
     pub public_url: Option<String>,
     /// Where a preview is.
+    #[schema(required)]
     pub thumbnail_url: Option<String>,
     /// Whether the upload URL has ended.
     pub is_expired: bool,
@@ -145,10 +148,10 @@ pub struct ImageListResponse {
     /// How many images there are in all.
     pub count: u64,
     /// The next page.
-    #[schema(format = "uri")]
+    #[schema(required, format = "uri")]
     pub next: Option<String>,
     /// The page before.
-    #[schema(format = "uri")]
+    #[schema(required, format = "uri")]
     pub previous: Option<String>,
     /// The images of this page, newest first.
     pub results: Vec<ImageResponse>,
@@ -166,16 +169,16 @@ pub struct ImageStatusResponse {
     #[schema(value_type = String, example = "uploaded")]
     pub status: ImageStatus,
     /// When Cloudflare got the picture.
-    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>)]
     pub uploaded_at: Option<Timestamp>,
     /// The delivery URLs as Cloudflare listed them.
     #[schema(value_type = Vec<String>)]
     pub variants: Json,
     /// Where the picture is, at the configured delivery domain.
-    #[schema(format = "uri")]
+    #[schema(required, format = "uri")]
     pub public_url: Option<String>,
     /// Where a preview is.
-    #[schema(format = "uri")]
+    #[schema(required, format = "uri")]
     pub thumbnail_url: Option<String>,
     /// Whether the picture is at Cloudflare.
     pub is_uploaded: bool,

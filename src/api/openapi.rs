@@ -1,5 +1,10 @@
 //! The description of the API, made from the handlers.
 
+use std::sync::Arc;
+
+use axum::extract::Extension;
+use axum::http::header;
+use axum::response::IntoResponse;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -14,11 +19,34 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "uploads", description = "Getting pictures to Cloudflare"),
         (name = "images", description = "Looking at images and their state"),
-        (name = "webhooks", description = "What Cloudflare reports")
+        (name = "webhooks", description = "What Cloudflare reports"),
+        (name = "description", description = "This document")
     ),
     modifiers(&SecuritySchemes)
 )]
 pub struct ApiDocument;
+
+/// The finished document, as JSON.
+#[derive(Debug, Clone)]
+pub struct DocumentJson(Arc<str>);
+
+impl From<&utoipa::openapi::OpenApi> for DocumentJson {
+    fn from(document: &utoipa::openapi::OpenApi) -> Self {
+        Self(document.to_pretty_json().expect("the document is made of texts and numbers").into())
+    }
+}
+
+/// Describe the API.
+#[utoipa::path(
+    get,
+    path = "/openapi.json",
+    tag = "description",
+    operation_id = "get_openapi",
+    responses((status = 200, description = "The description of the API, in OpenAPI form", body = Object)),
+)]
+pub async fn get_openapi(Extension(document): Extension<DocumentJson>) -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "application/json")], document.0.to_string())
+}
 
 struct SecuritySchemes;
 

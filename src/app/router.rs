@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
-use axum::http::{Method, header};
+use axum::extract::{DefaultBodyLimit, Extension, Request};
+use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::get;
@@ -14,8 +14,10 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{AppState, assets, health, welcome};
+use crate::api::openapi::{ApiDocument, DocumentJson};
 use crate::api::{self, ApiError, RequestTookTooLong};
 use crate::config::ServerConfig;
+use crate::http::RequestContext;
 use crate::http::access_log::log_request;
 use crate::http::body::MAX_BODY_BYTES;
 use crate::http::context::add_context;
@@ -33,6 +35,7 @@ fn api_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(api::images::list_image_logs))
         .routes(routes!(api::stats::get_stats))
         .routes(routes!(webhook::receive_webhook))
+        .routes(routes!(api::openapi::get_openapi))
 }
 
 /// The description of the API below a prefix.
@@ -41,20 +44,21 @@ pub fn openapi(url_prefix: &str) -> utoipa::openapi::OpenApi {
 }
 
 fn documented(url_prefix: &str) -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(api::openapi::ApiDocument::openapi()).nest(&format!("{url_prefix}/api"), api_routes())
+    OpenApiRouter::with_openapi(ApiDocument::openapi()).nest(&format!("{url_prefix}/api"), api_routes())
 }
 
 /// The whole service: below the prefix all but the health checks and the page at `/`.
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
     let (router, document) = documented(&prefix).split_for_parts();
-    let document = document.to_pretty_json().unwrap_or_default();
-    let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], document) };
 
     router
-        .route(&format!("{prefix}/api/openapi.json"), get(document))
+        .layer(Extension(DocumentJson::from(&document)))
         .route(&format!("{prefix}/static/{{*path}}"), get(assets::serve_asset))
-        .route("/", get(move || async move { welcome::welcome(&prefix) }))
+        .route(
+            "/",
+            get(async move |Extension(context): Extension<RequestContext>| welcome::welcome(&context.origin, &prefix)),
+        )
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
         .fallback(async |_: Request| api::not_found_page())
         .layer(from_fn_with_state(Arc::new(config.allowed_hosts.clone()), require_allowed_host))

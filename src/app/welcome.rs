@@ -12,12 +12,13 @@ const CONTENT_SECURITY_POLICY: &str =
 #[template(path = "welcome.html")]
 struct WelcomePage<'a> {
     version: &'static str,
+    origin: &'a str,
     prefix: &'a str,
 }
 
-/// Says what runs here and where to go on.
-pub(super) fn welcome(prefix: &str) -> Response {
-    match (WelcomePage { version: env!("CARGO_PKG_VERSION"), prefix }).render() {
+/// Says what runs here and where to go on; `origin` is the address under which the reader found it.
+pub(super) fn welcome(origin: &str, prefix: &str) -> Response {
+    match (WelcomePage { version: env!("CARGO_PKG_VERSION"), origin, prefix }).render() {
         Ok(html) => ([(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)], Html(html)).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
