@@ -54,6 +54,9 @@ pub struct ErrorMessage {
     /// What was tried and why it failed, for people.
     #[schema(example = "Failed to check image status: 404 Client Error: Not Found")]
     pub error: String,
+    /// The name of the request in the logs; only where Cloudflare's answer made no sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 /// The answer to a request that took too long.
@@ -169,12 +172,16 @@ fn detail(status: StatusCode, detail: String) -> Response {
 }
 
 fn server_error(status: StatusCode, text: &str) -> Response {
-    let request_id = RequestContext::current_id().map(|id| id.to_string());
-    (status, Json(ErrorDetail { detail: text.to_owned(), request_id })).into_response()
+    (status, Json(ErrorDetail { detail: text.to_owned(), request_id: current_request_id() })).into_response()
 }
 
 fn message(status: StatusCode, error: String) -> Response {
-    (status, Json(ErrorMessage { error })).into_response()
+    let request_id = if status.is_server_error() { current_request_id() } else { None };
+    (status, Json(ErrorMessage { error, request_id })).into_response()
+}
+
+fn current_request_id() -> Option<String> {
+    RequestContext::current_id().map(|id| id.to_string())
 }
 
 /// An error with its causes, on one line.

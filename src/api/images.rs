@@ -53,16 +53,14 @@ pub async fn list_images(
     OriginalUri(uri): OriginalUri,
 ) -> Result<Json<ImageListResponse>, ApiError> {
     let query = Query::parse(uri.query());
-    let count = service.count_images(&user).await?;
-    let page = query.page(count)?;
-    let images = service.list_images(&user, page).await?;
-    let page_links = PageLinks::new(&format!("{}{}", context.origin, uri.path()), &query, page, count);
+    let page = service.list_images(&user, |count| query.page(count).map_err(ApiError::from)).await?;
+    let page_links = PageLinks::new(&format!("{}{}", context.origin, uri.path()), &query, page.request, page.count);
     let now = service.clock().now();
     Ok(Json(ImageListResponse {
-        count,
+        count: page.count,
         next: page_links.next,
         previous: page_links.previous,
-        results: images.into_iter().map(|image| ImageResponse::new(image, &links, now)).collect(),
+        results: page.items.into_iter().map(|image| ImageResponse::new(image, &links, now)).collect(),
     }))
 }
 
@@ -117,8 +115,7 @@ pub async fn check_image_status(
     State(service): State<CloudflareService>,
     State(links): State<ImageLinks>,
 ) -> Result<Json<ImageStatusResponse>, ApiError> {
-    let image = service.get_image(&user, id).await?;
-    let image = service.check_image_status(&image).await?;
+    let image = service.check_image_status(&user, id).await?;
     Ok(Json(ImageStatusResponse::new(&image, &links, service.clock().now())?))
 }
 

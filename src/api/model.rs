@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::FieldErrors;
 use super::fields::is_url;
-use crate::domain::{Image, ImageId, ImageStats, ImageStatus, Json, LogEntry, Timestamp};
+use crate::domain::{Image, ImageId, ImageStats, ImageStatus, Json, LogEntry, Timestamp, UploadUrl};
 use crate::service::ImageLinks;
 
 /// A one-time upload URL and the image it is for.
@@ -18,8 +18,8 @@ pub struct UploadUrlResponse {
     #[schema(example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
     pub cloudflare_id: String,
     /// Post the file here, as `multipart/form-data` in the part `file`. Good for one upload.
-    #[schema(format = "uri")]
-    pub upload_url: String,
+    #[schema(value_type = String, format = "uri")]
+    pub upload_url: UploadUrl,
     /// When the upload URL ends.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub expires_at: Timestamp,
@@ -40,7 +40,7 @@ impl UploadUrlResponse {
     /// # Errors
     /// If Cloudflare gave no URL for the upload.
     pub fn new(image: Image, links: &ImageLinks) -> Result<Self, FieldErrors> {
-        if !is_url(&image.upload_url) {
+        if !is_url(image.upload_url.as_str()) {
             return Err(FieldErrors::of("upload_url", "Enter a valid URL."));
         }
         Ok(Self {
@@ -75,7 +75,8 @@ pub struct ImageResponse {
     #[schema(required)]
     pub file_size: Option<i64>,
     /// The one-time URL for the upload; may be empty.
-    pub upload_url: String,
+    #[schema(value_type = String)]
+    pub upload_url: UploadUrl,
     /// `pending`, `draft`, `uploaded`, `failed` or `expired`.
     #[schema(value_type = String, example = "uploaded")]
     pub status: ImageStatus,

@@ -47,6 +47,7 @@ async fn check_database(database: &Database) -> (&'static str, &'static str) {
     match tokio::time::timeout(PATIENCE, store::migrations::check(database)).await {
         Ok(Ok(())) => ("ok", "ok"),
         Ok(Err(store::Error::PendingMigrations(_))) => ("ok", "pending"),
+        Ok(Err(store::Error::MissingObjects(_))) => ("ok", "objects missing"),
         Ok(Err(_)) => ("unavailable", "unknown"),
         Err(_) => ("no answer within 1 s", "unknown"),
     }

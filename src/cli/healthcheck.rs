@@ -26,7 +26,7 @@ impl HealthcheckArgs {
         let flags = self.listen.map(|listen| (&settings::CFIMAGES_LISTEN, listen.to_string()));
         let config = context.loader().overrides(flags).load(Purpose::Database)?;
         let address = reachable(config.server.listen);
-        let http = reqwest::Client::builder().timeout(Duration::from_secs(self.timeout)).build()?;
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(self.timeout)).build()?;
         let response = http
             .get(format!("http://{address}/readyz"))
             .send()

@@ -15,14 +15,18 @@ use crate::store::{self, Database};
 #[command(after_help = "Examples:\n  \
     cfimages migrate                 apply what is pending\n  \
     cfimages migrate --status        show what is applied and what is pending; exit code 1 if anything is\n  \
-    cfimages migrate --recount       count images, bytes and usages anew")]
+    cfimages migrate --recount       count all images anew\n  \
+    cfimages migrate --remove        take away everything of ours; Django's tables stay")]
 pub(super) struct MigrateArgs {
     /// Show what is applied and what is pending, and change nothing.
-    #[arg(long, conflicts_with = "recount")]
+    #[arg(long, conflicts_with_all = ["recount", "remove"])]
     status: bool,
-    /// Count images, bytes and usages anew; writers wait meanwhile.
+    /// Count all images anew; writers wait meanwhile.
     #[arg(long)]
     recount: bool,
+    /// Take away all tables, triggers and indexes of ours. Django's tables stay as they are, rows included.
+    #[arg(long, conflicts_with = "recount")]
+    remove: bool,
     /// Print JSON.
     #[arg(long, requires = "status")]
     json: bool,
@@ -39,7 +43,11 @@ impl MigrateArgs {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let config = context.database_config()?;
         let database = app::open_database(&config.database).await?;
-        let code = if self.status { self.print_status(&database).await? } else { self.migrate(&database).await? };
+        let code = match (self.status, self.remove) {
+            (true, _) => self.print_status(&database).await?,
+            (_, true) => remove(&database).await?,
+            _ => self.migrate(&database).await?,
+        };
         database.close().await;
         Ok(code)
     }
@@ -60,17 +68,28 @@ impl MigrateArgs {
 
     async fn migrate(&self, database: &Database) -> anyhow::Result<ExitCode> {
         let before = store::migrations::status(database).await?;
+        let missing = store::migrations::missing_objects(database).await?;
+        let is_damaged = !missing.is_empty() && before.iter().all(|migration| migration.is_applied);
         store::migrations::run(database).await?;
         for migration in before.iter().filter(|migration| !migration.is_applied) {
             println!("applied {} {}", migration.version, migration.description);
+        }
+        if is_damaged {
+            println!("put back {}, and counted all images anew", missing.join(", "));
         }
         if self.recount {
             let mut transaction = database.begin().await?;
             store::stats::recount(&mut transaction).await?;
             transaction.commit().await?;
-            println!("counted images, bytes and usages anew");
+            println!("counted all images anew");
         }
         println!("the {} database is up to date", database.engine_name());
         Ok(ExitCode::SUCCESS)
     }
+}
+
+async fn remove(database: &Database) -> anyhow::Result<ExitCode> {
+    store::migrations::remove(database).await?;
+    println!("removed everything of cfimages; Django's tables are as they were");
+    Ok(ExitCode::SUCCESS)
 }

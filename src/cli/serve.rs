@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
@@ -11,6 +12,9 @@ use super::{Context, database};
 use crate::app::{self, AppState, Lifecycle};
 use crate::config::{Config, settings};
 use crate::store::{self, Database};
+
+/// How long what was begun may go on after the last request was answered.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Runs the server.
 #[derive(Debug, Args)]
@@ -59,9 +63,16 @@ pub(super) async fn run_server(
     lifecycle: Lifecycle,
 ) -> anyhow::Result<()> {
     let state = AppState::new(config, database.clone(), lifecycle.clone())?;
+    let service = state.service.clone();
     let router = app::build_router(state, &config.server);
-    app::serve(listener, router, lifecycle, config.server.shutdown_timeout).await?;
-    database.close().await;
+    app::serve(listener, router, lifecycle, config.server.shutdown_timeout).await;
+    let finish = async {
+        service.finish().await;
+        database.close().await;
+    };
+    if tokio::time::timeout(FINISH_TIMEOUT, finish).await.is_err() {
+        warn!("Gave up work that was still going on");
+    }
     info!("Stopped");
     Ok(())
 }

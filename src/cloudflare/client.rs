@@ -56,7 +56,12 @@ impl Client {
             (AUTHORIZATION, authorization),
             (ACCEPT, HeaderValue::from_static("application/json")),
         ]);
-        let http = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if is_loopback(&settings.base_url) {
+            // A proxy of the environment would look for its own loopback.
+            builder = builder.no_proxy();
+        }
+        let http = builder
             .user_agent(concat!("cfimages/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
             .connect_timeout(CONNECT_TIMEOUT)
@@ -97,6 +102,14 @@ impl Client {
         ImageDetails::from_result(&result)
     }
 
+    /// Deletes an image or a draft.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::is_not_found`] where there is no such image.
+    pub async fn delete_image(&self, id: &CloudflareId) -> Result<(), Error> {
+        call(self.http.delete(self.image_url(id)?)).await.map(drop)
+    }
+
     /// The address of an image: its id, whatever it holds, is one segment of the path.
     fn image_url(&self, id: &CloudflareId) -> Result<String, Error> {
         // URL parsers resolve these two even when they are percent-encoded.
@@ -105,6 +118,13 @@ impl Client {
         }
         Ok(format!("{}/images/v1/{}", self.account_url, utf8_percent_encode(id.as_str(), SEGMENT)))
     }
+}
+
+/// Whether the API is on this machine: an emulator.
+fn is_loopback(base_url: &str) -> bool {
+    let host = reqwest::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
+    let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 /// Why a client cannot be made.
@@ -184,6 +204,16 @@ mod tests {
     fn ids_that_are_dot_segments_are_never_sent() {
         for id in ["", ".", ".."] {
             assert!(matches!(client().image_url(&CloudflareId::new(id)), Err(Error::UnusableId)), "{id}");
+        }
+    }
+
+    #[test]
+    fn loopback_is_known_in_every_form() {
+        for url in ["http://127.0.0.1:8001/client/v4", "http://[::1]:8001", "http://localhost/x"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in ["https://api.cloudflare.com/client/v4", "http://10.0.0.1", "nonsense"] {
+            assert!(!is_loopback(url), "{url}");
         }
     }
 

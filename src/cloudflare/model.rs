@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::{ApiMessage, Error};
-use crate::domain::{CloudflareId, ImageChanges, ImageStatus, Json, Timestamp, Variants};
+use crate::domain::{CloudflareId, ImageChanges, ImageStatus, Json, Timestamp, UploadUrl, Variants};
 
 /// What is asked of Cloudflare for a direct creator upload.
 #[derive(Debug, Clone)]
@@ -25,13 +25,13 @@ pub struct DirectUploadRequest {
 }
 
 /// A one-time upload URL, and the id that the image will have.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct DirectUpload {
     /// The id of the future image.
     pub id: CloudflareId,
-    /// Where to post the file: a capability, never to be logged.
-    pub upload_url: String,
-    /// `result` of the answer, whole.
+    /// Where to post the file.
+    pub upload_url: UploadUrl,
+    /// `result` of the answer, whole; with the upload URL in it.
     pub result: Json,
 }
 
@@ -46,7 +46,11 @@ impl DirectUpload {
         }
         let fields: DirectUploadResult =
             serde_json::from_str(result.get()).map_err(|_| Error::Malformed("it has no id or no upload URL"))?;
-        Ok(Self { id: CloudflareId::new(fields.id), upload_url: fields.upload_url, result: stored(result)? })
+        Ok(Self {
+            id: CloudflareId::new(fields.id),
+            upload_url: UploadUrl::new(fields.upload_url),
+            result: stored(result)?,
+        })
     }
 }
 
@@ -59,6 +63,8 @@ pub struct ImageDetails {
     pub uploaded: Option<Timestamp>,
     /// Whether nothing was uploaded yet.
     pub is_draft: bool,
+    /// Whether the upload failed: `status` is `failed` or `error`.
+    pub has_failed: bool,
     /// The delivery URLs.
     pub variants: Option<Json>,
     /// The metadata, from `metadata` or else `meta`.
@@ -103,6 +109,9 @@ impl ImageDetails {
             has_uploaded: uploaded.is_some(),
             uploaded: uploaded.and_then(|value| value.as_str().and_then(|text| text.parse().ok())),
             is_draft: reader.any::<serde_json::Value>("draft").is_some_and(|value| is_true(&value)),
+            has_failed: reader
+                .any::<String>("status")
+                .is_some_and(|status| matches!(status.as_str(), "failed" | "error")),
             variants: reader.json("variants"),
             metadata: if reader.has("metadata") { reader.json("metadata") } else { reader.json("meta") },
             creator: reader.text("creator", usize::MAX).map(|creator| creator.chars().take(255).collect()),
@@ -117,11 +126,12 @@ impl ImageDetails {
 
     /// What the report changes in the record of the image.
     pub fn changes(&self, now: Timestamp) -> ImageChanges {
-        let is_uploaded = self.has_uploaded && !self.is_draft;
-        let status = match (self.is_draft, self.has_uploaded) {
-            (true, _) => Some(ImageStatus::Draft),
-            (false, true) => Some(ImageStatus::Uploaded),
-            (false, false) => None,
+        let is_uploaded = self.has_uploaded && !self.is_draft && !self.has_failed;
+        let status = match (self.has_failed, self.is_draft, self.has_uploaded) {
+            (true, ..) => Some(ImageStatus::Failed),
+            (_, true, _) => Some(ImageStatus::Draft),
+            (.., true) => Some(ImageStatus::Uploaded),
+            _ => None,
         };
         ImageChanges {
             status,
@@ -256,6 +266,15 @@ mod tests {
         let changes = read(r#"{"uploaded":"2024-05-05T05:05:05.123Z","draft":true}"#).0.changes(now());
         assert_eq!(changes.status, Some(ImageStatus::Draft));
         assert_eq!((changes.uploaded_at, changes.uploaded_at_fallback), (None, None));
+    }
+
+    #[test]
+    fn a_failed_upload_is_failed_whatever_else_is_said() {
+        for status in ["failed", "error"] {
+            let report = format!(r#"{{"uploaded":"2024-05-05T05:05:05Z","draft":true,"status":"{status}"}}"#);
+            let changes = read(&report).0.changes(now());
+            assert_eq!((changes.status, changes.uploaded_at), (Some(ImageStatus::Failed), None));
+        }
     }
 
     #[test]

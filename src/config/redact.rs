@@ -13,7 +13,11 @@ pub(super) fn redact_url(url: &str) -> String {
     }
     let Some((scheme, rest)) = url.split_once("://") else { return "***".to_owned() };
     let (user, rest) = match rest.rsplit_once('@') {
-        Some((user, rest)) => (redact_user(user) + "@", rest),
+        // A password that was not encoded, or a parameter: who knows where it ends.
+        Some((user, _)) if user.contains(['/', '?', '#', '@']) => return format!("{scheme}://***"),
+        Some((user, rest)) => (format!("{}@", redact_user(user)), rest),
+        // A password in the place of a port.
+        None if !has_plain_port(rest) => return format!("{scheme}://***"),
         None => (String::new(), rest),
     };
     match rest.split_once('?') {
@@ -23,15 +27,13 @@ pub(super) fn redact_url(url: &str) -> String {
 }
 
 fn redact_user(user: &str) -> String {
-    match user.split_once(':') {
-        Some((name, _)) if is_name(name) => format!("{name}:***"),
-        None if is_name(user) => user.to_owned(),
-        _ => "***".to_owned(),
-    }
+    user.split_once(':').map_or_else(|| user.to_owned(), |(name, _)| format!("{name}:***"))
 }
 
-fn is_name(user: &str) -> bool {
-    !user.contains(['/', '?', '#', '@'])
+fn has_plain_port(rest: &str) -> bool {
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let port = host.rsplit_once(']').map_or(host, |(_, port)| port).split_once(':');
+    port.is_none_or(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 fn redact_query(query: &str) -> String {
@@ -52,6 +54,7 @@ mod tests {
         let cases = [
             ("postgres://shop:hunter2@db:5432/shop", "postgres://shop:***@db:5432/shop"),
             ("postgres://shop@db/shop", "postgres://shop@db/shop"),
+            ("postgres://[::1]:5432/shop", "postgres://[::1]:5432/shop"),
             ("postgres:///shop?host=/run/pg&sslmode=require", "postgres:///shop?host=/run/pg&sslmode=require"),
             ("postgres://db/shop?user=shop&password=hunter2", "postgres://db/shop?user=shop&password=***"),
             ("postgres://db/shop?PASSWORD=hunter2&hunter2", "postgres://db/shop?PASSWORD=***&***"),
@@ -72,6 +75,9 @@ mod tests {
             "postgres://shop:h#hunter2@db/shop",
             "postgres://db/shop?password=hunter2@x",
             "postgres://db/shop?password=hunter2:@x",
+            "postgres://db/shop?password=a@hunter2",
+            "postgres://db:5432/shop?password=a@hunter2",
+            "postgres://shop:hunter2/db",
             "mysql://shop:hunter2@db/shop",
             "shop:hunter2@db/shop",
             "hunter2",

@@ -81,6 +81,29 @@ impl fmt::Display for CloudflareId {
     }
 }
 
+/// A one-time URL for the upload of an image: whoever has it may upload, so [`Debug`](fmt::Debug) leaves it out.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "server", derive(sqlx::Type), sqlx(transparent))]
+pub struct UploadUrl(String);
+
+impl UploadUrl {
+    /// Takes the URL as Cloudflare wrote it.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self(url.into())
+    }
+
+    /// The URL; not to be logged.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for UploadUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UploadUrl(***)")
+    }
+}
+
 /// How far the upload of an image has come.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ImageStatus {
@@ -212,8 +235,8 @@ pub struct Image {
     pub content_type: String,
     /// The size of the file in bytes, where known.
     pub file_size: Option<i64>,
-    /// The one-time URL for the upload: a capability, never to be logged.
-    pub upload_url: String,
+    /// The one-time URL for the upload; may be empty.
+    pub upload_url: UploadUrl,
     /// How far the upload has come.
     pub status: ImageStatus,
     /// Whether the picture is delivered with signed URLs only.
@@ -258,7 +281,7 @@ pub struct NewImage {
     /// The name the client gave; may be empty.
     pub original_filename: String,
     /// The one-time URL for the upload.
-    pub upload_url: String,
+    pub upload_url: UploadUrl,
     /// Whether the picture is delivered with signed URLs only.
     pub require_signed_urls: bool,
     /// What the client wants kept with the image.

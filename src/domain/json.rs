@@ -28,14 +28,19 @@ pub enum JsonError {
     /// A string holds U+0000, which PostgreSQL cannot store.
     #[error("null characters are not allowed")]
     NullCharacter,
+    /// A whole number has more than [`Json::MAX_DIGITS`] digits.
+    #[error("numbers have at most {} digits", Json::MAX_DIGITS)]
+    NumberTooLong,
     /// A number is too large for a Python float.
     #[error("out of range float values are not JSON compliant")]
     FloatOutOfRange,
 }
 
 impl Json {
-    /// How deep arrays and objects may be nested.
-    pub const MAX_DEPTH: usize = 128;
+    /// How deep arrays and objects may be nested. Every level reads the text below it once more.
+    pub const MAX_DEPTH: usize = 32;
+    /// The most digits of a whole number: Python reads no more.
+    pub const MAX_DIGITS: usize = 4300;
 
     /// Reads JSON from outside.
     ///
@@ -224,6 +229,9 @@ fn write_string(text: &str, out: &mut String) {
 /// Whole numbers stay as they are, at any length; others become the shortest text that Python's `repr` gives the same float.
 fn write_number(text: &str, out: &mut String) -> Result<(), JsonError> {
     if !text.contains(['.', 'e', 'E']) {
+        if text.trim_start_matches('-').len() > Json::MAX_DIGITS {
+            return Err(JsonError::NumberTooLong);
+        }
         out.push_str(if text == "-0" { "0" } else { text });
         return Ok(());
     }
@@ -334,6 +342,8 @@ mod tests {
         assert!(matches!(Json::parse(r#"{"\u0000":1}"#), Err(JsonError::NullCharacter)));
         assert!(matches!(Json::parse(r#""\ud800""#), Err(JsonError::Syntax(_))));
         assert!(matches!(Json::parse("1e400"), Err(JsonError::FloatOutOfRange)));
+        assert!(Json::parse(&"9".repeat(4300)).is_ok());
+        assert!(matches!(Json::parse(&format!("-{}", "9".repeat(4301))), Err(JsonError::NumberTooLong)));
         assert!(matches!(Json::parse(&"[".repeat(100_000)), Err(JsonError::Syntax(_))));
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert!(matches!(Json::parse(&deep), Err(JsonError::TooDeep)));

@@ -10,7 +10,7 @@ mod upload_log;
 mod user;
 
 pub use clock::{Clock, ManualClock};
-pub use image::{CloudflareId, Image, ImageChanges, ImageId, ImageStatus, NewImage, Variants};
+pub use image::{CloudflareId, Image, ImageChanges, ImageId, ImageStatus, NewImage, UploadUrl, Variants};
 pub use json::{Json, JsonError};
 pub use page::{Page, PageRequest};
 pub use stats::ImageStats;

@@ -24,6 +24,8 @@ impl PageRequest {
 /// A part of a list.
 #[derive(Debug, Clone)]
 pub struct Page<T> {
+    /// Which part it is.
+    pub request: PageRequest,
     /// Items of the whole list.
     pub count: u64,
     /// The items of this page.

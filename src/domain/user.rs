@@ -35,7 +35,7 @@ pub struct User {
 }
 
 /// A user to be created.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct NewUser {
     /// The name to sign in with: 1 to 150 letters, digits, `@`, `.`, `+`, `-` or `_`.
     pub username: String,

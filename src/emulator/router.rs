@@ -1,14 +1,20 @@
 //! Every URL of the emulator.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
+use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
+use tower_http::timeout::TimeoutLayer;
 
 use super::envelope::ApiError;
 use super::{Account, auth, delivery, direct_upload, images, upload};
+
+/// How long a request may take, a slow upload included.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The REST API below `/client/v4`, upload URLs below `/upload`, and delivery everywhere else.
 pub(super) fn build(account: Arc<Account>) -> Router {
@@ -17,6 +23,7 @@ pub(super) fn build(account: Arc<Account>) -> Router {
         .nest("/client/v4", api(&account))
         .route("/upload/{account_hash}/{image_id}", upload_url.layer(DefaultBodyLimit::max(upload::MAX_BODY)))
         .fallback(delivery::deliver)
+        .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .with_state(account)
 }
 

@@ -33,29 +33,40 @@ pub async fn log_request(request: Request, next: Next) -> Response {
         user.id = field::Empty,
     );
     async move {
-        let started = Instant::now();
+        let mut answer = Answer { started: Instant::now(), is_probe, status: None };
         let response = next.run(request).await;
-        log_response(response.status(), started.elapsed().as_secs_f64() * 1000.0, is_probe);
+        answer.status = Some(response.status());
         response
     }
     .instrument(span)
     .await
 }
 
-fn log_response(status: StatusCode, duration_ms: f64, is_probe: bool) {
-    macro_rules! event {
-        ($level:ident) => {
-            tracing::$level!(
-                target: "http",
-                { http.response.status_code = status.as_u16(), duration_ms = (duration_ms * 100.0).round() / 100.0 },
-                "http.server.response"
-            )
-        };
-    }
-    match status {
-        status if status.is_server_error() => event!(error),
-        _ if is_probe => event!(debug),
-        status if status.is_client_error() => event!(warn),
-        _ => event!(info),
+/// Logs when it goes: also where the client went away before there was an answer.
+struct Answer {
+    started: Instant,
+    is_probe: bool,
+    status: Option<StatusCode>,
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let duration_ms = (self.started.elapsed().as_secs_f64() * 100_000.0).round() / 100.0;
+        macro_rules! event {
+            ($level:ident, $status:expr) => {
+                tracing::$level!(
+                    target: "http",
+                    { http.response.status_code = $status.as_u16(), duration_ms },
+                    "http.server.response"
+                )
+            };
+        }
+        match self.status {
+            None => tracing::info!(target: "http", { duration_ms }, "http.client.gone"),
+            Some(status) if status.is_server_error() => event!(error, status),
+            Some(status) if self.is_probe => event!(debug, status),
+            Some(status) if status.is_client_error() => event!(warn, status),
+            Some(status) => event!(info, status),
+        }
     }
 }

@@ -67,20 +67,20 @@ pub async fn add_context(State(proxies): State<Arc<TrustedProxies>>, mut request
     response
 }
 
-/// The last address of the chain that no trusted proxy of ours has: what stands before it was written by the client.
+/// The last address of the chain that no trusted proxy of ours has: what stands before it was written by the client. Cloudflare's
+/// own header counts only where there is no chain, as proxies of ours pass on whatever clients write into it.
 fn forwarded_client(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
-    if let Some(client) = text(headers, &CLOUDFLARE_CLIENT).and_then(parse_address) {
-        return Some(client);
+    if !headers.contains_key(&FORWARDED_FOR) {
+        return text(headers, &CLOUDFLARE_CLIENT).and_then(parse_address);
     }
-    let chain: Vec<&str> = headers
+    let chain: Vec<String> = headers
         .get_all(FORWARDED_FOR)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
+        .flat_map(|value| String::from_utf8_lossy(value.as_bytes()).split(',').map(str::to_owned).collect::<Vec<_>>())
         .collect();
     let mut client = None;
     for entry in chain.into_iter().rev() {
-        let Some(address) = parse_address(entry) else { break };
+        let Some(address) = parse_address(&entry) else { break };
         client = Some(address);
         if !proxies.contains(address) {
             break;
@@ -144,10 +144,9 @@ mod tests {
     fn trusted_proxies_are_believed_up_to_the_first_stranger() {
         assert_eq!(client("127.0.0.1:1", &[("x-forwarded-for", "6.6.6.6, 198.51.100.7, 10.0.0.3")]), "198.51.100.7");
         assert_eq!(client("[::ffff:127.0.0.1]:1", &[("x-forwarded-for", "198.51.100.7:443")]), "198.51.100.7");
-        assert_eq!(
-            client("127.0.0.1:1", &[("cf-connecting-ip", "2001:db8::1"), ("x-forwarded-for", "198.51.100.7")]),
-            "2001:db8::1"
-        );
+        assert_eq!(client("127.0.0.1:1", &[("cf-connecting-ip", "2001:db8::1")]), "2001:db8::1");
+        let forged = [("cf-connecting-ip", "1.1.1.1"), ("x-forwarded-for", "\u{e9}, 198.51.100.7")];
+        assert_eq!(client("127.0.0.1:1", &forged), "198.51.100.7");
         assert_eq!(client("127.0.0.1:1", &[("x-forwarded-for", "rubbish")]), "127.0.0.1");
     }
 

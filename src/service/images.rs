@@ -3,24 +3,23 @@
 use tracing::{info, instrument};
 
 use super::{CloudflareService, Error};
-use crate::domain::{Image, ImageId, LogEntry, PageRequest, UploadEvent, User};
+use crate::domain::{Image, ImageId, LogEntry, Page, PageRequest, UploadEvent, User};
 use crate::store;
 
 impl CloudflareService {
-    /// How many images a user has.
+    /// A page of a user's images, newest first; `choose` says which, given how many images there are.
     ///
     /// # Errors
-    /// If the database fails.
-    pub async fn count_images(&self, owner: &User) -> Result<u64, Error> {
-        Ok(store::images::count_owned(&self.database, owner.id).await?)
-    }
-
-    /// A page of a user's images, newest first.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_images(&self, owner: &User, page: PageRequest) -> Result<Vec<Image>, Error> {
-        Ok(store::images::list_owned(&self.database, owner.id, page).await?)
+    /// What `choose` refuses, or if the database fails.
+    pub async fn list_images<E: From<Error>>(
+        &self,
+        owner: &User,
+        choose: impl FnOnce(u64) -> Result<PageRequest, E>,
+    ) -> Result<Page<Image>, E> {
+        let count = store::images::count_owned(&self.database, owner.id).await.map_err(Error::from)?;
+        let request = choose(count)?;
+        let items = store::images::list_owned(&self.database, owner.id, request).await.map_err(Error::from)?;
+        Ok(Page { request, count, items })
     }
 
     /// An image of a user.
@@ -40,14 +39,16 @@ impl CloudflareService {
         Ok(store::upload_logs::list(&self.database, image.id).await?)
     }
 
-    /// Asks Cloudflare about an image and records the answer.
+    /// Asks Cloudflare about an image of a user and records the answer.
     ///
     /// The call is made without a transaction; the row and its log row are then changed in one.
     ///
     /// # Errors
-    /// If Cloudflare refuses or cannot be reached, the image was deleted meanwhile, or the database fails.
-    #[instrument(name = "service.images.check_status", skip_all, fields(image.id = %image.id))]
-    pub async fn check_image_status(&self, image: &Image) -> Result<Image, Error> {
+    /// [`Error::NotFound`] if there is no such image, it is somebody else's, or it was deleted meanwhile; otherwise if Cloudflare
+    /// refuses or cannot be reached, or the database fails.
+    #[instrument(name = "service.images.check_status", skip_all, fields(image.id = %id))]
+    pub async fn check_image_status(&self, owner: &User, id: ImageId) -> Result<Image, Error> {
+        let image = self.get_image(owner, id).await?;
         let details = self
             .client
             .get_image(&image.cloudflare_id)
@@ -61,7 +62,8 @@ impl CloudflareService {
         let event = UploadEvent::StatusChecked { status: &image.status, response: &details.raw };
         store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
         transaction.commit().await?;
-        info!(image.cloudflare_id = %image.cloudflare_id, image.status = %image.status, "Checked status of image {}: {}", image.cloudflare_id, image.status);
+        info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Checked status of image {:?}: {}",
+            image.cloudflare_id.as_str(), image.status);
         Ok(image)
     }
 }

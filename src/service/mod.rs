@@ -13,6 +13,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio_util::task::TaskTracker;
 
 use crate::cloudflare::Client;
 use crate::domain::{Clock, Json};
@@ -31,6 +32,8 @@ pub struct CloudflareService {
     database: Database,
     clock: Arc<dyn Clock>,
     settings: Arc<ServiceSettings>,
+    /// What goes on to its end when the client goes away.
+    tasks: TaskTracker,
 }
 
 /// What the service does where a request does not say.
@@ -51,7 +54,13 @@ pub struct ServiceSettings {
 impl CloudflareService {
     /// Puts the service together.
     pub fn new(client: Client, database: Database, clock: Arc<dyn Clock>, settings: ServiceSettings) -> Self {
-        Self { client, database, clock, settings: Arc::new(settings) }
+        Self { client, database, clock, settings: Arc::new(settings), tasks: TaskTracker::new() }
+    }
+
+    /// Waits for what goes on though its client went away. To be called when no more requests are taken.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     /// The clock of the service.

@@ -1,6 +1,6 @@
 //! Handing out upload URLs.
 
-use tracing::{info, instrument};
+use tracing::{Instrument, info, instrument, warn};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, DirectUpload, DirectUploadRequest};
@@ -33,8 +33,9 @@ pub struct UploadRequest {
 impl CloudflareService {
     /// Gets a one-time upload URL from Cloudflare and records the image as `pending`.
     ///
-    /// Cloudflare is asked first, then the image and its log row are written in one transaction. A failure in between leaves
-    /// a draft at Cloudflare that is in no list and expires by itself.
+    /// Cloudflare is asked first, then the image and its log row are written in one transaction. If that fails, the draft at
+    /// Cloudflare is deleted again, so that its custom id is free for another try. All of it goes on to its end when the client
+    /// goes away. After a crash in between, a draft is left that is in no list and expires by itself.
     ///
     /// # Errors
     /// If the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
@@ -42,10 +43,39 @@ impl CloudflareService {
     pub async fn create_direct_upload_url(&self, owner: &User, request: UploadRequest) -> Result<Image, Error> {
         self.require_unknown(request.custom_id.as_ref()).await?;
         let asked = self.with_defaults(&request);
+        let (service, owner) = (self.clone(), owner.clone());
+        let creating =
+            async move { service.create_and_record(&owner, request.filename.unwrap_or_default(), asked).await };
+        match self.tasks.spawn(creating.in_current_span()).await {
+            Ok(result) => result,
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        }
+    }
+
+    async fn create_and_record(
+        &self,
+        owner: &User,
+        filename: String,
+        asked: DirectUploadRequest,
+    ) -> Result<Image, Error> {
         let upload = self.client.create_direct_upload(&asked).await.map_err(|cause| to_error(cause, &asked))?;
-        let image = self.record_upload(owner, request.filename.unwrap_or_default(), asked, &upload).await?;
-        info!(image.id = %image.id, image.cloudflare_id = %image.cloudflare_id, "Created direct upload URL for image {}", image.cloudflare_id);
+        let image = match self.record_upload(owner, filename, asked, &upload).await {
+            Ok(image) => image,
+            // Whoever took the id meanwhile has the same draft.
+            Err(Error::CustomIdTaken) => return Err(Error::CustomIdTaken),
+            Err(error) => {
+                self.delete_draft(&upload.id).await;
+                return Err(error);
+            }
+        };
+        info!(image.id = %image.id, image.cloudflare_id = ?image.cloudflare_id.as_str(), "Created direct upload URL for image {:?}", image.cloudflare_id.as_str());
         Ok(image)
+    }
+
+    async fn delete_draft(&self, id: &CloudflareId) {
+        if let Err(error) = self.client.delete_image(id).await {
+            warn!(image.cloudflare_id = ?id.as_str(), error = %error, "Could not delete a draft that is not recorded: {error}");
+        }
     }
 
     async fn require_unknown(&self, custom_id: Option<&CloudflareId>) -> Result<(), Error> {
@@ -121,7 +151,7 @@ fn require_storable(image: &NewImage) -> Result<(), Error> {
     {
         return Err(unfit("its id is empty or too long"));
     }
-    if image.upload_url.chars().count() > MAX_UPLOAD_URL_CHARS {
+    if image.upload_url.as_str().chars().count() > MAX_UPLOAD_URL_CHARS {
         return Err(unfit("its upload URL is too long"));
     }
     Ok(())

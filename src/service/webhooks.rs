@@ -101,7 +101,7 @@ impl CloudflareService {
         match self.client.get_image(id).await {
             Ok(details) => self.record_report(&image, &details, payload).await?,
             Err(cause) if cause.is_not_found() => {
-                warn!(image.cloudflare_id = %id, "Cloudflare notified of image {id} but does not know it");
+                warn!(image.cloudflare_id = ?id.as_str(), "Cloudflare notified of an image that it does not know");
             }
             Err(cause) => return Err(Error::Cloudflare { operation: "Failed to confirm a notification", cause }),
         }
@@ -109,9 +109,13 @@ impl CloudflareService {
     }
 
     async fn find_reported(&self, id: &CloudflareId) -> Result<Option<Image>, Error> {
+        if id.as_str().chars().count() > CloudflareId::MAX_CHARS {
+            warn!("Received a webhook for an image whose id is too long to be known");
+            return Ok(None);
+        }
         let image = store::images::find_by_cloudflare_id(&self.database, id).await?;
         if image.is_none() {
-            warn!(image.cloudflare_id = %id, "Received a webhook for the unknown image {id}");
+            warn!(image.cloudflare_id = ?id.as_str(), "Received a webhook for an unknown image");
         }
         Ok(image)
     }
@@ -123,7 +127,7 @@ impl CloudflareService {
         let image = store::images::apply(&mut transaction, image.id, &changes, now).await?.ok_or(Error::NotFound)?;
         store::upload_logs::insert(&mut transaction, image.id, &UploadEvent::WebhookReceived { payload }, now).await?;
         transaction.commit().await?;
-        info!(image.cloudflare_id = %image.cloudflare_id, image.status = %image.status, "Processed a webhook for image {}", image.cloudflare_id);
+        info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Processed a webhook for image {:?}", image.cloudflare_id.as_str());
         Ok(())
     }
 }

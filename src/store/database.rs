@@ -130,15 +130,6 @@ impl Database {
         }))
     }
 
-    /// Makes sure that the database answers.
-    ///
-    /// # Errors
-    /// If it does not.
-    pub async fn ping(&self) -> Result<(), Error> {
-        on!(self.reader(), pool => sqlx::query("SELECT 1").execute(pool).await.map(drop))?;
-        Ok(())
-    }
-
     /// Closes all connections, after those in use have come back.
     pub async fn close(&self) {
         on!(self.reader(), pool => pool.close().await);

@@ -116,7 +116,7 @@ pub async fn count_owned(database: &Database, owner: UserId) -> Result<u64, Erro
 const APPLY: &str = concat!(
     r"
     UPDATE cloudflare_images
-    SET status = coalesce($2, status),
+    SET status = CASE WHEN status = 'uploaded' AND $2 IN ('draft', 'failed') THEN status ELSE coalesce($2, status) END,
         uploaded_at = coalesce($3, uploaded_at, $4),
         variants = coalesce($5, variants),
         cloudflare_metadata = coalesce($6, cloudflare_metadata),
@@ -133,7 +133,8 @@ const APPLY: &str = concat!(
 
 /// Applies what Cloudflare reported; `None` if the image is gone.
 ///
-/// One statement, so that two reports at the same time cannot undo each other.
+/// Reports may overtake one another: an answer from before the upload must not make a draft of an uploaded image. A picture that is
+/// at Cloudflare stays there until it is deleted, so an uploaded image stays uploaded.
 ///
 /// # Errors
 /// If the database fails.

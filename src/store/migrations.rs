@@ -1,14 +1,21 @@
-//! Making the tables, and knowing whether they are there.
+//! Making the tables, knowing whether everything of ours is there, and taking it away again.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migration, Migrator};
+use sqlx::{AssertSqlSafe, Executor, SqlitePool};
 
 use super::database::Engine;
 use super::{Database, Error, on};
 
 /// Where sqlx keeps what was applied.
 const TABLE: &str = "cfimages_migrations";
+/// The first migration makes the tables that are Django's; what is ours comes after it.
+const DJANGO_TABLES: i64 = 20_261_122_000_001;
+
+/// How long another process gets to finish its migration.
+const RETRY_AFTER: Duration = Duration::from_millis(50);
 
 /// A migration, and whether the database has it.
 #[derive(Debug, Clone)]
@@ -21,6 +28,45 @@ pub struct MigrationStatus {
     pub is_applied: bool,
 }
 
+/// What of ours is beside Django's tables on PostgreSQL, by kind and name, in an order in which it can be dropped.
+const OBJECTS_POSTGRES: &[(&str, &str)] = &[
+    ("TRIGGER", "cfimages_count_added"),
+    ("TRIGGER", "cfimages_count_changed"),
+    ("TRIGGER", "cfimages_count_none"),
+    ("TRIGGER", "cfimages_count_removed"),
+    ("FUNCTION", "cfimages_count_added_images"),
+    ("FUNCTION", "cfimages_count_changed_images"),
+    ("FUNCTION", "cfimages_count_no_images"),
+    ("FUNCTION", "cfimages_count_removed_images"),
+    ("FUNCTION", "cfimages_claim_slot"),
+    ("INDEX", "cfimages_images_owner_idx"),
+    ("TABLE", "cfimages_image_counts"),
+    ("SEQUENCE", "cfimages_slots"),
+];
+
+/// The same on SQLite.
+const OBJECTS_SQLITE: &[(&str, &str)] = &[
+    ("TRIGGER", "cfimages_count_added"),
+    ("TRIGGER", "cfimages_count_changed"),
+    ("TRIGGER", "cfimages_count_removed"),
+    ("INDEX", "cfimages_images_owner_idx"),
+    ("TABLE", "cfimages_image_counts"),
+];
+
+const NAMES_POSTGRES: &str = r"
+    SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname LIKE 'cfimages\_%'
+    UNION SELECT proname::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'cfimages\_%'
+    UNION SELECT tgname::text FROM pg_trigger
+        WHERE tgrelid = to_regclass('cloudflare_images') AND tgname LIKE 'cfimages\_%' AND tgenabled <> 'D'";
+const NAMES_SQLITE: &str = r"SELECT name FROM sqlite_master WHERE name LIKE 'cfimages\_%' ESCAPE '\'";
+
+const APPLIED: &str = "SELECT version FROM cfimages_migrations WHERE success";
+
+/// Columns that the toolkit added in its later releases.
+const LATE_COLUMNS: &[&str] = &["user_id", "creator", "last_referenced_at"];
+const COLUMNS_POSTGRES: &str = "SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'cloudflare_images'";
+const COLUMNS_SQLITE: &str = "SELECT name FROM pragma_table_info('cloudflare_images')";
+
 fn migrator(database: &Database) -> Migrator {
     let mut migrator = match database.reader() {
         Engine::Postgres(_) => sqlx::migrate!("migrations/postgres"),
@@ -30,25 +76,33 @@ fn migrator(database: &Database) -> Migrator {
     migrator
 }
 
-const TABLE_EXISTS_POSTGRES: &str = "SELECT to_regclass($1) IS NOT NULL";
-const TABLE_EXISTS_SQLITE: &str = "SELECT count(*) > 0 FROM sqlite_master WHERE type = 'table' AND name = $1";
-const APPLIED: &str = "SELECT version FROM cfimages_migrations WHERE success";
+fn objects(database: &Database) -> &'static [(&'static str, &'static str)] {
+    match database.reader() {
+        Engine::Postgres(_) => OBJECTS_POSTGRES,
+        Engine::Sqlite(_) => OBJECTS_SQLITE,
+    }
+}
+
+/// The names in the database that begin with `cfimages_`.
+async fn names(database: &Database) -> Result<HashSet<String>, Error> {
+    let names: Vec<String> = match database.reader() {
+        Engine::Postgres(pool) => sqlx::query_scalar(NAMES_POSTGRES).fetch_all(pool).await?,
+        Engine::Sqlite(pool) => sqlx::query_scalar(NAMES_SQLITE).fetch_all(pool).await?,
+    };
+    Ok(names.into_iter().collect())
+}
 
 /// All migrations of this binary, oldest first.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn status(database: &Database) -> Result<Vec<MigrationStatus>, Error> {
-    let table_exists: bool = match database.reader() {
-        Engine::Postgres(pool) => sqlx::query_scalar(TABLE_EXISTS_POSTGRES).bind(TABLE).fetch_one(pool).await?,
-        Engine::Sqlite(pool) => sqlx::query_scalar(TABLE_EXISTS_SQLITE).bind(TABLE).fetch_one(pool).await?,
-    };
-    let applied: HashSet<i64> = if table_exists {
+    let applied: HashSet<i64> = if names(database).await?.contains(TABLE) {
         on!(database.reader(), pool => sqlx::query_scalar(APPLIED).fetch_all(pool).await)?.into_iter().collect()
     } else {
         HashSet::new()
     };
-    let to_status = |migration: &sqlx::migrate::Migration| MigrationStatus {
+    let to_status = |migration: &Migration| MigrationStatus {
         version: migration.version,
         description: migration.description.to_string(),
         is_applied: applied.contains(&migration.version),
@@ -56,22 +110,35 @@ pub async fn status(database: &Database) -> Result<Vec<MigrationStatus>, Error> 
     Ok(migrator(database).iter().map(to_status).collect())
 }
 
-/// Makes sure that every migration was applied.
+/// What of ours the migrations made and somebody removed: on SQLite, Django does so when it rebuilds a table.
 ///
 /// # Errors
-/// [`Error::PendingMigrations`] if some were not.
-pub async fn check(database: &Database) -> Result<(), Error> {
-    match status(database).await?.iter().filter(|migration| !migration.is_applied).count() {
-        0 => Ok(()),
-        pending => Err(Error::PendingMigrations(pending)),
-    }
+/// If the database fails.
+pub async fn missing_objects(database: &Database) -> Result<Vec<&'static str>, Error> {
+    let names = names(database).await?;
+    Ok(objects(database).iter().map(|(_, name)| *name).filter(|name| !names.contains(*name)).collect())
 }
 
-/// Applies the migrations that are pending, each in a transaction of its own; several at once wait for one another.
+/// Makes sure that every migration was applied and all that it made is there.
 ///
 /// # Errors
-/// If one fails, or an applied one is not that of this binary.
+/// [`Error::PendingMigrations`] or [`Error::MissingObjects`] if not.
+pub async fn check(database: &Database) -> Result<(), Error> {
+    let pending = status(database).await?.iter().filter(|migration| !migration.is_applied).count();
+    if pending > 0 {
+        return Err(Error::PendingMigrations(pending));
+    }
+    let missing = missing_objects(database).await?;
+    if missing.is_empty() { Ok(()) } else { Err(Error::MissingObjects(missing.join(", "))) }
+}
+
+/// Applies the migrations that are pending, each in a transaction of its own, and puts back what is missing; several at once wait
+/// for one another.
+///
+/// # Errors
+/// If one fails, an applied one is not that of this binary, or the tables are those of an older toolkit.
 pub async fn run(database: &Database) -> Result<(), Error> {
+    refuse_older_toolkit(database).await?;
     let migrator = migrator(database);
     match database.writer() {
         Engine::Postgres(pool) => {
@@ -82,7 +149,66 @@ pub async fn run(database: &Database) -> Result<(), Error> {
             connection.close().await?;
             result?;
         }
-        Engine::Sqlite(pool) => migrator.run(pool).await?,
+        Engine::Sqlite(pool) => run_on_sqlite(&migrator, pool).await?,
+    }
+    if !missing_objects(database).await?.is_empty() {
+        restore(database, &migrator).await?;
     }
     Ok(())
+}
+
+/// sqlx knows no lock for SQLite: where another process applied a migration first, ours is undone, and we go on after it.
+async fn run_on_sqlite(migrator: &Migrator, pool: &SqlitePool) -> Result<(), Error> {
+    let mut tries_left = 4 * migrator.iter().count();
+    loop {
+        match migrator.run(pool).await {
+            Ok(()) => return Ok(()),
+            Err(MigrateError::Execute(_) | MigrateError::ExecuteMigration(..)) if tries_left > 0 => tries_left -= 1,
+            Err(error) => return Err(error.into()),
+        }
+        tokio::time::sleep(RETRY_AFTER).await;
+    }
+}
+
+/// The scripts of what is ours may run again.
+async fn restore(database: &Database, migrator: &Migrator) -> Result<(), Error> {
+    let mut transaction = database.begin().await?;
+    if let Engine::Postgres(connection) = transaction.connection() {
+        connection.execute("SET LOCAL statement_timeout = 0").await?;
+    }
+    for migration in migrator.iter().filter(|migration| migration.version > DJANGO_TABLES) {
+        on!(transaction.connection(), connection => connection.execute(migration.sql.clone()).await.map(drop))?;
+    }
+    transaction.commit().await
+}
+
+/// Takes away everything of ours. Django's tables stay as they are, rows included.
+///
+/// # Errors
+/// If the database fails.
+pub async fn remove(database: &Database) -> Result<(), Error> {
+    let mut transaction = database.begin().await?;
+    for (kind, name) in objects(database).iter().chain(&[("TABLE", TABLE)]) {
+        let on_table = match (*kind, transaction.connection()) {
+            ("TRIGGER", Engine::Postgres(_)) => " ON cloudflare_images",
+            _ => "",
+        };
+        // Kinds and names are constants of this file.
+        let statement = format!("DROP {kind} IF EXISTS {name}{on_table}");
+        on!(transaction.connection(), connection => connection.execute(AssertSqlSafe(statement)).await.map(drop))?;
+    }
+    transaction.commit().await
+}
+
+/// Upgrading is for the toolkit to do: it knows what its older rows mean.
+async fn refuse_older_toolkit(database: &Database) -> Result<(), Error> {
+    let columns: Vec<String> = match database.reader() {
+        Engine::Postgres(pool) => sqlx::query_scalar(COLUMNS_POSTGRES).fetch_all(pool).await?,
+        Engine::Sqlite(pool) => sqlx::query_scalar(COLUMNS_SQLITE).fetch_all(pool).await?,
+    };
+    let is_older = |late: &&str| !columns.iter().any(|column| column == late);
+    match LATE_COLUMNS.iter().find(|late| !columns.is_empty() && is_older(late)) {
+        Some(column) => Err(Error::OlderToolkit(column)),
+        None => Ok(()),
+    }
 }

@@ -49,6 +49,15 @@ pub enum Error {
     /// Migrations have to be applied first.
     #[error("{0} database migration(s) are pending: run `cfimages migrate`, or start with --migrate")]
     PendingMigrations(usize),
+    /// Tables, triggers or indexes of ours were removed.
+    #[error("the database lacks {0}: run `cfimages migrate` to put it back")]
+    MissingObjects(String),
+    /// The tables are those of a toolkit that is older than 1.1.6.
+    #[error(
+        "the table cloudflare_images has no column {0}: it belongs to an older django-cloudflareimages-toolkit. \
+         Upgrade the toolkit to 1.1.6 and run `manage.py migrate` first"
+    )]
+    OlderToolkit(&'static str),
     /// A migration failed, or does not fit what was applied before.
     #[error("the database cannot be migrated")]
     Migrate(#[from] sqlx::migrate::MigrateError),
@@ -81,13 +90,16 @@ impl From<sqlx::Error> for Error {
     }
 }
 
-/// Whether a code of the engine means that the server is away or overloaded: PostgreSQL's classes 08 (connection), 53 (resources)
-/// and 57P (stopping, starting), SQLite's 5 (busy), 10 (I/O), 13 (disk full) and 14 (cannot open).
+/// Whether a code of the engine means that the same may work a little later.
+///
+/// PostgreSQL, five characters: the classes 08 (connection), 40 (deadlock, serialization), 53 (resources) and 57 (stopping, starting,
+/// cancelled). SQLite, a number whose last byte is the primary code: 5 (busy), 6 (locked), 10 (I/O), 13 (disk full), 14 (cannot open).
 fn is_unavailable(code: Option<&str>) -> bool {
-    code.is_some_and(|code| {
-        matches!(code, "5" | "10" | "13" | "14")
-            || code.len() == 5 && ["08", "53", "57P"].iter().any(|class| code.starts_with(class))
-    })
+    match code {
+        Some(code) if code.len() == 5 => ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)),
+        Some(code) => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)),
+        None => false,
+    }
 }
 
 /// Turns the violation of a unique constraint into [`Error::Duplicate`].
@@ -101,5 +113,24 @@ impl<T> DuplicateExt<T> for Result<T, sqlx::Error> {
             Some(cause) if cause.is_unique_violation() => Error::Duplicate(column),
             _ => error.into(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_that_may_pass_are_told_from_those_that_will_not() {
+        for code in [
+            "08006", "40001", "40P01", "53300", "57P01", "57014", "5", "261", "517", "10", "266", "778", "13", "14",
+            "270",
+        ] {
+            assert!(is_unavailable(Some(code)), "{code}");
+        }
+        for code in ["23505", "42601", "22003", "1", "19", "787", "2067", ""] {
+            assert!(!is_unavailable(Some(code)), "{code}");
+        }
+        assert!(!is_unavailable(None));
     }
 }

@@ -15,6 +15,10 @@ struct StatsRow {
     expired: i64,
     signed: i64,
     total_file_size: i64,
+}
+
+#[derive(FromRow)]
+struct UsageRow {
     usages: i64,
     used_images: i64,
 }
@@ -28,19 +32,25 @@ const FIND: &str = r"
         CAST(coalesce(sum(images) FILTER (WHERE status = 'failed'), 0) AS bigint) AS failed,
         CAST(coalesce(sum(images) FILTER (WHERE status = 'expired'), 0) AS bigint) AS expired,
         CAST(coalesce(sum(images) FILTER (WHERE require_signed_urls), 0) AS bigint) AS signed,
-        CAST(coalesce(sum(bytes), 0) AS bigint) AS total_file_size,
-        CAST((SELECT coalesce(sum(usages), 0) FROM cfimages_usage_counts WHERE user_key = $1) AS bigint) AS usages,
-        CAST((SELECT coalesce(sum(used_images), 0) FROM cfimages_usage_counts WHERE user_key = $1) AS bigint) AS used_images
+        CAST(coalesce(sum(bytes), 0) AS bigint) AS total_file_size
     FROM cfimages_image_counts
     WHERE user_key = $1";
 
-/// The figures of a user; the cost does not grow with the number of images.
+const FIND_USAGES: &str = r"
+    SELECT count(*) AS usages, count(DISTINCT images.id) AS used_images
+    FROM cloudflare_image_usages AS usages
+    JOIN cloudflare_images AS images ON images.id = usages.image_id
+    WHERE images.user_id = $1";
+
+/// The figures of a user. The cost does not grow with the number of images; it does with that of usages.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn find(database: &Database, owner: UserId) -> Result<ImageStats, Error> {
     let row: StatsRow =
         on!(database.reader(), pool => sqlx::query_as(FIND).bind(owner.to_string()).fetch_one(pool).await)?;
+    let usage: UsageRow =
+        on!(database.reader(), pool => sqlx::query_as(FIND_USAGES).bind(owner).fetch_one(pool).await)?;
     Ok(ImageStats {
         total: row.total,
         uploaded: row.uploaded,
@@ -50,36 +60,26 @@ pub async fn find(database: &Database, owner: UserId) -> Result<ImageStats, Erro
         expired: row.expired,
         signed: row.signed,
         total_file_size: row.total_file_size,
-        usages: row.usages,
-        orphaned: row.total - row.used_images,
+        usages: usage.usages,
+        orphaned: (row.total - usage.used_images).max(0),
     })
 }
 
-const LOCK_POSTGRES: &[&str] = &[
-    "SET LOCAL statement_timeout = 0",
-    "LOCK TABLE cloudflare_images, cloudflare_image_usages IN SHARE ROW EXCLUSIVE MODE",
-];
+const LOCK_POSTGRES: &[&str] =
+    &["SET LOCAL statement_timeout = 0", "LOCK TABLE cloudflare_images IN SHARE ROW EXCLUSIVE MODE"];
 /// The transaction of SQLite is the only writer anyway.
 const LOCK_SQLITE: &[&str] = &[];
 
 const RECOUNT: &[&str] = &[
-    "DELETE FROM cfimages_used_images",
-    "DELETE FROM cfimages_usage_counts",
     "DELETE FROM cfimages_image_counts",
     r"
     INSERT INTO cfimages_image_counts (user_key, status, require_signed_urls, slot, images, bytes)
     SELECT coalesce(CAST(user_id AS text), ''), status, require_signed_urls, 0, count(*), coalesce(sum(file_size), 0)
     FROM cloudflare_images
     GROUP BY 1, 2, 3",
-    r"
-    INSERT INTO cfimages_used_images (image_id, user_key, usages)
-    SELECT images.id, coalesce(CAST(images.user_id AS text), ''), count(*)
-    FROM cloudflare_image_usages AS usages
-    JOIN cloudflare_images AS images ON images.id = usages.image_id
-    GROUP BY images.id",
 ];
 
-/// Counts everything anew. Writers wait until the transaction ends.
+/// Counts all images anew. Writers wait until the transaction ends.
 ///
 /// # Errors
 /// If the database fails.

@@ -13,6 +13,9 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("migrations::an_empty_database_gets_djangos_tables", django_tables);
     suite.on_both_engines("migrations::a_database_that_django_made_is_adopted_as_it_is", adoption);
     suite.on_both_engines("migrations::pending_migrations_are_known_and_applied_once", pending);
+    suite.on_both_engines("migrations::everything_of_ours_can_be_taken_away_and_put_back", removal);
+    suite.on_both_engines("migrations::the_tables_of_an_older_toolkit_are_refused_with_advice", older_toolkit);
+    suite.on_both_engines("migrations::several_at_once_wait_for_one_another", several_at_once);
     suite.test("migrations::both_engines_have_the_same_migrations", same_names);
 }
 
@@ -112,6 +115,50 @@ async fn pending(engine: Engine) {
     store::migrations::check(&database).await.unwrap();
     store::migrations::run(&database).await.unwrap();
     assert!(store::migrations::status(&database).await.unwrap().iter().all(|migration| migration.is_applied));
+}
+
+const OURS: &str = "SELECT relname::text FROM pg_class WHERE relname LIKE 'cfimages%' UNION ALL SELECT proname::text FROM pg_proc WHERE proname LIKE 'cfimages%' \
+    UNION ALL SELECT tgname::text FROM pg_trigger WHERE tgname LIKE 'cfimages%'";
+const OURS_ON_SQLITE: &str = "SELECT name FROM sqlite_master WHERE name LIKE 'cfimages%' OR sql LIKE '%cfimages%'";
+
+async fn removal(engine: Engine) {
+    let url = engine.create_database().await;
+    let url = url.as_str();
+    let ours = async || sql::texts(url, if matches!(engine, Engine::Sqlite) { OURS_ON_SQLITE } else { OURS }).await;
+    make_as_django(&engine, url).await;
+    let before = schema(&engine, url).await;
+    migrate(url).await;
+    assert!(ours().await.len() >= 5);
+    let database = connect(url).await;
+    store::migrations::remove(&database).await.unwrap();
+    assert_eq!(ours().await, []);
+    assert_eq!(schema(&engine, url).await, before);
+    store::migrations::remove(&database).await.unwrap();
+    store::migrations::run(&database).await.unwrap();
+    store::migrations::check(&database).await.unwrap();
+}
+
+async fn older_toolkit(engine: Engine) {
+    let url = engine.create_database().await;
+    sql::execute(
+        url.as_str(),
+        "CREATE TABLE cloudflare_images (id integer, cloudflare_id varchar(255), creator varchar(255))",
+    )
+    .await;
+    let database = connect(url.as_str()).await;
+    let error = store::migrations::run(&database).await.unwrap_err().to_string();
+    assert!(error.contains("older django-cloudflareimages-toolkit") && error.contains("1.1.6"), "{error}");
+    assert_eq!(
+        sql::texts(url.as_str(), if matches!(engine, Engine::Sqlite) { OURS_ON_SQLITE } else { OURS }).await,
+        []
+    );
+}
+
+async fn several_at_once(engine: Engine) {
+    let url = engine.create_database().await;
+    let one = async || migrate(url.as_str()).await;
+    tokio::join!(one(), one(), one(), one());
+    store::migrations::check(&connect(url.as_str()).await).await.unwrap();
 }
 
 async fn same_names() {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cfimages::domain::{
-    CloudflareId, ImageChanges, ImageStatus, Json, ManualClock, NewImage, PageRequest, Timestamp, UploadEvent, UserId,
-    Variants,
+    CloudflareId, ImageChanges, ImageStatus, Json, ManualClock, NewImage, PageRequest, Timestamp, UploadEvent,
+    UploadUrl, UserId, Variants,
 };
 use cfimages::service::Accounts;
 use cfimages::store::{self, Database};
@@ -31,7 +31,7 @@ fn image(cloudflare_id: &str, metadata: &str) -> NewImage {
         cloudflare_id: CloudflareId::new(cloudflare_id),
         user_id: UserId(1),
         original_filename: "Ärger 'quoted'.png".to_owned(),
-        upload_url: "https://upload.example/x".to_owned(),
+        upload_url: UploadUrl::new("https://upload.example/x"),
         require_signed_urls: true,
         metadata: Json::parse(metadata).unwrap(),
         expires_at: at("2099-01-01"),

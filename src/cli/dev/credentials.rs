@@ -29,11 +29,13 @@ impl DevCredentials {
     pub(super) fn load_or_create(data: &Path) -> anyhow::Result<Self> {
         make_private_folder(data)
             .with_context(|| format!("the folder {} cannot be made; choose another with --data", data.display()))?;
+        reserve_privately(&data.join("cfimages.db"))?;
         let path = data.join(FILE_NAME);
         if path.exists() {
             let text = fs::read_to_string(&path).with_context(|| format!("{} cannot be read", path.display()))?;
-            return serde_json::from_str(&text)
-                .with_context(|| format!("{} is damaged; delete it to get new credentials", path.display()));
+            return serde_json::from_str(&text).with_context(|| {
+                format!("{} is damaged; put it back, or delete the whole folder to begin anew", path.display())
+            });
         }
         let credentials = Self::random()?;
         credentials.save(&path).with_context(|| format!("{} cannot be written", path.display()))?;
@@ -56,16 +58,32 @@ impl DevCredentials {
     /// Written whole or not at all, for the owner's eyes only.
     fn save(&self, path: &Path) -> anyhow::Result<()> {
         let unfinished = path.with_extension("new");
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(&unfinished)?;
+        // One that a crash left behind may be readable by others.
+        let _ = fs::remove_file(&unfinished);
+        let mut file = private_options().create_new(true).open(&unfinished)?;
         file.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
         file.sync_all()?;
         fs::rename(&unfinished, path)?;
         Ok(())
     }
+}
+
+/// Makes an empty file that only the owner can read, where there is none: SQLite would make one that others can read.
+fn reserve_privately(path: &Path) -> anyhow::Result<()> {
+    private_options()
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .with_context(|| format!("{} cannot be written; choose another folder with --data", path.display()))?;
+    Ok(())
+}
+
+fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// The database and the pictures in it are for the owner alone.

@@ -58,11 +58,11 @@ impl DevArgs {
         let emulator = open_emulator(&self.data, &credentials, &config, server_address, &emulator_url)?;
 
         print_welcome(&config, &credentials, &self.data, server_address, &emulator_url);
-        let (server, emulator) = tokio::join!(
+        let (result, ()) = tokio::join!(
             stopping_all(&lifecycle, serve::run_server(&config, server_listener, database, lifecycle.clone())),
             stopping_all(&lifecycle, run_emulator(emulator, emulator_listener, lifecycle.clone())),
         );
-        server.and(emulator)?;
+        result?;
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -85,7 +85,7 @@ fn load_config(
 ) -> anyhow::Result<Config> {
     let presets = [(&settings::CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, "false".to_owned())];
     let overrides: [(&'static Setting, String); 10] = [
-        (&settings::DATABASE_URL, format!("sqlite://{}", data.join("cfimages.db").display())),
+        (&settings::DATABASE_URL, sqlite_url(&data.join("cfimages.db"))),
         (&settings::CFIMAGES_LISTEN, server_address.to_string()),
         (&settings::CLOUDFLARE_IMAGES_BASE_URL, format!("{emulator_url}/client/v4")),
         (&settings::CLOUDFLARE_IMAGES_ACCOUNT_ID, credentials.account_id.clone()),
@@ -97,6 +97,12 @@ fn load_config(
         (&settings::CLOUDFLARE_IMAGES_DELIVERY_INCLUDE_ACCOUNT_HASH, "true".to_owned()),
     ];
     Ok(context.loader().presets(presets).overrides(overrides).load(Purpose::Serve)?)
+}
+
+/// Paths may hold what has a meaning in URLs.
+fn sqlite_url(path: &Path) -> String {
+    let path = path.to_string_lossy().replace('%', "%25").replace('?', "%3F").replace('#', "%23");
+    format!("sqlite://{path}")
 }
 
 async fn open_database(config: &Config, credentials: &DevCredentials) -> anyhow::Result<Database> {
@@ -132,10 +138,9 @@ fn open_emulator(
     Emulator::open(config).context("the emulator cannot be opened")
 }
 
-async fn run_emulator(emulator: Emulator, listener: TcpListener, lifecycle: Lifecycle) -> anyhow::Result<()> {
-    app::serve(listener, emulator.router(), lifecycle, EMULATOR_GRACE).await?;
+async fn run_emulator(emulator: Emulator, listener: TcpListener, lifecycle: Lifecycle) {
+    app::serve(listener, emulator.router(), lifecycle, EMULATOR_GRACE).await;
     emulator.finish().await;
-    Ok(())
 }
 
 /// Where one of the two ends, the other has no use.

@@ -1,6 +1,6 @@
 //! A look into a database from beside the service, as Django would have it.
 
-use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
 /// Runs a statement.
 pub(crate) async fn execute(url: &str, statement: &str) {
@@ -13,6 +13,16 @@ pub(crate) async fn execute(url: &str, statement: &str) {
         let mut connection = PgConnection::connect(url).await.unwrap();
         sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
+    }
+}
+
+/// Runs several statements on one connection.
+pub(crate) async fn execute_all(url: &str, statements: &str) {
+    let statements = AssertSqlSafe(statements.to_owned());
+    if url.starts_with("sqlite") {
+        SqliteConnection::connect(url).await.unwrap().execute(statements).await.unwrap();
+    } else {
+        PgConnection::connect(url).await.unwrap().execute(statements).await.unwrap();
     }
 }
 
