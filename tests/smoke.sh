@@ -5,7 +5,7 @@
 set -euo pipefail
 
 binary=$(realpath "${1:?usage: tests/smoke.sh BINARY}")
-photo=$(realpath "$(dirname "${BASH_SOURCE[0]}")/fixtures/images/photo.jpg")
+project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
 folder=$(mktemp -d "${TMPDIR:-/tmp}/cfimages-smoke.XXXXXX")
 server=
 
@@ -66,10 +66,6 @@ is_ready() {
     fetch "$origin/readyz" >/dev/null 2>&1
 }
 
-is_uploaded() {
-    [ "$(api "images/$id/" | member status)" = uploaded ]
-}
-
 has_stopped() {
     ! kill -0 "$server" 2>/dev/null
 }
@@ -89,18 +85,20 @@ listen=127.0.0.1:$(free_port)
 emulator_listen=127.0.0.1:$(free_port)
 origin=http://$listen
 cd "$folder" # Nothing of it may depend on the folder it starts in.
-"$binary" dev --data "$folder/data" --listen "$listen" --emulator-listen "$emulator_listen" >"$folder/server.log" 2>&1 &
+ln -s "$project/tests" tests
+"$binary" dev --listen "$listen" --emulator-listen "$emulator_listen" >"$folder/server.log" 2>&1 &
 server=$!
 eventually 30 is_ready
-token=$(member token <"$folder/data/credentials.json")
+token=$(member token <cfimages-dev/credentials.json)
 [[ $token =~ ^[0-9a-f]{40}$ ]] || fail "credentials.json holds no token"
 echo "ready"
 
-created=$(api upload-url/ -H 'Content-Type: application/json' -d '{"filename": "photo.jpg"}')
-id=$(member id <<<"$created")
-[ -n "$id" ] || fail "upload-url/ answers without an id: $created"
-fetch -o /dev/null -F "file=@$photo" "$(member upload_url <<<"$created")"
-eventually 15 is_uploaded
+# The README's own commands, from the line that sets API to the end of its block, with the ports of this run.
+sed -n '/^API=/,/^```/p' "$project/README.md" | sed '$d' | sed "s/127\.0\.0\.1:8000/$listen/" >readme.sh
+grep -q 'thumbnail.jpg' readme.sh || fail "the README has no upload to try"
+timeout 60 bash -euo pipefail readme.sh >readme.log || fail "the README's upload does not work: $(hide_secrets <readme.log)"
+expect_image thumbnail.jpg "file://$folder/thumbnail.jpg"
+id=$(member id <upload.json)
 echo "uploaded"
 
 image=$(api "images/$id/")

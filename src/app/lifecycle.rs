@@ -19,8 +19,8 @@ impl Lifecycle {
         let stopping = self.stopping.clone();
         tokio::spawn(async move {
             let name = signals.next().await;
-            info!(signal = name, "Received {name}: finishing the requests in flight");
             stopping.cancel();
+            info!(signal = name, "Received {name}: finishing the requests in flight");
             let name = signals.next().await;
             warn!(signal = name, "Received {name} again: stopping at once");
             std::process::exit(1);

@@ -19,6 +19,8 @@ pub fn init(config: &LogConfig) -> anyhow::Result<()> {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_span_events(FmtSpan::NONE)
+        // It would complain on standard error, and panic where that cannot be written.
+        .log_internal_errors(false)
         .with_ansi(is_terminal && std::env::var_os("NO_COLOR").is_none());
     let result = match config.format {
         LogFormat::Pretty => builder.try_init(),

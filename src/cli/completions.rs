@@ -1,7 +1,9 @@
 //! `cfimages completions`
 
+use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::Args;
 use clap_complete::Shell;
 
@@ -14,8 +16,10 @@ pub(super) struct CompletionsArgs {
 }
 
 impl CompletionsArgs {
-    pub(super) fn run(&self, command: &mut clap::Command) -> ExitCode {
-        clap_complete::generate(self.shell, command, "cfimages", &mut std::io::stdout());
-        ExitCode::SUCCESS
+    pub(super) fn run(&self, command: &mut clap::Command) -> anyhow::Result<ExitCode> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, command, "cfimages", &mut script);
+        std::io::stdout().write_all(&script).context("the completions cannot be printed")?;
+        Ok(ExitCode::SUCCESS)
     }
 }

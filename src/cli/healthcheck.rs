@@ -8,13 +8,14 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use super::Context;
-use crate::config::{Purpose, settings};
+use super::output::print_line;
+use crate::config::{Purpose, parse_listen, settings};
 
 /// Asks a running server whether it is ready. It reads the same settings as `serve` to find it.
 #[derive(Debug, Args)]
 pub(super) struct HealthcheckArgs {
     /// The address that the server listens on [default: 127.0.0.1:8000, or `CFIMAGES_LISTEN`].
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
     /// Give up after this many seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 3)]
@@ -37,7 +38,7 @@ impl HealthcheckArgs {
         if !status.is_success() {
             bail!("{address} is not ready: {body}");
         }
-        println!("{body}");
+        print_line(body)?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::Context;
-use super::output::print_rows;
+use super::output::{print_line, print_rows};
 use crate::app;
 use crate::store::{self, Database};
 
@@ -18,18 +18,26 @@ use crate::store::{self, Database};
     cfimages migrate --recount       count all images anew\n  \
     cfimages migrate --remove        take away everything of ours; Django's tables stay")]
 pub(super) struct MigrateArgs {
+    #[command(flatten)]
+    action: Action,
+    /// Print JSON.
+    #[arg(long, requires = "status")]
+    json: bool,
+}
+
+/// What to do besides applying what is pending, or instead.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+struct Action {
     /// Show what is applied and what is pending, and change nothing.
-    #[arg(long, conflicts_with_all = ["recount", "remove"])]
+    #[arg(long)]
     status: bool,
     /// Count all images anew; writers wait meanwhile.
     #[arg(long)]
     recount: bool,
     /// Take away all tables, triggers and indexes of ours. Django's tables stay as they are, rows included.
-    #[arg(long, conflicts_with = "recount")]
+    #[arg(long)]
     remove: bool,
-    /// Print JSON.
-    #[arg(long, requires = "status")]
-    json: bool,
 }
 
 #[derive(Serialize)]
@@ -43,7 +51,7 @@ impl MigrateArgs {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let config = context.database_config()?;
         let database = app::open_database(&config.database).await?;
-        let code = match (self.status, self.remove) {
+        let code = match (self.action.status, self.action.remove) {
             (true, _) => self.print_status(&database).await?,
             (_, true) => remove(&database).await?,
             _ => self.migrate(&database).await?,
@@ -72,24 +80,24 @@ impl MigrateArgs {
         let is_damaged = !missing.is_empty() && before.iter().all(|migration| migration.is_applied);
         store::migrations::run(database).await?;
         for migration in before.iter().filter(|migration| !migration.is_applied) {
-            println!("applied {} {}", migration.version, migration.description);
+            print_line(format_args!("applied {} {}", migration.version, migration.description))?;
         }
         if is_damaged {
-            println!("put back {}, and counted all images anew", missing.join(", "));
+            print_line(format_args!("put back {}, and counted all images anew", missing.join(", ")))?;
         }
-        if self.recount {
+        if self.action.recount {
             let mut transaction = database.begin().await?;
             store::stats::recount(&mut transaction).await?;
             transaction.commit().await?;
-            println!("counted all images anew");
+            print_line("counted all images anew")?;
         }
-        println!("the {} database is up to date", database.engine_name());
+        print_line(format_args!("the {} database is up to date", database.engine_name()))?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
 async fn remove(database: &Database) -> anyhow::Result<ExitCode> {
     store::migrations::remove(database).await?;
-    println!("removed everything of cfimages; Django's tables are as they were");
+    print_line("removed everything of cfimages; Django's tables are as they were")?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,5 +1,9 @@
 //! What commands print.
 
+use std::fmt::Display;
+use std::io::Write;
+
+use anyhow::Context as _;
 use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::Style;
@@ -16,6 +20,16 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
     text
 }
 
+/// Prints a line; fails, not panics, where nobody can read it.
+pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("the result cannot be printed")
+}
+
+/// Prints what went wrong, where anybody can read it.
+pub(super) fn print_error(error: impl Display) {
+    let _ = writeln!(std::io::stderr(), "error: {error}");
+}
+
 /// Prints rows as JSON, or as a table under these headings.
 pub(super) fn print_rows<T: Serialize>(
     json: bool,
@@ -24,16 +38,14 @@ pub(super) fn print_rows<T: Serialize>(
     cells: impl Fn(&T) -> Vec<String>,
 ) -> anyhow::Result<()> {
     if json {
-        println!("{}", serde_json::to_string_pretty(rows)?);
-        return Ok(());
+        return print_line(serde_json::to_string_pretty(rows)?);
     }
     let mut table = Builder::default();
     table.push_record(headings.iter().copied());
     for row in rows {
         table.push_record(cells(row));
     }
-    println!("{}", table.build().with(Style::blank()));
-    Ok(())
+    print_line(table.build().with(Style::blank()))
 }
 
 /// `yes` or `-`.

@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::{Context, database};
 use crate::app::{self, AppState, Lifecycle};
-use crate::config::{Config, settings};
+use crate::config::{Config, parse_listen, settings};
 use crate::store::{self, Database};
 
 /// How long what was begun may go on after the last request was answered.
@@ -23,7 +23,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
     cfimages serve --config /etc/cfimages.toml --migrate")]
 pub(super) struct ServeArgs {
     /// Listen on this address [default: 127.0.0.1:8000, or `CFIMAGES_LISTEN`].
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]
     listen: Option<SocketAddr>,
     /// Apply pending database migrations first, instead of refusing to start.
     #[arg(long)]

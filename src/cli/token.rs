@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::database::open_accounts;
-use super::output::print_rows;
+use super::output::{print_line, print_rows};
 
 /// Creates, lists and revokes API tokens. A user has one token at most.
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ impl TokenArgs {
         let accounts = open_accounts(&config).await?;
         match self.command {
             TokenCommand::Create { username, rotate } => {
-                println!("{}", accounts.create_token(&username, rotate).await?);
+                print_line(accounts.create_token(&username, rotate).await?)?;
             }
             TokenCommand::List { json } => {
                 let rows: Vec<Row> = accounts
@@ -77,7 +77,7 @@ impl TokenArgs {
                 if !accounts.revoke_token(&username).await? {
                     bail!("{username} has no token");
                 }
-                println!("revoked the token of {username}");
+                print_line(format_args!("revoked the token of {username}"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::database::open_accounts;
-use super::output::{print_rows, yes};
+use super::output::{print_line, print_rows, yes};
 use crate::domain::User;
 
 /// Creates users, lists them, sets their passwords.
@@ -90,7 +90,7 @@ impl UserArgs {
         match self.command {
             UserCommand::Create { username, email, staff, password } => {
                 let user = accounts.create_user(&username, &email, &password.read()?, staff).await?;
-                println!("created user {}", user.username);
+                print_line(format_args!("created user {}", user.username))?;
             }
             UserCommand::List { json } => {
                 let rows: Vec<Row> = accounts.list_users().await?.into_iter().map(Row::from).collect();
@@ -101,7 +101,7 @@ impl UserArgs {
             UserCommand::SetPassword { username, password } => {
                 accounts.get_user(&username).await?;
                 accounts.set_password(&username, &password.read()?).await?;
-                println!("changed the password of {username}");
+                print_line(format_args!("changed the password of {username}"))?;
             }
         }
         Ok(ExitCode::SUCCESS)

@@ -36,7 +36,7 @@ pub use example::example;
 pub use loader::Loader;
 pub use log::{LogConfig, LogFormat};
 pub use problem::{ConfigErrors, Problem};
-pub use server::{ServerConfig, TrustedProxies};
+pub use server::{ServerConfig, TrustedProxies, parse_listen};
 pub use setting::Setting;
 pub use uploads::UploadsConfig;
 pub use values::EffectiveValue;

@@ -38,7 +38,7 @@ impl ServerConfig {
     }
 
     pub(super) fn read(values: &mut Values) -> Option<Self> {
-        let listen = values.read(&CFIMAGES_LISTEN, listen);
+        let listen = values.read(&CFIMAGES_LISTEN, parse_listen);
         let url_prefix = values.read(&CFIMAGES_URL_PREFIX, url_prefix);
         let trusted_proxies = values.read(&CFIMAGES_TRUSTED_PROXIES, TrustedProxies::parse);
         let allowed_hosts = values.read(&CFIMAGES_ALLOWED_HOSTS, AllowedHosts::parse);
@@ -85,8 +85,11 @@ fn network(text: &str) -> Option<IpNet> {
     Some(IpNet::trunc(&network))
 }
 
-/// `localhost` stands for 127.0.0.1; other names would have to be looked up.
-fn listen(text: &str) -> Result<SocketAddr, String> {
+/// Reads an address to listen on. `localhost` stands for 127.0.0.1; other names would have to be looked up.
+///
+/// # Errors
+/// If it is no IP address and port.
+pub fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     let address = match text.strip_prefix("localhost:") {
         Some(port) => format!("127.0.0.1:{port}").parse(),
         None => text.parse(),
@@ -128,10 +131,10 @@ mod tests {
         for (text, want) in
             [("0.0.0.0:80", Some("0.0.0.0:80")), ("[::]:0", Some("[::]:0")), ("localhost:1", Some("127.0.0.1:1"))]
         {
-            assert_eq!(listen(text).ok().map(|address| address.to_string()).as_deref(), want);
+            assert_eq!(parse_listen(text).ok().map(|address| address.to_string()).as_deref(), want);
         }
         for text in ["8000", ":8000", "127.0.0.1", "example.com:80", "localhost:", "127.0.0.1:65536", "::1:80:"] {
-            assert!(listen(text).is_err(), "{text}");
+            assert!(parse_listen(text).is_err(), "{text}");
         }
     }
 

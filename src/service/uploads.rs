@@ -58,7 +58,14 @@ impl CloudflareService {
         filename: String,
         asked: DirectUploadRequest,
     ) -> Result<Image, Error> {
-        let upload = self.client.create_direct_upload(&asked).await.map_err(|cause| to_error(cause, &asked))?;
+        let upload = match self.client.create_direct_upload(&asked).await {
+            Ok(upload) => upload,
+            Err(cause) => {
+                // Somebody may have taken the id since it was looked up.
+                self.require_unknown(asked.custom_id.as_ref()).await?;
+                return Err(to_error(cause, &asked));
+            }
+        };
         let image = match self.record_upload(owner, filename, asked, &upload).await {
             Ok(image) => image,
             // Whoever took the id meanwhile has the same draft.

@@ -18,6 +18,11 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.test("cli::dev_does_the_main_job_and_finds_everything_again", dev);
     suite.test("cli::dev_names_the_flag_when_a_port_is_taken", taken_port);
     suite.test("cli::dev_is_for_this_machine_only", not_loopback);
+    suite.test("cli::dev_keeps_a_second_one_away_from_its_folder", second_dev);
+    #[cfg(target_os = "linux")]
+    suite.test("cli::a_log_that_cannot_be_written_stops_nothing", unwritable_log);
+    #[cfg(target_os = "linux")]
+    suite.test("cli::results_that_cannot_be_written_are_a_failure_and_no_panic", unwritable_results);
     suite.on_both_engines("cli::serve_refuses_pending_migrations_and_names_the_command", pending_migrations);
     suite.test("cli::serve_names_every_missing_setting", missing_settings);
     suite.test("cli::serve_finishes_requests_in_flight_and_logs_json", graceful_stop);
@@ -97,13 +102,13 @@ async fn wait_until_ready(address: &str) {
 async fn dev() {
     let folder = TempDir::new().unwrap();
     let (listen, emulator) = (free_address(), free_address());
-    let arguments = ["dev", "--data", "my data", "--listen", &listen, "--emulator-listen", &emulator];
+    let arguments = ["dev", "--data", "my %20 data?", "--listen", &listen, "--emulator-listen", &emulator];
     let api = format!("http://{listen}/cloudflare-images/api");
     let http = http_client();
 
     let first = Server::start(&mut cfimages(folder.path(), &arguments));
     wait_until_ready(&listen).await;
-    let file = folder.path().join("my data/credentials.json");
+    let file = folder.path().join("my %20 data?/credentials.json");
     let credentials: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     #[cfg(unix)]
     assert_eq!(
@@ -163,6 +168,49 @@ async fn not_loopback() {
     let folder = TempDir::new().unwrap();
     let message = failure(&mut cfimages(folder.path(), &["dev", "--listen", "0.0.0.0:0"]));
     assert!(message.contains("--listen") && message.contains("this machine only"), "{message}");
+}
+
+async fn second_dev() {
+    let folder = TempDir::new().unwrap();
+    let (listen, emulator) = (free_address(), free_address());
+    let first =
+        Server::start(&mut cfimages(folder.path(), &["dev", "--listen", &listen, "--emulator-listen", &emulator]));
+    wait_until_ready(&listen).await;
+    let message =
+        failure(&mut cfimages(folder.path(), &["dev", "--listen", "localhost:0", "--emulator-listen", "[::1]:0"]));
+    assert!(message.contains("another `cfimages dev`") && message.contains("--data"), "{message}");
+    assert_eq!(first.stop().0, Some(0));
+}
+
+/// A full disk, that is.
+#[cfg(target_os = "linux")]
+async fn unwritable_log() {
+    let folder = TempDir::new().unwrap();
+    let listen = free_address();
+    let database = format!("sqlite://{}", folder.path().join("a.db").display());
+    let mut command = cfimages(folder.path(), &["serve", "--migrate", "--listen", &listen]);
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut server = command.envs(environment(&database)).stdout(Stdio::null()).stderr(full).spawn().unwrap();
+    wait_until_ready(&listen).await;
+    for _ in 0..3 {
+        let answer = Answer::of(http_client().get(format!("http://{listen}/nope"))).await;
+        assert_eq!(answer.status, 404);
+    }
+    assert!(Command::new("kill").args(["-TERM", &server.id().to_string()]).status().unwrap().success());
+    let code = eventually("the server stops", async || server.try_wait().unwrap()).await;
+    assert_eq!(code.code(), Some(0));
+}
+
+#[cfg(target_os = "linux")]
+async fn unwritable_results() {
+    let folder = TempDir::new().unwrap();
+    success(&mut cfimages(folder.path(), &["migrate"]));
+    for arguments in [&["migrate"][..], &["user", "list"], &["completions", "zsh"], &["config", "example"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = cfimages(folder.path(), arguments).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        assert!(!text(&output.stderr).contains("panicked"), "{}", text(&output.stderr));
+    }
 }
 
 /// The environment of a server with a database.

@@ -5,12 +5,12 @@ use std::time::Duration;
 use cfimages::config::settings;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::app::{API_TOKEN, Answer, TestApp, migrated_database};
+use crate::support::app::{API_TOKEN, Answer, TestApp, WEBHOOK_SECRET, migrated_database};
 use crate::support::proxy::{Proxy, Target};
 use crate::support::suite::{Engine, Suite};
 use crate::support::{eventually, picture, sql};
@@ -23,6 +23,9 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("faults::a_connection_that_breaks_is_told", broken_connection);
     suite.on_both_engines("faults::files_that_are_no_pictures_leave_the_upload_url_usable", no_pictures);
     suite.on_both_engines("faults::a_failed_check_changes_nothing", failed_check);
+    suite.on_both_engines("faults::nothing_waits_for_a_cloudflare_that_is_slow", slow_cloudflare);
+    suite.on_both_engines("faults::an_answer_from_before_the_upload_does_not_undo_it", late_answer);
+    suite.on_both_engines("faults::an_upload_url_is_recorded_though_the_client_went_away", client_gone);
     suite.on_both_engines("faults::a_database_that_goes_away_and_comes_back_needs_no_restart", database_outage);
 }
 
@@ -196,6 +199,83 @@ async fn failed_check(engine: Engine) {
     assert_eq!(app.get(&format!("images/{id}/logs/")).await.json().as_array().unwrap().len(), 1);
 }
 
+/// A Cloudflare that answers when the test says so.
+struct SlowCloudflare(TcpListener);
+
+impl SlowCloudflare {
+    async fn start() -> (Self, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}/client/v4", listener.local_addr().unwrap());
+        (Self(listener), base_url)
+    }
+
+    /// Waits until a request is there.
+    async fn request(&self) -> TcpStream {
+        let (mut connection, _) = self.0.accept().await.unwrap();
+        assert!(connection.read(&mut [0; 4096]).await.unwrap() > 0);
+        connection
+    }
+
+    async fn answer(mut connection: TcpStream, result: Value) {
+        let body = json!({"success": true, "result": result}).to_string();
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+        connection.write_all((head + &body).as_bytes()).await.unwrap();
+    }
+}
+
+/// Whoever held the only connection during the call would keep the others waiting.
+async fn slow_cloudflare(engine: Engine) {
+    let (cloudflare, base_url) = SlowCloudflare::start().await;
+    let app = TestApp::builder().cloudflare(base_url).start(&engine).await;
+    let creating = tokio::spawn(Answer::of(app.api(Method::POST, "upload-url/")));
+    let request = cloudflare.request().await;
+    for path in ["stats/", "images/"] {
+        let answer = tokio::time::timeout(Duration::from_secs(3), app.get(path)).await.unwrap();
+        assert_eq!(answer.status, StatusCode::OK);
+    }
+    let unknown =
+        app.anonymous(Method::POST, "webhook/").header("cf-webhook-auth", WEBHOOK_SECRET).body(r#"{"id": "who"}"#);
+    assert_eq!(Answer::of(unknown).await.status, StatusCode::NOT_FOUND);
+    SlowCloudflare::answer(request, json!({"id": "i", "uploadURL": "https://u/i"})).await;
+    assert_eq!(creating.await.unwrap().status, StatusCode::CREATED);
+}
+
+async fn late_answer(engine: Engine) {
+    let (cloudflare, base_url) = SlowCloudflare::start().await;
+    let app = TestApp::builder().cloudflare(base_url).start(&engine).await;
+    let creating = tokio::spawn(Answer::of(app.api(Method::POST, "upload-url/")));
+    SlowCloudflare::answer(cloudflare.request().await, json!({"id": "i", "uploadURL": "https://u/i"})).await;
+    let id = creating.await.unwrap().json()["id"].as_str().unwrap().to_owned();
+
+    let checking = tokio::spawn(Answer::of(app.api(Method::POST, &format!("images/{id}/check_status/"))));
+    let request = cloudflare.request().await;
+    for (body, status) in
+        [(r#"{"id": "i", "uploaded": "2024-06-01"}"#, "uploaded"), (r#"{"id": "i", "status": "failed"}"#, "uploaded")]
+    {
+        let report = app.anonymous(Method::POST, "webhook/").header("cf-webhook-auth", WEBHOOK_SECRET).body(body);
+        assert_eq!(Answer::of(report).await.status, StatusCode::OK);
+        assert_eq!(app.get(&format!("images/{id}/")).await.json()["status"], status);
+    }
+    SlowCloudflare::answer(request, json!({"id": "i", "draft": true, "uploaded": "2024-01-01T00:00:00Z"})).await;
+    assert_eq!(checking.await.unwrap().json()["status"], "uploaded");
+    let image = app.get(&format!("images/{id}/")).await.json();
+    assert_eq!((&image["status"], &image["uploaded_at"]), (&json!("uploaded"), &json!("2024-06-01T00:00:00Z")));
+}
+
+async fn client_gone(engine: Engine) {
+    let (cloudflare, base_url) = SlowCloudflare::start().await;
+    let app = TestApp::builder().cloudflare(base_url).start(&engine).await;
+    let creating = tokio::spawn(Answer::of(app.api(Method::POST, "upload-url/")));
+    let request = cloudflare.request().await;
+    creating.abort();
+    assert!(creating.await.unwrap_err().is_cancelled());
+    SlowCloudflare::answer(request, json!({"id": "orphan", "uploadURL": "https://u/i"})).await;
+    eventually("the image is recorded", async || {
+        (app.get("images/").await.json()["results"][0]["cloudflare_id"] == "orphan").then_some(())
+    })
+    .await;
+}
+
 async fn database_outage(engine: Engine) {
     match engine {
         Engine::Sqlite => sqlite_outage(&engine).await,
@@ -219,10 +299,7 @@ async fn postgres_outage(engine: &Engine) {
         assert_unavailable(&Answer::of(app.api(method, path)).await);
     }
     let body = br#"{"id": "before"}"#.to_vec();
-    let webhook = app
-        .anonymous(Method::POST, "webhook/")
-        .header("cf-webhook-auth", crate::support::app::WEBHOOK_SECRET)
-        .body(body);
+    let webhook = app.anonymous(Method::POST, "webhook/").header("cf-webhook-auth", WEBHOOK_SECRET).body(body);
     assert_eq!(Answer::of(webhook).await.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(ready(&app).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(app.http.get(format!("{}/healthz", app.origin)).send().await.unwrap().status(), StatusCode::OK);
@@ -261,7 +338,7 @@ async fn sqlite_outage(engine: &Engine) {
     sqlx::query("ROLLBACK").execute(&mut holder).await.unwrap();
     holder.close().await.unwrap();
 
-    app.create_upload(&json!({"custom_id": "after"})).await;
+    app.create_upload(&json!({"custom_id": "during"})).await;
     assert_eq!(sql::count(app.database_url.as_str(), "SELECT count(*) FROM cloudflare_images").await, 2);
 }
 

@@ -23,6 +23,7 @@ pub(crate) fn register(suite: &mut Suite) {
     );
     suite.on_both_engines("webhook::bodies_of_every_encoding_are_read_and_nonsense_is_refused", bodies);
     suite.on_both_engines("webhook::values_that_do_not_fit_are_left_out", unfit_values);
+    suite.on_both_engines("webhook::a_failed_upload_is_failed", failed_upload);
     suite.on_both_engines("webhook::other_credentials_are_not_looked_at", other_credentials);
     suite.on_both_engines("webhook::without_a_secret_every_well_formed_report_is_recorded", no_secret);
 }
@@ -170,6 +171,8 @@ async fn bodies(engine: Engine) {
     }
     assert_eq!(authorised(&app, br#"{"id": "who"}"#).await, answer(404, "Image not found"));
     assert_eq!(authorised(&app, br#"{"id": 12345}"#).await, answer(404, "Image not found"));
+    let digits = format!(r#"{{"id": "hook-a", "metadata": {{"n": {}}}}}"#, "9".repeat(140_000));
+    assert_eq!(authorised(&app, digits.as_bytes()).await, answer(400, "Invalid payload"));
     let long = format!(r#"{{"id": "{}"}}"#, "x".repeat(100_000));
     assert_eq!(authorised(&app, long.as_bytes()).await, answer(404, "Image not found"));
     let (status, page) = authorised(&app, &vec![b' '; 3_000_000]).await;
@@ -183,6 +186,17 @@ async fn unfit_values(engine: Engine) {
     assert_eq!(authorised(&app, body.to_string().as_bytes()).await, answer(200, "OK"));
     let image = app.get(&format!("images/{}/", created["id"].as_str().unwrap())).await.json();
     assert_eq!((&image["status"], &image["filename"]), (&json!("uploaded"), &json!("")));
+}
+
+async fn failed_upload(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let created = app.create_upload(&json!({"custom_id": "hook-a"})).await;
+    let path = format!("images/{}/", created["id"].as_str().unwrap());
+    assert_eq!(authorised(&app, br#"{"id": "hook-a", "status": "failed"}"#).await, answer(200, "OK"));
+    assert_eq!(app.get(&path).await.json()["status"], "failed");
+    assert_eq!(app.get("stats/").await.json()["failed_images"], 1);
+    assert_eq!(authorised(&app, br#"{"id": "hook-a", "uploaded": "2024-06-01"}"#).await, answer(200, "OK"));
+    assert_eq!(app.get(&path).await.json()["status"], "uploaded");
 }
 
 async fn other_credentials(engine: Engine) {

@@ -1,10 +1,10 @@
 //! What `dev` remembers between starts.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
 use crate::service::{random_password, random_token};
@@ -27,8 +27,6 @@ pub(super) struct DevCredentials {
 impl DevCredentials {
     /// Reads the credentials of a data folder; makes folder and credentials where they are missing.
     pub(super) fn load_or_create(data: &Path) -> anyhow::Result<Self> {
-        make_private_folder(data)
-            .with_context(|| format!("the folder {} cannot be made; choose another with --data", data.display()))?;
         reserve_privately(&data.join("cfimages.db"))?;
         let path = data.join(FILE_NAME);
         if path.exists() {
@@ -66,6 +64,25 @@ impl DevCredentials {
         fs::rename(&unfinished, path)?;
         Ok(())
     }
+}
+
+/// Keeps a second `dev` away from a data folder for as long as the file is held.
+pub(super) fn lock(data: &Path) -> anyhow::Result<File> {
+    make_private_folder(data)
+        .with_context(|| format!("the folder {} cannot be made; choose another with --data", data.display()))?;
+    let path = data.join("lock");
+    let file = private_options()
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .with_context(|| format!("{} cannot be written; choose another folder with --data", path.display()))?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        bail!(
+            "another `cfimages dev` uses the folder {}; stop it, or choose another folder with --data",
+            data.display()
+        );
+    }
+    Ok(file)
 }
 
 /// Makes an empty file that only the owner can read, where there is none: SQLite would make one that others can read.

@@ -1,5 +1,6 @@
 //! `cfimages dev`
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -13,7 +14,7 @@ use tokio::net::TcpListener;
 use self::credentials::DevCredentials;
 use super::{Context, serve};
 use crate::app::{self, Lifecycle, SystemClock};
-use crate::config::{Config, Purpose, Setting, settings};
+use crate::config::{Config, Purpose, Setting, parse_listen, settings};
 use crate::emulator::{Destination, Emulator, EmulatorConfig, StorageKind, Variant};
 use crate::service::Accounts;
 use crate::store::{self, Database};
@@ -30,10 +31,10 @@ const EMULATOR_GRACE: Duration = Duration::from_secs(5);
 )]
 pub(super) struct DevArgs {
     /// Where the server listens; on this machine only.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8000")]
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_listen, default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
     /// Where the emulator of Cloudflare Images listens; on this machine only.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8001")]
+    #[arg(long, value_name = "IP:PORT", value_parser = parse_listen, default_value = "127.0.0.1:8001")]
     emulator_listen: SocketAddr,
     /// The folder for database, pictures and credentials.
     #[arg(long, value_name = "DIR", default_value = "cfimages-dev")]
@@ -49,6 +50,7 @@ impl DevArgs {
         let server_listener = app::bind(self.listen, "--listen").await?;
         let emulator_listener = app::bind(self.emulator_listen, "--emulator-listen").await?;
 
+        let _lock = credentials::lock(&self.data)?;
         let credentials = DevCredentials::load_or_create(&self.data)?;
         let emulator_url = format!("http://{}", emulator_listener.local_addr()?);
         let server_address = server_listener.local_addr()?;
@@ -57,7 +59,9 @@ impl DevArgs {
         let database = open_database(&config, &credentials).await?;
         let emulator = open_emulator(&self.data, &credentials, &config, server_address, &emulator_url)?;
 
-        print_welcome(&config, &credentials, &self.data, server_address, &emulator_url);
+        // Where nobody reads it, the server is of use all the same.
+        let welcome = welcome(&config, &credentials, &self.data, server_address, &emulator_url);
+        let _ = std::io::stdout().write_all(welcome.as_bytes());
         let (result, ()) = tokio::join!(
             stopping_all(&lifecycle, serve::run_server(&config, server_listener, database, lifecycle.clone())),
             stopping_all(&lifecycle, run_emulator(emulator, emulator_listener, lifecycle.clone())),
@@ -150,15 +154,15 @@ async fn stopping_all<T>(lifecycle: &Lifecycle, task: impl Future<Output = T>) -
     result
 }
 
-fn print_welcome(
+fn welcome(
     config: &Config,
     credentials: &DevCredentials,
     data: &Path,
     server_address: SocketAddr,
     emulator_url: &str,
-) {
+) -> String {
     let api = format!("http://{server_address}{}/api", config.server.url_prefix);
-    println!(
+    format!(
         "\
 cfimages {version} is running on this machine only.
 
@@ -185,5 +189,5 @@ Ctrl-C stops everything.
         password = credentials.password,
         token = credentials.token,
         data = data.display(),
-    );
+    )
 }
