@@ -19,8 +19,8 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Runs the server.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    CLOUDFLARE_IMAGES_ACCOUNT_ID=... CLOUDFLARE_IMAGES_API_TOKEN_FILE=/run/secrets/token cfimages serve\n  \
-    cfimages serve --config /etc/cfimages.toml --migrate")]
+    cfimages serve --config /etc/cfimages.toml --migrate\n  \
+    cfimages config check              says what is missing")]
 pub(super) struct ServeArgs {
     /// Listen on this address [default: 127.0.0.1:8000, or `CFIMAGES_LISTEN`].
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen)]

@@ -48,7 +48,11 @@ impl CloudflareService {
             async move { service.create_and_record(&owner, request.filename.unwrap_or_default(), asked).await };
         match self.tasks.spawn(creating.in_current_span()).await {
             Ok(result) => result,
-            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process is ending, and this request with it.
+                Err(_) => std::future::pending().await,
+            },
         }
     }
 

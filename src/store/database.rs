@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Postgres, Sqlite};
+use sqlx::{Connection, PgConnection, Postgres, Sqlite, SqliteConnection};
 
 use super::{Error, on};
 
@@ -75,12 +75,11 @@ impl Database {
             .map_err(|_| Error::InvalidUrl)?
             .application_name("cfimages")
             .options([("statement_timeout", timeout.as_str()), ("timezone", "UTC")]);
+        check_postgres(&options, settings.acquire_timeout).await?;
         let pool = PgPoolOptions::new()
             .max_connections(settings.max_connections)
             .acquire_timeout(settings.acquire_timeout)
-            .connect_with(options)
-            .await?;
-        check_postgres_version(&pool).await?;
+            .connect_lazy_with(options);
         Ok(Self { read: Engine::Postgres(pool.clone()), write: Engine::Postgres(pool) })
     }
 
@@ -137,14 +136,19 @@ impl Database {
     }
 }
 
-async fn check_postgres_version(pool: &PgPool) -> Result<(), Error> {
+/// Makes sure that the server answers and is new enough. A connection of its own tells why it cannot be reached, a pool would only
+/// tell that it waited in vain.
+async fn check_postgres(options: &PgConnectOptions, timeout: Duration) -> Result<(), Error> {
+    let connecting = PgConnection::connect_with(options);
+    let mut connection = tokio::time::timeout(timeout, connecting).await.map_err(|_| sqlx::Error::PoolTimedOut)??;
     let (number, name): (i32, String) =
         sqlx::query_as("SELECT current_setting('server_version_num')::integer, current_setting('server_version')")
-            .fetch_one(pool)
+            .fetch_one(&mut connection)
             .await?;
     if number < i32::try_from(POSTGRES_VERSION * 10_000).unwrap_or(i32::MAX) {
         return Err(Error::ServerTooOld { found: name, required: POSTGRES_VERSION });
     }
+    connection.close().await?;
     Ok(())
 }
 
@@ -153,7 +157,7 @@ pub struct Transaction(Engine<sqlx::Transaction<'static, Postgres>, sqlx::Transa
 
 impl Transaction {
     /// The connection, for the statements of the store.
-    pub(super) fn connection(&mut self) -> Engine<&mut sqlx::PgConnection, &mut sqlx::SqliteConnection> {
+    pub(super) fn connection(&mut self) -> Engine<&mut PgConnection, &mut SqliteConnection> {
         match &mut self.0 {
             Engine::Postgres(transaction) => Engine::Postgres(transaction),
             Engine::Sqlite(transaction) => Engine::Sqlite(transaction),
