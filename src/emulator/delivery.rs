@@ -177,7 +177,7 @@ async fn render(account: &Account, found: &Found) -> Result<Bytes, Refusal> {
         Plan::Original => Ok(original),
         Plan::Scale(size) => account
             .workers
-            .run(picture.size.pixels(), move || transform::render(&original, &picture, size))
+            .run(picture.memory(), move || transform::render(&original, &picture, size))
             .await
             .map_err(|error| broken(&error))?
             .map(Bytes::from)

@@ -19,7 +19,7 @@ use super::direct_upload::{broken_form, is_multipart};
 use super::envelope::{self, ApiError};
 use super::images::ImageObject;
 use super::storage::{StorageError, StoredImage, Upload};
-use super::transform::{self, Format, Picture, Rejection};
+use super::transform::{self, Format, HEADER_MEMORY, Picture, Rejection};
 use super::{Account, path};
 
 /// Bytes of a file. Whether Cloudflare's 10 MB are these or 10,485,760 is UNCONFIRMED.
@@ -57,11 +57,13 @@ impl From<StorageError> for UploadError {
 }
 
 impl From<Rejection> for UploadError {
-    /// UNCONFIRMED: the code for pictures with too many pixels, and the statuses.
+    /// UNCONFIRMED: the code for pictures with too many pixels or too many bits in them, and the statuses.
     fn from(rejection: Rejection) -> Self {
         Self::File(match rejection {
             Rejection::WrongType => wrong_type(),
-            Rejection::TooLarge(_) => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, 5413, rejection.to_string()),
+            Rejection::TooLarge(_) | Rejection::TooDeep(_) => {
+                ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, 5413, rejection.to_string())
+            }
             Rejection::AnimationTooLarge => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, 5443, rejection.to_string()),
             Rejection::Unreadable(_) => undecodable(&rejection.to_string()),
         })
@@ -212,9 +214,9 @@ async fn keep(account: &Account, id: &str, file: File, started: Timestamp) -> Re
 async fn read_picture(account: &Account, format: Format, bytes: Bytes) -> Result<Picture, UploadError> {
     let broken = |_| UploadError::File(undecodable("the decoder gave up"));
     let header_bytes = bytes.clone();
-    let header =
-        account.workers.run(0, move || transform::read_header(format, &header_bytes)).await.map_err(broken)??;
-    let picture = account.workers.run(header.pixels(), move || transform::read_picture(&header, &bytes)).await;
+    let read_header = move || transform::read_header(format, &header_bytes);
+    let header = account.workers.run(HEADER_MEMORY, read_header).await.map_err(broken)??;
+    let picture = account.workers.run(header.memory(), move || transform::read_picture(&header, &bytes)).await;
     Ok(picture.map_err(broken)??)
 }
 
@@ -272,6 +274,7 @@ mod tests {
         };
         assert_eq!(code(Rejection::AnimationTooLarge), 5443);
         assert_eq!(code(Rejection::TooLarge(transform::Size { width: 1, height: 1 })), 5413);
+        assert_eq!(code(Rejection::TooDeep(1)), 5413);
     }
 
     #[test]

@@ -50,9 +50,15 @@ pub(super) fn gif_frames(bytes: &[u8]) -> Vec<Frame> {
     decoder.into_frames().collect_frames().unwrap()
 }
 
-/// A PNG of one pixel whose header speaks of others.
+/// A PNG of one pixel whose header speaks of others, of 8 bits a channel.
 pub(super) fn png_with_header(width: u32, height: u32) -> Vec<u8> {
+    png_with_depth(width, height, 8)
+}
+
+/// The same, with so many bits a channel.
+pub(super) fn png_with_depth(width: u32, height: u32, bits: u8) -> Vec<u8> {
     let mut png = encoded(ImageFormat::Png, 1, 1);
+    png[24] = bits;
     png[16..20].copy_from_slice(&width.to_be_bytes());
     png[20..24].copy_from_slice(&height.to_be_bytes());
     let checksum = crc32(&png[12..29]);

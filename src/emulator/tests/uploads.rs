@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::http::{Method, Request, header};
 use image::ImageFormat;
 
-use super::pictures::{encoded, png_with_header};
+use super::pictures::{encoded, png_with_depth, png_with_header};
 use super::{App, HASH, PUBLIC_URL, form, part};
 
 #[tokio::test]
@@ -71,6 +71,7 @@ async fn files_that_are_no_pictures_are_refused_and_leave_the_url_usable() {
         ("image/png", png_with_header(50_000, 50_000), (413, 5413)),
         ("image/png", png_with_header(12_001, 1), (413, 5413)),
         ("image/png", png_with_header(11_000, 11_000), (413, 5413)),
+        ("image/png", png_with_depth(10_000, 10_000, 16), (413, 5413)),
         ("image/png", png_with_header(0, 1), (400, 9422)),
     ];
     for (content_type, bytes, want) in cases {

@@ -1,20 +1,23 @@
 //! Reading pictures: first the header, with the limits, then the pixels.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::metadata::Orientation;
-use image::{AnimationDecoder, DynamicImage, Frames, ImageDecoder, ImageError, ImageReader, ImageResult, Limits};
+use image::{
+    AnimationDecoder, ColorType, DynamicImage, Frames, ImageDecoder, ImageError, ImageReader, ImageResult, Limits,
+};
 
-use super::{Format, Picture, Size, jpeg};
+use super::{Format, Picture, Size, jpeg, memory, png};
 
 /// Pixels a side. Cloudflare's documentation names WebP as an exception without saying what holds there; here it is none.
 const MAX_SIDE: u32 = 12_000;
 /// Pixels of a still picture, and of all frames of an animation together.
 const MAX_PIXELS: u64 = 100_000_000;
-/// Bytes that a decoder may take, enough for 100 megapixels of 8 bits a channel.
-const MAX_MEMORY: u64 = 512 * 1024 * 1024;
+/// Bytes of a decoded picture, or of a frame: enough for as many pixels as there may be with 8 bits a channel.
+pub(super) const MAX_DECODED: u64 = 4 * MAX_PIXELS;
 
 /// Why bytes are no acceptable picture.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +28,9 @@ pub(in crate::emulator) enum Rejection {
     /// The picture has too many pixels.
     #[error("{}x{} pixels are too many: at most {MAX_SIDE} a side and {MAX_PIXELS} in all", .0.width, .0.height)]
     TooLarge(Size),
+    /// The pixels are not too many, but they have too many bits.
+    #[error("{0} bytes of pixels are too many: at most {MAX_DECODED}")]
+    TooDeep(u64),
     /// The frames of the animation have too many pixels together.
     #[error("the frames of the animation have more than {MAX_PIXELS} pixels together")]
     AnimationTooLarge,
@@ -39,13 +45,15 @@ pub(in crate::emulator) struct Header {
     format: Format,
     /// As stored, before the orientation is applied.
     stored_size: Size,
+    /// The decoded pixels of one frame.
+    frame_bytes: u64,
     orientation: Orientation,
 }
 
 impl Header {
-    /// The pixels of one frame.
-    pub(in crate::emulator) fn pixels(&self) -> u64 {
-        self.stored_size.pixels()
+    /// Bytes of memory to read the whole picture with, at most.
+    pub(in crate::emulator) fn memory(&self) -> u64 {
+        memory::of_work_on(self.frame_bytes)
     }
 
     fn picture(&self, frames: u32) -> Picture {
@@ -69,8 +77,18 @@ pub(in crate::emulator) fn read_header(declared: Format, bytes: &[u8]) -> Result
     if width > MAX_SIDE || height > MAX_SIDE || stored_size.pixels() > MAX_PIXELS {
         return Err(Rejection::TooLarge(stored_size));
     }
+    let frame_bytes = stored_size.pixels() * bytes_per_pixel(declared, decoder.color_type());
+    if frame_bytes > MAX_DECODED {
+        return Err(Rejection::TooDeep(frame_bytes));
+    }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    Ok(Header { format: declared, stored_size, orientation })
+    Ok(Header { format: declared, stored_size, frame_bytes, orientation })
+}
+
+/// WebP is worked on with an alpha channel even where the picture has none.
+fn bytes_per_pixel(format: Format, color: ColorType) -> u64 {
+    let least = if format == Format::Webp { 4 } else { 1 };
+    u64::from(color.bytes_per_pixel()).max(least)
 }
 
 /// Decodes the whole picture to see that it can be decoded.
@@ -91,7 +109,7 @@ fn count_frames(header: &Header, frames: Frames<'_>, max_pixels: u64) -> Result<
     for frame in frames {
         frame.map_err(|error| unreadable(&error))?;
         count += 1;
-        if header.pixels() * u64::from(count) > max_pixels {
+        if header.stored_size.pixels() * u64::from(count) > max_pixels {
             return Err(Rejection::AnimationTooLarge);
         }
     }
@@ -139,14 +157,16 @@ pub(super) fn open_animation(format: Format, bytes: &[u8]) -> ImageResult<Option
 }
 
 fn open(format: Format, bytes: &[u8]) -> ImageResult<impl ImageDecoder + '_> {
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format.into());
+    let file = if format == Format::Png { png::without_bloat(bytes) } else { Cow::Borrowed(bytes) };
+    let mut reader = ImageReader::with_format(Cursor::new(file), format.into());
     reader.limits(limits());
     reader.into_decoder()
 }
 
+/// Bounds what decoders take besides the decoded pixels, of which they know nothing.
 fn limits() -> Limits {
     let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_MEMORY);
+    limits.max_alloc = Some(MAX_DECODED);
     limits
 }
 
@@ -154,7 +174,7 @@ fn limits() -> Limits {
 /// pixels nothing else counts.
 fn gif_limits(decoder: &impl ImageDecoder) -> Limits {
     let mut limits = limits();
-    limits.max_alloc = Some(MAX_MEMORY.min(decoder.total_bytes().saturating_mul(4)));
+    limits.max_alloc = Some(decoder.total_bytes().saturating_mul(4));
     limits
 }
 
@@ -172,7 +192,8 @@ fn unreadable(error: &ImageError) -> Rejection {
 #[cfg(test)]
 mod tests {
     use image::codecs::gif::GifEncoder;
-    use image::{Frame, RgbaImage};
+    use image::codecs::png::PngEncoder;
+    use image::{ExtendedColorType, Frame, ImageEncoder as _, ImageFormat, RgbaImage};
 
     use super::*;
 
@@ -193,5 +214,39 @@ mod tests {
         let count = |max| count_frames(&header, open_animation(Format::Gif, &gif).unwrap().unwrap(), max);
         assert_eq!(count(300), Ok(3));
         assert_eq!(count(299), Err(Rejection::AnimationTooLarge));
+    }
+
+    /// A PNG of one pixel with a colour profile of so many zeros, which are compressed to about a thousandth.
+    fn png_with_profile(length: usize) -> Vec<u8> {
+        let mut png = Vec::new();
+        let mut encoder = PngEncoder::new(&mut png);
+        encoder.set_icc_profile(vec![0; length]).unwrap();
+        encoder.write_image(&[1, 2, 3], 1, 1, ExtendedColorType::Rgb8).unwrap();
+        png
+    }
+
+    fn profile_length(png: &[u8]) -> Option<usize> {
+        open(Format::Png, png).unwrap().icc_profile().unwrap().map(|profile| profile.len())
+    }
+
+    #[test]
+    fn a_profile_that_inflates_to_much_never_reaches_the_decoder_and_the_picture_is_accepted() {
+        assert_eq!(profile_length(&png_with_profile(3_000)), Some(3_000));
+        let bomb = png_with_profile(40_000_000);
+        assert!(bomb.len() < 50_000, "{}", bomb.len());
+        assert_eq!(profile_length(&bomb), None);
+        let header = read_header(Format::Png, &bomb).unwrap();
+        assert_eq!(read_picture(&header, &bomb).unwrap().size, Size { width: 1, height: 1 });
+    }
+
+    #[test]
+    fn the_memory_to_read_a_picture_grows_with_its_bits() {
+        let memory = |color| {
+            let mut png = Cursor::new(Vec::new());
+            DynamicImage::new(100, 100, color).write_to(&mut png, ImageFormat::Png).unwrap();
+            read_header(Format::Png, png.get_ref()).unwrap().memory()
+        };
+        assert_eq!(memory(ColorType::Rgba16), memory::of_work_on(80_000));
+        assert_eq!(memory(ColorType::Rgb8), memory::of_work_on(30_000));
     }
 }

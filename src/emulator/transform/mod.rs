@@ -3,11 +3,14 @@
 mod decode;
 mod encode;
 mod jpeg;
+mod memory;
 mod pipeline;
+mod png;
 mod resize;
 mod workers;
 
 pub(super) use decode::{Rejection, read_header, read_picture};
+pub(super) use memory::OF_HEADER as HEADER_MEMORY;
 pub(super) use pipeline::{Plan, plan, render};
 pub(super) use resize::Resize;
 pub(super) use workers::Workers;
@@ -40,6 +43,15 @@ impl Format {
             Self::Png => "image/png",
             Self::Webp => "image/webp",
             Self::Gif => "image/gif",
+        }
+    }
+
+    /// Bytes of a decoded pixel, where the picture takes the most that the format has.
+    fn max_bytes_per_pixel(self) -> u64 {
+        match self {
+            Self::Jpeg => 3,
+            Self::Webp | Self::Gif => 4,
+            Self::Png => 8,
         }
     }
 }
@@ -90,5 +102,11 @@ impl Picture {
     /// The pixels of all frames together.
     pub(super) fn total_pixels(&self) -> u64 {
         self.size.pixels().saturating_mul(self.frames.into())
+    }
+
+    /// Bytes of memory to make a variant of it with, at most.
+    pub(super) fn memory(&self) -> u64 {
+        let decoded = self.size.pixels().saturating_mul(self.format.max_bytes_per_pixel());
+        memory::of_work_on(decoded.min(decode::MAX_DECODED))
     }
 }
