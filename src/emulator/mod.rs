@@ -13,6 +13,10 @@
 //! animated WebP and animations above 50 megapixels are delivered as they came, and lossy WebP becomes lossless when it is
 //! scaled. A picture that fits its variant is delivered byte for byte. SVG is refused.
 //!
+//! Files may have 10 MB, pictures 12,000 pixels a side, 100 megapixels in all, and 400 MB when they are decoded: those of 16
+//! bits a channel may have fewer pixels. All work on pixels waits until it fits into 2 GiB together. The colour profile of a PNG is
+//! left out of its variants when it is above 32 kB.
+//!
 //! Where nothing is known of Cloudflare's behaviour, what was chosen is marked UNCONFIRMED at its place.
 
 mod account;

@@ -18,5 +18,5 @@ const _: () = assert!(of_work_on(MAX_DECODED) <= TOTAL, "every picture that is a
 
 /// Bytes to decode a picture, or to make a variant of it, whose decoded pixels take so many.
 pub(super) const fn of_work_on(decoded: u64) -> u64 {
-    BASE + COPIES * decoded
+    decoded.saturating_mul(COPIES).saturating_add(BASE)
 }

@@ -104,9 +104,8 @@ impl Picture {
         self.size.pixels().saturating_mul(self.frames.into())
     }
 
-    /// Bytes of memory to make a variant of it with, at most.
+    /// Bytes of memory to make a variant of it with, at most: what it would be if the picture had the most bits there are.
     pub(super) fn memory(&self) -> u64 {
-        let decoded = self.size.pixels().saturating_mul(self.format.max_bytes_per_pixel());
-        memory::of_work_on(decoded.min(decode::MAX_DECODED))
+        memory::of_work_on(self.size.pixels().saturating_mul(self.format.max_bytes_per_pixel()))
     }
 }
