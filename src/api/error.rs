@@ -59,6 +59,18 @@ pub struct ErrorMessage {
     pub request_id: Option<String>,
 }
 
+/// What the body of a 400 may be: for the description of the API, each answer is made from what is in it.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum BadRequest {
+    /// What is wrong with the fields of the request.
+    Fields(FieldErrors),
+    /// The request cannot be read.
+    Unreadable(ErrorDetail),
+    /// Cloudflare refused, or cannot be reached.
+    Cloudflare(ErrorMessage),
+}
+
 /// The answer to a request that took too long.
 #[derive(Debug, Default)]
 pub struct RequestTookTooLong;

@@ -3,9 +3,9 @@
 use axum::Json;
 use axum::extract::{Extension, OriginalUri, Path, State};
 
-use super::error::{ErrorDetail, ErrorMessage};
+use super::error::{BadRequest, ErrorDetail, ErrorMessage};
 use super::model::{ImageListResponse, ImageResponse, ImageStatusResponse, LogResponse};
-use super::{ApiError, FieldErrors, Principal};
+use super::{ApiError, Principal};
 use crate::domain::ImageId;
 use crate::http::RequestContext;
 use crate::http::pagination::{PageLinks, Query};
@@ -100,8 +100,7 @@ pub async fn get_image(
     params(("id" = uuid::Uuid, Path, description = "The key of the image here")),
     responses(
         (status = 200, description = "The status", body = ImageStatusResponse),
-        (status = 400, description = "Cloudflare refused or cannot be reached, or listed variants that are no URLs", content(
-            (ErrorMessage = "application/json"), (FieldErrors = "application/json"))),
+        (status = 400, description = "Cloudflare refused or cannot be reached, or listed variants that are no URLs", body = BadRequest),
         (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),

@@ -12,5 +12,7 @@ pub mod uploads;
 
 pub use auth::Principal;
 pub use body::RawBody;
-pub use error::{ApiError, ErrorDetail, ErrorMessage, RequestTookTooLong, bad_request_page, not_found_page, panicked};
+pub use error::{
+    ApiError, BadRequest, ErrorDetail, ErrorMessage, RequestTookTooLong, bad_request_page, not_found_page, panicked,
+};
 pub use fields::{FieldErrors, Fields};

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body::JsonBody;
-use super::error::{ErrorDetail, ErrorMessage};
+use super::error::{BadRequest, ErrorDetail, ErrorMessage};
 use super::model::UploadUrlResponse;
 use super::{ApiError, FieldErrors, Fields, Principal};
 use crate::domain::CloudflareId;
@@ -22,21 +22,22 @@ const EXPIRY_MINUTES: RangeInclusive<i64> = 2..=360;
 #[expect(dead_code, reason = "describes the request; `read_request` reads it by DRF's rules")]
 pub struct UploadUrlRequest {
     /// An id of your own for the image. Cloudflare does not allow private images with a custom id.
-    #[schema(max_length = 255, min_length = 1, example = "products/42/hero")]
+    #[schema(nullable = false, max_length = 255, min_length = 1, example = "products/42/hero")]
     custom_id: Option<String>,
     /// What to keep with the image; at Cloudflare at most 1024 bytes.
-    #[schema(value_type = Option<Object>, example = json!({"project": "alpha"}))]
+    #[schema(value_type = Option<Object>, nullable = false, example = json!({"project": "alpha"}))]
     metadata: Option<serde_json::Value>,
     /// Whether the picture is delivered with signed URLs only. The default is a setting.
+    #[schema(nullable = false)]
     require_signed_urls: Option<bool>,
     /// Minutes until the upload URL ends. The default is a setting.
-    #[schema(minimum = 2, maximum = 360)]
+    #[schema(nullable = false, minimum = 2, maximum = 360)]
     expiry_minutes: Option<i64>,
     /// The name of the file, for reference.
-    #[schema(max_length = 255, min_length = 1, example = "photo.jpg")]
+    #[schema(nullable = false, max_length = 255, min_length = 1, example = "photo.jpg")]
     filename: Option<String>,
     /// Cloudflare's `creator`; empty for none, whatever the default.
-    #[schema(max_length = 255)]
+    #[schema(nullable = false, max_length = 255)]
     creator: Option<String>,
 }
 
@@ -51,8 +52,7 @@ pub struct UploadUrlRequest {
     request_body(content = UploadUrlRequest, description = "May be left out."),
     responses(
         (status = 201, description = "The upload URL", body = UploadUrlResponse),
-        (status = 400, description = "A field is not accepted, the body cannot be read, or Cloudflare refused", content(
-            (FieldErrors = "application/json"), (ErrorDetail = "application/json"), (ErrorMessage = "application/json"))),
+        (status = 400, description = "A field is not accepted, the body cannot be read, or Cloudflare refused", body = BadRequest),
         (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 415, description = "The body is not JSON", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),

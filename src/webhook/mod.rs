@@ -23,16 +23,19 @@ pub struct WebhookPayload {
     #[schema(example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
     id: String,
     /// When Cloudflare got the picture.
-    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>, nullable = false)]
     uploaded: Option<String>,
     /// Whether nothing was uploaded yet.
+    #[schema(nullable = false)]
     draft: Option<bool>,
     /// The delivery URLs.
+    #[schema(nullable = false)]
     variants: Option<Vec<String>>,
     /// The metadata at Cloudflare.
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<Object>, nullable = false)]
     metadata: Option<serde_json::Value>,
     /// Understood and left alone.
+    #[schema(nullable = false)]
     #[serde(rename = "requireSignedURLs")]
     require_signed_urls: Option<bool>,
 }
