@@ -11,8 +11,8 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("counts::any_mix_of_writes_leaves_exact_counts", any_mix);
     suite.on_both_engines("counts::writers_at_the_same_time_leave_exact_counts", concurrent);
     suite.on_both_engines("counts::counting_anew_repairs_what_was_lost", repair);
-    suite.on_both_engines("counts::open_transactions_do_not_wait_for_one_another", open_transactions);
-    suite.on_both_engines("counts::other_roles_schemas_and_isolation_levels_count_too", other_writers);
+    suite.on_postgres("counts::open_transactions_do_not_wait_for_one_another", open_transactions);
+    suite.on_postgres("counts::other_roles_schemas_and_isolation_levels_count_too", other_writers);
     suite.on_both_engines("counts::djangos_way_of_changing_a_table_works_and_is_repaired", rebuilt_table);
 }
 
@@ -101,9 +101,6 @@ async fn repair(engine: Engine) {
 
 /// Each changes images of the same user and stays open; the order in which they touch statuses is opposite.
 async fn open_transactions(engine: Engine) {
-    if matches!(engine, Engine::Sqlite) {
-        return; // One writer at a time is how SQLite works, with or without us.
-    }
     let url = migrated_database(&engine).await;
     let url = url.as_str();
     for number in 0..80 {
@@ -128,9 +125,6 @@ async fn open_transactions(engine: Engine) {
 
 /// Django may connect as somebody who knows nothing of our tables, and restores run with an empty search path.
 async fn other_writers(engine: Engine) {
-    if matches!(engine, Engine::Sqlite) {
-        return; // It has none of these.
-    }
     let url = migrated_database(&engine).await;
     let url = url.as_str();
     let mut connection = PgConnection::connect(url).await.unwrap();

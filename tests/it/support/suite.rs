@@ -59,7 +59,15 @@ impl Suite {
     {
         let on_sqlite = test.clone();
         self.test(&format!("{name}::sqlite"), move || on_sqlite(Engine::Sqlite));
+        self.on_postgres(name, test);
+    }
 
+    /// Adds a test of what only PostgreSQL has, as `NAME::postgres`.
+    pub(crate) fn on_postgres<T, F>(&mut self, name: &str, test: T)
+    where
+        T: Fn(Engine) -> F + Send + 'static,
+        F: Future<Output: Outcome>,
+    {
         let postgres = Arc::clone(&self.postgres);
         let on_postgres = move || match postgres.get() {
             Some(server) => run_to_end(test(Engine::Postgres(Arc::clone(server)))).map(|()| Completion::Completed),
