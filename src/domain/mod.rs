@@ -7,6 +7,7 @@ mod page;
 mod stats;
 mod timestamp;
 mod upload_log;
+mod usage;
 mod user;
 
 pub use clock::{Clock, ManualClock};
@@ -16,4 +17,5 @@ pub use page::{Page, PageRequest};
 pub use stats::ImageStats;
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use upload_log::{LogEntry, UploadEvent};
+pub use usage::ImageUsage;
 pub use user::{NewUser, User, UserId};

@@ -1,6 +1,6 @@
 //! Rows of `cloudflare_images`.
 
-use super::{Database, DuplicateExt, Error, Transaction, on};
+use super::{Database, DuplicateExt, Error, Transaction, on, usages};
 use crate::domain::{
     CloudflareId, Image, ImageChanges, ImageId, ImageStatus, Json, NewImage, PageRequest, Timestamp, UserId, Variants,
 };
@@ -25,12 +25,12 @@ const INSERT: &str = concat!(
     columns!()
 );
 
-/// Records an image whose upload URL was just handed out, as `pending`.
+/// Records an image whose upload URL was just handed out, as `pending`, and links references to it that are there already.
 ///
 /// # Errors
 /// [`Error::Duplicate`] if the id at Cloudflare is known already.
 pub async fn insert(transaction: &mut Transaction, image: &NewImage, now: Timestamp) -> Result<Image, Error> {
-    on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(INSERT)
+    let image = on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(INSERT)
         .bind(ImageId::random())
         .bind(&image.cloudflare_id)
         .bind(image.user_id)
@@ -46,7 +46,9 @@ pub async fn insert(transaction: &mut Transaction, image: &NewImage, now: Timest
         .bind(&image.creator)
         .fetch_one(connection)
         .await
-        .duplicate_of("cloudflare_id"))
+        .duplicate_of("cloudflare_id"))?;
+    usages::link(transaction, &image, now).await?;
+    Ok(image)
 }
 
 const FIND_OWNED: &str = concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id = $1 AND user_id = $2");
@@ -144,7 +146,7 @@ pub async fn apply(
     changes: &ImageChanges,
     now: Timestamp,
 ) -> Result<Option<Image>, Error> {
-    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(APPLY)
+    let image = on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(APPLY)
         .bind(id)
         .bind(&changes.status)
         .bind(changes.uploaded_at)
@@ -158,5 +160,9 @@ pub async fn apply(
         .bind(&changes.format)
         .bind(now)
         .fetch_optional(connection)
-        .await)?)
+        .await)?;
+    if let Some(image) = &image {
+        usages::link(transaction, image, now).await?;
+    }
+    Ok(image)
 }

@@ -11,6 +11,7 @@ pub mod stats;
 pub mod tokens;
 mod types;
 pub mod upload_logs;
+pub mod usages;
 pub mod users;
 
 pub use database::{Database, DatabaseSettings, Transaction};
