@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::Json;
+use axum::extract::Extension;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -9,28 +10,40 @@ use tracing::{error, warn};
 use utoipa::ToSchema;
 
 use super::FieldErrors;
+use super::auth::AuthError;
+use super::pagination::InvalidPage;
 use crate::http::RequestContext;
-use crate::http::pagination::InvalidPage;
-use crate::service::{self, TokenError};
+use crate::service;
 use crate::store;
 
 /// Why a request is answered with an error.
 #[derive(Debug)]
 pub enum ApiError {
-    /// Nobody is signed in, or the token is not accepted: 403, as DRF answers where sessions come first.
-    NotAuthenticated(String),
+    /// Nobody is signed in, or what should prove it is not accepted: 401 where there is something to ask for, else 403.
+    NotAuthenticated {
+        /// What is wrong.
+        text: String,
+        /// What the client is asked for.
+        challenge: Option<&'static str>,
+    },
+    /// Whoever is signed in may not: 403.
+    PermissionDenied,
     /// There is no such page or object: 404.
     NotFound(String),
+    /// Nothing that the client takes can be answered with: 406.
+    NotAcceptable,
     /// The path exists but not the method: 405.
     MethodNotAllowed(Method),
     /// The body is in a form that is not understood: 415.
     UnsupportedMediaType(String),
     /// The body cannot be read: 400.
     Unreadable(String),
-    /// The body is longer than [`MAX_BODY_BYTES`](crate::http::body::MAX_BODY_BYTES): 400 with a page, as Django answers.
-    BodyTooLarge,
+    /// The request is larger than Django takes: 400 with a page.
+    BadRequestPage,
     /// Fields have values that are not accepted: 400.
     Fields(FieldErrors),
+    /// Something that is no field is not accepted: 400.
+    Messages(Vec<String>),
     /// A use case failed.
     Service(service::Error),
     /// The request took too long: 503.
@@ -69,6 +82,8 @@ pub enum BadRequest {
     Unreadable(ErrorDetail),
     /// Cloudflare refused, or cannot be reached.
     Cloudflare(ErrorMessage),
+    /// Something that is no field is not accepted.
+    Messages(Vec<String>),
 }
 
 /// The answer to a request that took too long.
@@ -99,11 +114,17 @@ impl From<InvalidPage> for ApiError {
     }
 }
 
-impl From<TokenError> for ApiError {
-    fn from(error: TokenError) -> Self {
+impl ApiError {
+    /// Nothing in the request proves who sent it.
+    pub(super) fn not_provided(challenge: Option<&'static str>) -> Self {
+        Self::NotAuthenticated { text: "Authentication credentials were not provided.".to_owned(), challenge }
+    }
+
+    /// What proves who sent the request is not accepted.
+    pub(super) fn of_auth(error: AuthError, challenge: Option<&'static str>) -> Self {
         match error {
-            TokenError::Store(error) => Self::Service(error.into()),
-            error => Self::NotAuthenticated(error.to_string()),
+            AuthError::NotAuthenticated(text) => Self::NotAuthenticated { text, challenge },
+            AuthError::Store(error) => Self::Service(error.into()),
         }
     }
 }
@@ -111,8 +132,17 @@ impl From<TokenError> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
-            Self::NotAuthenticated(text) => detail(StatusCode::FORBIDDEN, text),
+            Self::NotAuthenticated { text, challenge: None } => detail(StatusCode::FORBIDDEN, text),
+            Self::NotAuthenticated { text, challenge: Some(challenge) } => {
+                ([(header::WWW_AUTHENTICATE, challenge)], detail(StatusCode::UNAUTHORIZED, text)).into_response()
+            }
+            Self::PermissionDenied => {
+                detail(StatusCode::FORBIDDEN, "You do not have permission to perform this action.".to_owned())
+            }
             Self::NotFound(text) => detail(StatusCode::NOT_FOUND, text),
+            Self::NotAcceptable => {
+                detail(StatusCode::NOT_ACCEPTABLE, "Could not satisfy the request Accept header.".to_owned())
+            }
             Self::MethodNotAllowed(method) => {
                 detail(StatusCode::METHOD_NOT_ALLOWED, format!("Method \"{method}\" not allowed."))
             }
@@ -120,8 +150,9 @@ impl IntoResponse for ApiError {
                 detail(StatusCode::UNSUPPORTED_MEDIA_TYPE, format!("Unsupported media type \"{kind}\" in request."))
             }
             Self::Unreadable(text) => detail(StatusCode::BAD_REQUEST, text),
-            Self::BodyTooLarge => bad_request_page(),
+            Self::BadRequestPage => bad_request_page(),
             Self::Fields(errors) => (StatusCode::BAD_REQUEST, Json(errors)).into_response(),
+            Self::Messages(messages) => (StatusCode::BAD_REQUEST, Json(messages)).into_response(),
             Self::Service(error) => service_error(&error),
             Self::TookTooLong => {
                 server_error(StatusCode::SERVICE_UNAVAILABLE, "The request took too long. Try again later.")
@@ -132,9 +163,7 @@ impl IntoResponse for ApiError {
 
 fn service_error(error: &service::Error) -> Response {
     match error {
-        service::Error::NotFound => {
-            detail(StatusCode::NOT_FOUND, "No CloudflareImage matches the given query.".to_owned())
-        }
+        service::Error::NotFound => detail(StatusCode::NOT_FOUND, NOT_FOUND.to_owned()),
         service::Error::CustomIdTaken => {
             let errors = FieldErrors::of("custom_id", "An image with this custom ID already exists.");
             (StatusCode::BAD_REQUEST, Json(errors)).into_response()
@@ -148,35 +177,43 @@ fn service_error(error: &service::Error) -> Response {
         service::Error::Cloudflare { cause, .. } => {
             warn!(error = %chain(error), "A call to Cloudflare failed: {error}");
             let status = if cause.is_malformed() { StatusCode::BAD_GATEWAY } else { StatusCode::BAD_REQUEST };
-            message(status, cloudflare_text(error))
+            message(status, text_of(error))
         }
         service::Error::Store(cause) => store_error(cause),
     }
 }
 
-/// The toolkit leaves out what was tried where Cloudflare itself says why it refused.
-fn cloudflare_text(error: &service::Error) -> String {
+/// An error as one sentence, for answers that report on several images. The toolkit leaves out what was tried where Cloudflare
+/// itself says why it refused.
+pub(super) fn text_of(error: &service::Error) -> String {
     match error {
         service::Error::Cloudflare { cause: cause @ crate::cloudflare::Error::Unsuccessful { .. }, .. } => {
             format!("Cloudflare API error: {cause}")
         }
+        service::Error::NotFound => NOT_FOUND.to_owned(),
+        service::Error::Store(error) if error.is_transient() => UNAVAILABLE.to_owned(),
+        service::Error::Store(_) => INTERNAL_ERROR.to_owned(),
         error => error.to_string(),
     }
 }
 
+const NOT_FOUND: &str = "No CloudflareImage matches the given query.";
+const UNAVAILABLE: &str = "The database is not available. Try again later.";
+const INTERNAL_ERROR: &str = "Internal server error.";
+
 fn store_error(error: &store::Error) -> Response {
     error!(error = %chain(error), "The database failed: {error}");
     if error.is_transient() {
-        return server_error(StatusCode::SERVICE_UNAVAILABLE, "The database is not available. Try again later.");
+        return server_error(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE);
     }
-    server_error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error.")
+    server_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR)
 }
 
 /// The answer where a handler panicked.
 pub fn panicked(cause: &(dyn std::any::Any + Send)) -> Response {
     let text = cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
     error!(error = text.unwrap_or("no message"), "A handler panicked");
-    server_error(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error.")
+    server_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR)
 }
 
 fn detail(status: StatusCode, detail: String) -> Response {
@@ -208,6 +245,10 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Marks an answer that is none of DRF's, but a page of Django's.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct DjangoPage;
+
 #[derive(Template)]
 #[template(path = "error.html")]
 struct ErrorPage {
@@ -230,5 +271,5 @@ pub fn not_found_page() -> Response {
 
 fn page(status: StatusCode, page: &ErrorPage) -> Response {
     let html = page.render().unwrap_or_else(|_| page.title.to_owned());
-    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], html).into_response()
+    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], Extension(DjangoPage), html).into_response()
 }

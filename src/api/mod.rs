@@ -1,18 +1,37 @@
 //! The JSON API, wire-compatible with the toolkit: paths, names, messages and status codes are contract.
+//!
+//! `dispatch` takes a request through the stages of Django and DRF, each of which has a file: `urls` resolves the path to a `view`,
+//! `negotiation` looks at what the client takes, `auth` at who it is. Then the handler of the view reads what it needs by the rules
+//! of `body` and `fields`, `selection` and `pagination`, and answers with what is in `model`.
 
 mod auth;
 mod body;
+mod dispatch;
 mod error;
+mod field_errors;
 mod fields;
 pub mod images;
+mod json_syntax;
+mod metadata;
 mod model;
+mod negotiation;
 pub mod openapi;
+mod pagination;
+mod python;
+pub mod root;
+mod search;
+mod selection;
 pub mod stats;
 pub mod uploads;
+mod urls;
+pub mod view;
 
-pub use auth::Principal;
-pub use body::RawBody;
+pub use auth::{AuthError, Authentication, Identity, Principal};
+pub use body::{Form, RawBody, RequestData};
+pub use dispatch::Api;
 pub use error::{
     ApiError, BadRequest, ErrorDetail, ErrorMessage, RequestTookTooLong, bad_request_page, not_found_page, panicked,
 };
-pub use fields::{FieldErrors, Fields};
+pub use field_errors::FieldErrors;
+pub use fields::Fields;
+pub use json_syntax::{JsonSyntaxError, explain as explain_json};

@@ -4,9 +4,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::FieldErrors;
-use super::fields::is_url;
-use crate::domain::{Image, ImageId, ImageStats, ImageStatus, Json, LogEntry, Timestamp, UploadUrl};
-use crate::service::ImageLinks;
+use super::fields::{INVALID_URL, check_urls, is_url};
+use crate::domain::{Image, ImageId, ImageStats, ImageStatus, ImageUsage, Json, LogEntry, Timestamp, UploadUrl};
+use crate::service::{self, ImageLinks};
 
 /// A one-time upload URL and the image it is for.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,7 +41,7 @@ impl UploadUrlResponse {
     /// If Cloudflare gave no URL for the upload.
     pub fn new(image: Image, links: &ImageLinks) -> Result<Self, FieldErrors> {
         if !is_url(image.upload_url.as_str()) {
-            return Err(FieldErrors::of("upload_url", "Enter a valid URL."));
+            return Err(FieldErrors::of("upload_url", INVALID_URL));
         }
         Ok(Self {
             public_url: links.future_public_url(&image),
@@ -189,11 +189,8 @@ pub struct ImageStatusResponse {
 
 impl ImageStatusResponse {
     /// Describes the state of an image as of `now`.
-    ///
-    /// # Errors
-    /// If the variants are no list of absolute URLs: the toolkit checks its own answer, after it was recorded.
-    pub fn new(image: &Image, links: &ImageLinks, now: Timestamp) -> Result<Self, FieldErrors> {
-        let response = Self {
+    pub fn new(image: &Image, links: &ImageLinks, now: Timestamp) -> Self {
+        Self {
             id: image.id,
             cloudflare_id: image.cloudflare_id.as_str().to_owned(),
             status: image.status.clone(),
@@ -203,20 +200,111 @@ impl ImageStatusResponse {
             thumbnail_url: links.thumbnail_url(image),
             is_uploaded: image.is_uploaded(),
             is_expired: image.is_expired(now),
-        };
-        response.check()?;
-        Ok(response)
+        }
     }
 
-    fn check(&self) -> Result<(), FieldErrors> {
+    /// Makes sure that the variants are a list of absolute URLs: the toolkit checks its own answer, after it was recorded.
+    ///
+    /// # Errors
+    /// If they are not.
+    pub fn check(&self) -> Result<(), FieldErrors> {
         let mut errors = FieldErrors::default();
-        errors.check_urls("variants", self.variants.as_raw());
+        check_urls(&mut errors, "variants", self.variants.as_raw());
         for (name, url) in [("public_url", &self.public_url), ("thumbnail_url", &self.thumbnail_url)] {
             if url.as_ref().is_some_and(|url| !is_url(url)) {
-                errors.add(name, "Enter a valid URL.");
+                errors.add(name, INVALID_URL);
             }
         }
         errors.into_result()
+    }
+}
+
+/// The states of several images.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkStatusResponse {
+    /// The newest image first.
+    pub results: Vec<CheckResult>,
+}
+
+/// The state of an image, or why Cloudflare did not tell it.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum CheckResult {
+    /// Cloudflare told it.
+    Checked(Box<ImageStatusResponse>),
+    /// Cloudflare did not tell it.
+    Failed {
+        /// The key of the image here.
+        #[schema(value_type = uuid::Uuid)]
+        id: ImageId,
+        /// The key of the image at Cloudflare.
+        cloudflare_id: String,
+        /// What was tried and why it failed, for people.
+        error: String,
+    },
+}
+
+impl BulkStatusResponse {
+    /// Describes the results as of `now`.
+    pub fn new(results: Vec<(Image, Result<Image, service::Error>)>, links: &ImageLinks, now: Timestamp) -> Self {
+        let to_result = |(image, result): (Image, Result<Image, service::Error>)| match result {
+            Ok(image) => CheckResult::Checked(Box::new(ImageStatusResponse::new(&image, links, now))),
+            Err(error) => CheckResult::Failed {
+                id: image.id,
+                cloudflare_id: image.cloudflare_id.as_str().to_owned(),
+                error: super::error::text_of(&error),
+            },
+        };
+        Self { results: results.into_iter().map(to_result).collect() }
+    }
+}
+
+/// A reference of some content to an image.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsageResponse {
+    /// The number of the reference.
+    pub id: i64,
+    /// The key at Cloudflare of the image that the content names.
+    pub cloudflare_id: String,
+    /// The key of the image here; none where it is not recorded.
+    #[schema(required, value_type = Option<uuid::Uuid>)]
+    pub image: Option<ImageId>,
+    /// The model of the content.
+    #[schema(example = "shop.product")]
+    pub content_type: String,
+    /// The key of the content.
+    #[schema(example = "7")]
+    pub object_id: String,
+    /// Always `null`: what Django calls an object is known in Python alone.
+    #[schema(required)]
+    pub content_object: Option<String>,
+    /// The field of the content that names the image.
+    #[schema(example = "hero")]
+    pub field_name: String,
+    /// Whether the content names an image that is not recorded here.
+    pub is_unregistered: bool,
+    /// When the reference was recorded.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    pub created_at: Timestamp,
+    /// When the reference was last recorded anew.
+    #[schema(value_type = chrono::DateTime<chrono::Utc>)]
+    pub updated_at: Timestamp,
+}
+
+impl From<ImageUsage> for UsageResponse {
+    fn from(usage: ImageUsage) -> Self {
+        Self {
+            content_type: usage.content_type(),
+            is_unregistered: usage.is_unregistered(),
+            id: usage.id,
+            cloudflare_id: usage.cloudflare_id.as_str().to_owned(),
+            image: usage.image_id,
+            object_id: usage.object_id,
+            content_object: None,
+            field_name: usage.field_name,
+            created_at: usage.created_at,
+            updated_at: usage.updated_at,
+        }
     }
 }
 

@@ -5,8 +5,20 @@ use axum::extract::State;
 
 use super::error::ErrorDetail;
 use super::model::StatsResponse;
+use super::view::{Access, View};
 use super::{ApiError, Principal};
 use crate::service::CloudflareService;
+
+/// The figures of a user.
+pub const STATS: View = View {
+    path: "stats/",
+    methods: &["GET"],
+    access: Access::Users,
+    takes_suffix: false,
+    name: "Image Stats",
+    description: "API view for image upload statistics.",
+    describes_image: false,
+};
 
 /// Show statistics.
 ///
@@ -19,9 +31,10 @@ use crate::service::CloudflareService;
     responses(
         (status = 200, description = "The figures", body = StatsResponse),
         (status = 403, description = "Not signed in", body = ErrorDetail),
+        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
-    security(("token" = []))
+    security(("token" = []), ("session" = []))
 )]
 pub async fn get_stats(
     Principal(user): Principal,

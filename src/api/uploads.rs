@@ -8,12 +8,24 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::body::JsonBody;
+use super::body::RequestData;
 use super::error::{BadRequest, ErrorDetail, ErrorMessage};
 use super::model::UploadUrlResponse;
+use super::view::{Access, View};
 use super::{ApiError, FieldErrors, Fields, Principal};
 use crate::domain::CloudflareId;
 use crate::service::{CloudflareService, ImageLinks, UploadRequest};
+
+/// Asking for an upload URL.
+pub const UPLOAD_URL: View = View {
+    path: "upload-url/",
+    methods: &["POST"],
+    access: Access::Users,
+    takes_suffix: false,
+    name: "Create Upload Url",
+    description: "API view for creating direct upload URLs.",
+    describes_image: false,
+};
 
 const EXPIRY_MINUTES: RangeInclusive<i64> = 2..=360;
 
@@ -54,19 +66,20 @@ pub struct UploadUrlRequest {
         (status = 201, description = "The upload URL", body = UploadUrlResponse),
         (status = 400, description = "A field is not accepted, the body cannot be read, or Cloudflare refused", body = BadRequest),
         (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 415, description = "The body is not JSON", body = ErrorDetail),
+        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
+        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
         (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
-    security(("token" = []))
+    security(("token" = []), ("session" = []))
 )]
 pub async fn create_upload_url(
     Principal(user): Principal,
     State(service): State<CloudflareService>,
     State(links): State<ImageLinks>,
-    JsonBody(body): JsonBody,
+    data: RequestData,
 ) -> Result<(StatusCode, Json<UploadUrlResponse>), ApiError> {
-    let request = read_request(Fields::new(&body)?)?;
+    let request = read_request(Fields::new(&data)?)?;
     let image = service.create_direct_upload_url(&user, request).await?;
     Ok((StatusCode::CREATED, Json(UploadUrlResponse::new(image, &links)?)))
 }

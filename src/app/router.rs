@@ -15,7 +15,7 @@ use utoipa_axum::routes;
 
 use super::{AppState, assets, health, welcome};
 use crate::api::openapi::{ApiDocument, DocumentJson};
-use crate::api::{self, ApiError, RequestTookTooLong};
+use crate::api::{self, Api, ApiError, RequestTookTooLong};
 use crate::config::ServerConfig;
 use crate::http::RequestContext;
 use crate::http::access_log::log_request;
@@ -29,10 +29,15 @@ use crate::webhook;
 fn api_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(api::uploads::create_upload_url))
-        .routes(routes!(api::images::list_images))
-        .routes(routes!(api::images::get_image))
+        .routes(routes!(api::root::get_root))
+        .routes(routes!(api::images::list_images, api::images::refuse_image))
+        .routes(routes!(api::images::list_orphans))
+        .routes(routes!(api::images::check_image_statuses))
+        .routes(routes!(api::images::get_image_by_cloudflare_id))
+        .routes(routes!(api::images::get_image, api::images::update_image, api::images::replace_image))
         .routes(routes!(api::images::check_image_status))
         .routes(routes!(api::images::list_image_logs))
+        .routes(routes!(api::images::list_image_usages))
         .routes(routes!(api::stats::get_stats))
         .routes(routes!(webhook::receive_webhook))
         .routes(routes!(api::openapi::get_openapi))
@@ -50,17 +55,23 @@ fn documented(url_prefix: &str) -> OpenApiRouter<AppState> {
 /// The whole service: below the prefix all but the health checks and the page at `/`.
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
-    let (router, document) = documented(&prefix).split_for_parts();
-
-    router
+    let base = format!("{prefix}/api");
+    let (handlers, document) = documented(&prefix).split_for_parts();
+    let handlers = handlers
         .layer(Extension(DocumentJson::from(&document)))
+        .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
+        .fallback(async |_: Request| api::not_found_page())
+        .with_state(state.clone());
+    let api = Api::new(&base, state.authentication.clone(), handlers);
+
+    Router::new()
         .route(&format!("{prefix}/static/{{*path}}"), get(assets::serve_asset))
         .route(
             "/",
             get(async move |Extension(context): Extension<RequestContext>| welcome::welcome(&context.origin, &prefix)),
         )
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
-        .fallback(async |_: Request| api::not_found_page())
+        .fallback(async move |request: Request| api.clone().answer(request).await)
         .layer(from_fn_with_state(Arc::new(config.allowed_hosts.clone()), require_allowed_host))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))

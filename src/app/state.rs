@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use secrecy::ExposeSecret;
 
 use super::{Lifecycle, SystemClock};
+use crate::api::Authentication;
 use crate::cloudflare::{Client, ClientSettings};
 use crate::config::{Config, DatabaseConfig};
 use crate::delivery::DeliveryUrls;
@@ -21,6 +22,8 @@ pub struct AppState {
     pub service: CloudflareService,
     /// Users and tokens.
     pub accounts: Accounts,
+    /// How requests prove who sends them.
+    pub authentication: Authentication,
     /// Where pictures are shown.
     pub links: ImageLinks,
     /// For the health checks.
@@ -62,10 +65,12 @@ impl AppState {
             default_creator: config.uploads.default_creator.clone().unwrap_or_default(),
             webhook_secret: config.webhook.secret.clone(),
         };
+        let accounts = Accounts::new(database.clone(), Arc::clone(&clock));
         let urls = DeliveryUrls::new(config.delivery.account_hash.clone(), &config.delivery.shape);
         Ok(Self {
-            service: CloudflareService::new(client, database.clone(), Arc::clone(&clock), settings),
-            accounts: Accounts::new(database.clone(), clock),
+            service: CloudflareService::new(client, database.clone(), clock, settings),
+            authentication: Authentication::new(accounts.clone()),
+            accounts,
             links: ImageLinks::new(urls, config.uploads.thumbnail_variant.clone()),
             database,
             lifecycle,

@@ -180,11 +180,14 @@ impl Variants {
 
     /// Takes what Cloudflare sent. A single URL becomes a list, an empty text an empty list, as the toolkit does on saving.
     pub fn from_answer(json: &Json) -> Self {
-        match serde_json::from_str::<String>(json.as_str()) {
-            Ok(url) if url.is_empty() => Self::none(),
-            Ok(url) => Self(Json::of(&[url])),
-            Err(_) => Self(json.clone()),
-        }
+        let variants = Self(json.clone());
+        variants.wrapped().unwrap_or(variants)
+    }
+
+    /// The list that a single URL becomes; `None` where the variants are no single URL.
+    pub fn wrapped(&self) -> Option<Self> {
+        let url: String = serde_json::from_str(self.0.as_str()).ok()?;
+        Some(if url.is_empty() { Self::none() } else { Self(Json::of(&[url])) })
     }
 
     /// Takes what the database holds.
@@ -290,6 +293,23 @@ pub struct NewImage {
     pub expires_at: Timestamp,
     /// Cloudflare's `creator`; may be empty.
     pub creator: String,
+}
+
+/// What a client changes in the record of an image; what is `None` stays as it is.
+#[derive(Debug, Clone, Default)]
+pub struct ImageEdit {
+    /// The name of the uploaded file, at most 255 characters.
+    pub filename: Option<String>,
+    /// The name the client gave, at most 255 characters.
+    pub original_filename: Option<String>,
+    /// The MIME type, at most 100 characters.
+    pub content_type: Option<String>,
+    /// The size of the file in bytes, or that it is not known.
+    pub file_size: Option<Option<i32>>,
+    /// Whether the record says that the picture is private; Cloudflare is not told.
+    pub require_signed_urls: Option<bool>,
+    /// What the client wants kept with the image; any JSON.
+    pub metadata: Option<Json>,
 }
 
 /// What a report of Cloudflare changes in an image; what is `None` stays as it is.

@@ -12,6 +12,11 @@ use super::RequestContext;
 
 /// The name under which handlers record who is asking: a user's key.
 const USER: &str = "user.id";
+const ROUTE: &str = "http.route";
+
+/// The route that a request took, where it was not axum that chose it. An extension of answers.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteName(pub &'static str);
 
 /// Notes in the span of the request who is asking.
 pub fn record_user(user: impl std::fmt::Display) {
@@ -21,8 +26,8 @@ pub fn record_user(user: impl std::fmt::Display) {
 /// Answers the request within a span that names it, and logs how it went. The query, which may hold secrets, is left out.
 pub async fn log_request(request: Request, next: Next) -> Response {
     let context = request.extensions().get::<RequestContext>();
-    let route = request.extensions().get::<MatchedPath>().map_or("unmatched", MatchedPath::as_str).to_owned();
-    let is_probe = matches!(route.as_str(), "/healthz" | "/readyz");
+    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
+    let is_probe = matches!(route.as_deref(), Some("/healthz" | "/readyz"));
     let span = info_span!(
         "http.request",
         request.id = context.map_or("", |context| &context.id),
@@ -35,6 +40,9 @@ pub async fn log_request(request: Request, next: Next) -> Response {
     async move {
         let mut answer = Answer { started: Instant::now(), is_probe, status: None };
         let response = next.run(request).await;
+        if let Some(RouteName(route)) = response.extensions().get() {
+            Span::current().record(ROUTE, route);
+        }
         answer.status = Some(response.status());
         response
     }

@@ -4,7 +4,8 @@ pub mod access_log;
 pub mod body;
 pub mod context;
 pub mod hosts;
-pub mod pagination;
+pub mod media_type;
+pub mod query;
 pub mod timeout;
 
 pub use context::RequestContext;

@@ -1,54 +1,78 @@
-//! Looking at images, and asking Cloudflare about them.
+//! Looking at images, changing their records, and asking Cloudflare about them.
 
 use tracing::{info, instrument};
 
 use super::{CloudflareService, Error};
-use crate::domain::{Image, ImageId, LogEntry, Page, PageRequest, UploadEvent, User};
+use crate::domain::{
+    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, LogEntry, Page, PageRequest, UploadEvent, User,
+};
 use crate::store;
 
 impl CloudflareService {
-    /// A page of a user's images, newest first; `choose` says which, given how many images there are.
+    /// A page of the images of a user that meet the conditions; `choose` says which, given how many images there are.
     ///
     /// # Errors
     /// What `choose` refuses, or if the database fails.
     pub async fn list_images<E: From<Error>>(
         &self,
         owner: &User,
+        filter: &ImageFilter,
+        order: &[ImageOrder],
         choose: impl FnOnce(u64) -> Result<PageRequest, E>,
     ) -> Result<Page<Image>, E> {
-        let count = store::images::count_owned(&self.database, owner.id).await.map_err(Error::from)?;
-        let request = choose(count)?;
-        let items = store::images::list_owned(&self.database, owner.id, request).await.map_err(Error::from)?;
-        Ok(Page { request, count, items })
+        let count = store::selections::count(&self.database, owner.id, filter).await.map_err(Error::from)?;
+        let page = choose(count)?;
+        let items =
+            store::selections::list(&self.database, owner.id, filter, order, page).await.map_err(Error::from)?;
+        Ok(Page { count, items })
     }
 
-    /// An image of a user.
+    /// The image of a user that meets the conditions, one of which is a key.
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is none, or it is somebody else's.
-    pub async fn get_image(&self, owner: &User, id: ImageId) -> Result<Image, Error> {
-        store::images::find_owned(&self.database, id, owner.id).await?.ok_or(Error::NotFound)
+    pub async fn get_image(&self, owner: &User, filter: &ImageFilter) -> Result<Image, Error> {
+        store::selections::find(&self.database, owner.id, filter).await?.ok_or(Error::NotFound)
     }
 
-    /// The log of an image of a user, newest first.
+    /// The log of an image, newest first.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such image, or it is somebody else's.
-    pub async fn list_logs(&self, owner: &User, id: ImageId) -> Result<Vec<LogEntry>, Error> {
-        let image = self.get_image(owner, id).await?;
-        Ok(store::upload_logs::list(&self.database, image.id).await?)
+    /// If the database fails.
+    pub async fn list_logs(&self, image: ImageId) -> Result<Vec<LogEntry>, Error> {
+        Ok(store::upload_logs::list(&self.database, image).await?)
     }
 
-    /// Asks Cloudflare about an image of a user and records the answer.
+    /// The content that refers to an image, the latest reference first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_image_usages(&self, image: ImageId) -> Result<Vec<ImageUsage>, Error> {
+        Ok(store::usages::list_of_image(&self.database, image).await?)
+    }
+
+    /// Changes the record of an image. Cloudflare is not told.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if the image was deleted meanwhile.
+    #[instrument(name = "service.images.edit", skip_all, fields(image.id = %image.id))]
+    pub async fn edit_image(&self, image: &Image, edit: &ImageEdit) -> Result<Image, Error> {
+        let mut transaction = self.database.begin().await?;
+        let image =
+            store::images::edit(&mut transaction, image, edit, self.clock.now()).await?.ok_or(Error::NotFound)?;
+        transaction.commit().await?;
+        Ok(image)
+    }
+
+    /// Asks Cloudflare about an image and records the answer.
     ///
     /// The call is made without a transaction; the row and its log row are then changed in one.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such image, it is somebody else's, or it was deleted meanwhile; otherwise if Cloudflare
-    /// refuses or cannot be reached, or the database fails.
-    #[instrument(name = "service.images.check_status", skip_all, fields(image.id = %id))]
-    pub async fn check_image_status(&self, owner: &User, id: ImageId) -> Result<Image, Error> {
-        let image = self.get_image(owner, id).await?;
+    /// [`Error::NotFound`] if the image was deleted meanwhile; otherwise if Cloudflare refuses or cannot be reached, or the database
+    /// fails.
+    #[instrument(name = "service.images.check_status", skip_all, fields(image.id = %image.id))]
+    pub async fn check_image_status(&self, image: &Image) -> Result<Image, Error> {
         let details = self
             .client
             .get_image(&image.cloudflare_id)
@@ -65,5 +89,23 @@ impl CloudflareService {
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Checked status of image {:?}: {}",
             image.cloudflare_id.as_str(), image.status);
         Ok(image)
+    }
+
+    /// The same for several images of a user, one after the other; the newest first. A failure does not keep the others from being
+    /// checked.
+    ///
+    /// # Errors
+    /// If the images cannot be looked up.
+    pub async fn check_image_statuses(
+        &self,
+        owner: &User,
+        filter: &ImageFilter,
+    ) -> Result<Vec<(Image, Result<Image, Error>)>, Error> {
+        let mut results = Vec::new();
+        for image in store::selections::list_by_keys(&self.database, owner.id, filter).await? {
+            let result = self.check_image_status(&image).await;
+            results.push((image, result));
+        }
+        Ok(results)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Database, DuplicateExt, Error, Transaction, on, usages};
 use crate::domain::{
-    CloudflareId, Image, ImageChanges, ImageId, ImageStatus, Json, NewImage, PageRequest, Timestamp, UserId, Variants,
+    CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, Json, NewImage, Timestamp, Variants,
 };
 
 /// The columns of an [`Image`]. `file_size` is an `integer` on one engine and of any size on the other.
@@ -13,6 +13,7 @@ macro_rules! columns {
          cloudflare_metadata, creator"
     };
 }
+pub(super) use columns;
 
 const INSERT: &str = concat!(
     r"
@@ -51,18 +52,6 @@ pub async fn insert(transaction: &mut Transaction, image: &NewImage, now: Timest
     Ok(image)
 }
 
-const FIND_OWNED: &str = concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id = $1 AND user_id = $2");
-
-/// The image, where it belongs to `owner`.
-///
-/// # Errors
-/// If the database fails.
-pub async fn find_owned(database: &Database, id: ImageId, owner: UserId) -> Result<Option<Image>, Error> {
-    Ok(on!(database.reader(), pool => {
-        sqlx::query_as::<_, Image>(FIND_OWNED).bind(id).bind(owner).fetch_optional(pool).await
-    })?)
-}
-
 const FIND_BY_CLOUDFLARE_ID: &str = concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE cloudflare_id = $1");
 
 /// The image with this id at Cloudflare, whoever owns it.
@@ -73,46 +62,6 @@ pub async fn find_by_cloudflare_id(database: &Database, id: &CloudflareId) -> Re
     Ok(on!(database.reader(), pool => {
         sqlx::query_as::<_, Image>(FIND_BY_CLOUDFLARE_ID).bind(id).fetch_optional(pool).await
     })?)
-}
-
-const LIST_OWNED: &str = concat!(
-    "SELECT ",
-    columns!(),
-    r"
-    FROM cloudflare_images
-    WHERE user_id = $1
-    ORDER BY created_at DESC, id DESC
-    LIMIT $2 OFFSET $3"
-);
-
-/// A page of the images of `owner`, newest first.
-///
-/// # Errors
-/// If the database fails.
-pub async fn list_owned(database: &Database, owner: UserId, page: PageRequest) -> Result<Vec<Image>, Error> {
-    let offset = i64::try_from(page.offset()).unwrap_or(i64::MAX);
-    Ok(on!(database.reader(), pool => sqlx::query_as::<_, Image>(LIST_OWNED)
-        .bind(owner)
-        .bind(i64::from(page.size))
-        .bind(offset)
-        .fetch_all(pool)
-        .await)?)
-}
-
-const COUNT_OWNED: &str = r"
-    SELECT CAST(coalesce(sum(images), 0) AS bigint)
-    FROM cfimages_image_counts
-    WHERE user_key = CAST($1 AS text)";
-
-/// How many images `owner` has; the cost does not grow with their number.
-///
-/// # Errors
-/// If the database fails.
-pub async fn count_owned(database: &Database, owner: UserId) -> Result<u64, Error> {
-    let count: i64 = on!(database.reader(), pool => {
-        sqlx::query_scalar(COUNT_OWNED).bind(owner.to_string()).fetch_one(pool).await
-    })?;
-    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 const APPLY: &str = concat!(
@@ -165,4 +114,51 @@ pub async fn apply(
         usages::link(transaction, image, now).await?;
     }
     Ok(image)
+}
+
+const EDIT: &str = concat!(
+    r"
+    UPDATE cloudflare_images
+    SET filename = coalesce($2, filename),
+        original_filename = coalesce($3, original_filename),
+        content_type = coalesce($4, content_type),
+        file_size = CASE WHEN $5 THEN $6 ELSE file_size END,
+        require_signed_urls = coalesce($7, require_signed_urls),
+        metadata = coalesce($8, metadata),
+        variants = coalesce($9, variants),
+        updated_at = $10
+    WHERE id = $1
+    RETURNING ",
+    columns!()
+);
+
+/// Changes what clients may change; `None` if the image is gone.
+///
+/// A single URL among `image`'s variants, as older rows have it, becomes a list: the toolkit does so on every save.
+///
+/// # Errors
+/// If the database fails.
+pub async fn edit(
+    transaction: &mut Transaction,
+    image: &Image,
+    edit: &ImageEdit,
+    now: Timestamp,
+) -> Result<Option<Image>, Error> {
+    let changed = on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(EDIT)
+        .bind(image.id)
+        .bind(&edit.filename)
+        .bind(&edit.original_filename)
+        .bind(&edit.content_type)
+        .bind(edit.file_size.is_some())
+        .bind(edit.file_size.flatten())
+        .bind(edit.require_signed_urls)
+        .bind(&edit.metadata)
+        .bind(image.variants.wrapped())
+        .bind(now)
+        .fetch_optional(connection)
+        .await)?;
+    if let Some(changed) = &changed {
+        usages::link(transaction, changed, now).await?;
+    }
+    Ok(changed)
 }

@@ -7,6 +7,8 @@
 mod database;
 pub mod images;
 pub mod migrations;
+pub mod selections;
+mod sql;
 pub mod stats;
 pub mod tokens;
 mod types;

@@ -3,7 +3,7 @@
 use serde_json::value::RawValue;
 use tracing::warn;
 
-use crate::api::Fields;
+use crate::api::{Fields, JsonSyntaxError, explain_json};
 use crate::cloudflare::ImageDetails;
 use crate::domain::{CloudflareId, Json};
 use crate::http::body::json_text;
@@ -31,7 +31,7 @@ pub enum EventError {
 /// If it is not JSON, or none of these.
 pub fn read_event(body: &[u8]) -> Result<WebhookEvent, EventError> {
     let text = json_text(body).ok_or(EventError::Json)?;
-    let document: &RawValue = serde_json::from_str(&text).map_err(|_| EventError::Json)?;
+    let document: &RawValue = serde_json::from_str(&text).map_err(|_| not_json(&text))?;
     let value: serde_json::Value = serde_json::from_str(document.get()).map_err(|_| EventError::Payload)?;
     if value.get("alert_type").is_some() || value.get("policy_id").is_some() {
         return read_notification(&value, document);
@@ -40,6 +40,14 @@ pub fn read_event(body: &[u8]) -> Result<WebhookEvent, EventError> {
         return Ok(WebhookEvent::Test);
     }
     read_report(document)
+}
+
+/// Python reads some numbers that JSON does not have, and the toolkit refuses them later.
+fn not_json(text: &str) -> EventError {
+    match explain_json(text) {
+        JsonSyntaxError::Constant(_) => EventError::Payload,
+        _ => EventError::Json,
+    }
 }
 
 /// Other notifications than those of uploads are none of our business, but well delivered.
@@ -60,7 +68,7 @@ fn find_id(data: &serde_json::Value) -> Option<CloudflareId> {
 
 /// Validates as the toolkit's serializer does and then uses the validated values, which the toolkit does not.
 fn read_report(document: &RawValue) -> Result<WebhookEvent, EventError> {
-    let mut fields = Fields::new(document).map_err(|_| EventError::Payload)?;
+    let mut fields = Fields::of_json(document).map_err(|_| EventError::Payload)?;
     let id = fields.text("id", usize::MAX);
     let uploaded = fields.date_time("uploaded");
     let draft = fields.boolean("draft");

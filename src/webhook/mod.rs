@@ -10,10 +10,22 @@ use axum::response::{IntoResponse, Response};
 use tracing::{error, warn};
 use utoipa::ToSchema;
 
-use crate::api::RawBody;
+use crate::api::view::{Access, View};
+use crate::api::{ErrorDetail, RawBody};
 use crate::service::{CloudflareService, WebhookOutcome, WebhookProofs};
 
 pub use event::{EventError, read_event};
+
+/// Where webhooks are received. They prove themselves genuine, so they need no user.
+pub const WEBHOOK: View = View {
+    path: "webhook/",
+    methods: &["POST"],
+    access: Access::Anybody,
+    takes_suffix: false,
+    name: "Webhook",
+    description: "API view for handling Cloudflare webhooks.",
+    describes_image: false,
+};
 
 /// What a webhook may say, in the toolkit's form. Cloudflare's own notifications are understood too.
 #[derive(Debug, serde::Deserialize, ToSchema)]
@@ -54,6 +66,7 @@ pub struct WebhookPayload {
         (status = 200, description = "`OK`: recorded", body = String, content_type = "text/html"),
         (status = 400, description = "`Invalid JSON` or `Invalid payload`", body = String, content_type = "text/html"),
         (status = 401, description = "`Missing signature` or `Invalid signature`", body = String, content_type = "text/html"),
+        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 404, description = "`Image not found`", body = String, content_type = "text/html"),
         (status = 500, description = "`Internal server error`: not recorded, to be sent again", body = String, content_type = "text/html"),
     ),

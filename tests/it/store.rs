@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cfimages::domain::{
-    CloudflareId, ImageChanges, ImageStatus, Json, ManualClock, NewImage, PageRequest, Timestamp, UploadEvent,
-    UploadUrl, UserId, Variants,
+    CloudflareId, ImageChanges, ImageFilter, ImageStatus, Json, ManualClock, NewImage, PageRequest, Timestamp,
+    UploadEvent, UploadUrl, UserId, Variants,
 };
 use cfimages::service::Accounts;
 use cfimages::store::{self, Database};
@@ -70,7 +70,8 @@ async fn times(engine: Engine) {
                 assert_eq!(stored, format!("2024-03-24 16:01:20{}+00", fraction.trim_end_matches('0')));
             }
         }
-        let found = store::images::find_owned(&database, written.id, UserId(1)).await.unwrap().unwrap();
+        let filter = ImageFilter { ids: Some(vec![written.id]), ..ImageFilter::default() };
+        let found = store::selections::find(&database, UserId(1), &filter).await.unwrap().unwrap();
         assert_eq!(found.created_at.to_string(), time);
     }
     for edge in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"] {
@@ -181,7 +182,7 @@ async fn rollback(engine: Engine) {
         sql::texts(url.as_str(), "SELECT cloudflare_id FROM cloudflare_images").await,
         [Some("kept".to_owned())]
     );
-    assert_eq!(store::images::count_owned(&database, UserId(1)).await.unwrap(), 1);
+    assert_eq!(store::selections::count(&database, UserId(1), &ImageFilter::default()).await.unwrap(), 1);
 }
 
 async fn stable_order(engine: Engine) {
@@ -190,14 +191,10 @@ async fn stable_order(engine: Engine) {
         insert(&database, &image(&number.to_string(), "{}"), "2024-01-01").await;
     }
     let mut seen = Vec::new();
-    for number in 1..=4 {
-        seen.extend(
-            store::images::list_owned(&database, UserId(1), PageRequest { number, size: 3 })
-                .await
-                .unwrap()
-                .into_iter()
-                .map(|image| image.id),
-        );
+    for offset in [0, 3, 6, 9] {
+        let page = PageRequest { offset, size: 3 };
+        let images = store::selections::list(&database, UserId(1), &ImageFilter::default(), &[], page).await.unwrap();
+        seen.extend(images.into_iter().map(|image| image.id));
     }
     let mut sorted = seen.clone();
     sorted.sort_unstable_by(|a, b| b.cmp(a));

@@ -1,0 +1,56 @@
+//! `api/`
+
+use axum::Json;
+use axum::extract::Extension;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::error::ErrorDetail;
+use super::view::{Access, View, ViewContext};
+
+/// The root of the API.
+pub const ROOT: View = View {
+    path: "",
+    methods: &["GET"],
+    access: Access::Users,
+    takes_suffix: true,
+    name: "Api Root",
+    description: "The default basic root view for DefaultRouter",
+    describes_image: false,
+};
+
+/// Where the lists of the API are.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RootResponse {
+    /// The list of images.
+    #[schema(format = "uri")]
+    images: String,
+    /// The list of usages.
+    #[schema(format = "uri")]
+    usages: String,
+}
+
+/// Show the lists of the API.
+#[utoipa::path(
+    get,
+    path = "/",
+    tag = "description",
+    operation_id = "get_root",
+    responses(
+        (status = 200, description = "The URLs of the lists", body = RootResponse),
+        (status = 403, description = "Not signed in", body = ErrorDetail),
+        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
+    ),
+    security(("token" = []), ("session" = []))
+)]
+pub async fn get_root(Extension(context): Extension<ViewContext>) -> Json<RootResponse> {
+    let url = context.url.trim_end_matches('/');
+    let base = if context.suffix.is_some() { url.rsplit_once('/').map_or("", |(base, _)| base) } else { url };
+    // The format goes on with the links, in the place where it was given.
+    let link = |name: &str| match (&context.suffix, context.query.get("format")) {
+        (Some(format), _) => format!("{base}/{name}.{format}"),
+        (None, Some(format)) => format!("{base}/{name}/?format={format}"),
+        (None, None) => format!("{base}/{name}/"),
+    };
+    Json(RootResponse { images: link("images"), usages: link("usages") })
+}

@@ -1,0 +1,173 @@
+//! From the path of a request to a view, by the rules of Django's URL resolver and DRF's router: paths are compared decoded, may end
+//! in a format, and lead to the path with a slash where that is missing.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+
+use super::view::View;
+use super::{images, root, stats, uploads};
+use crate::webhook;
+
+/// All views of the API, in the order in which they are tried.
+const VIEWS: &[&View] = &[
+    &root::ROOT,
+    &images::IMAGES,
+    &images::BY_CLOUDFLARE_ID,
+    &images::BULK_STATUS_CHECK,
+    &images::ORPHANS,
+    &images::IMAGE,
+    &images::CHECK_STATUS,
+    &images::LOGS,
+    &images::USAGES,
+    &uploads::UPLOAD_URL,
+    &webhook::WEBHOOK,
+    &stats::STATS,
+];
+
+/// What Django leaves as it is where it writes a path.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b':')
+    .remove(b';')
+    .remove(b'@')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b'$')
+    .remove(b',')
+    .remove(b'=')
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// Where the path of a request leads.
+#[derive(Debug)]
+pub(super) enum Target {
+    /// To a view of the API.
+    View(Resolved),
+    /// To this path, which has the slash that is missing.
+    WithSlash(String),
+    /// To something else, or nowhere.
+    Other,
+}
+
+/// A view, and what the path says beside it.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) view: &'static View,
+    /// What stands in the braces of the view's path, decoded.
+    pub(super) captured: String,
+    /// The format at the end.
+    pub(super) format: Option<String>,
+    /// The whole path, as Django would write it.
+    pub(super) path: String,
+}
+
+/// Resolves the path of a request to the API below `base`.
+pub(super) fn resolve(path: &str, base: &str) -> Target {
+    let decoded = decode(path);
+    let Some(below) = decoded.strip_prefix(base) else { return Target::Other };
+    if let Some((view, captured, format)) = below.strip_prefix('/').and_then(find) {
+        let (captured, format) = (captured.to_owned(), format.map(str::to_owned));
+        return Target::View(Resolved { view, captured, format, path: encode(&decoded) });
+    }
+    let with_slash = format!("{below}/");
+    match with_slash.strip_prefix('/').and_then(find) {
+        Some(_) if !below.ends_with('/') => Target::WithSlash(encode(&format!("{base}{with_slash}"))),
+        _ => Target::Other,
+    }
+}
+
+fn find(path: &str) -> Option<(&'static View, &str, Option<&str>)> {
+    VIEWS.iter().find_map(|view| {
+        let plain = view.captured(path).map(|captured| (*view, captured, None));
+        plain.or_else(|| view.captured_with_suffix(path).map(|(captured, format)| (*view, captured, Some(format))))
+    })
+}
+
+/// Decodes a path; bytes that are no UTF-8 stay encoded.
+fn decode(path: &str) -> String {
+    let bytes: Vec<u8> = percent_decode_str(path).collect();
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            text.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    text
+}
+
+fn encode(path: &str) -> String {
+    utf8_percent_encode(path, PATH).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn target(path: &str) -> String {
+        match resolve(path, "/p/api") {
+            Target::View(Resolved { view, captured, format, .. }) => {
+                format!("{} [{captured}] {}", view.path, format.unwrap_or_default())
+            }
+            Target::WithSlash(path) => format!("-> {path}"),
+            Target::Other => "other".to_owned(),
+        }
+    }
+
+    #[test]
+    fn paths_lead_where_django_leads_them() {
+        for (path, want) in [
+            ("/p/api/", " [] "),
+            ("/p/api/.json", " [] json"),
+            ("/p/api", "-> /p/api/"),
+            ("/p/api/images/", "images/ [] "),
+            ("/p/api/images%2F", "images/ [] "),
+            ("/p/api/images.json", "images/ [] json"),
+            ("/p/api/images/abc/", "images/{id}/ [abc] "),
+            ("/p/api/images/abc.json/", "images/{id}/ [abc] json"),
+            ("/p/api/images/orphans/", "images/orphans/ [] "),
+            ("/p/api/images/orphans.json", "images/orphans/ [] json"),
+            ("/p/api/images/x/logs", "-> /p/api/images/x/logs/"),
+            (
+                "/p/api/images/by-cloudflare-id/caf%C3%A9/%E2%9C%93/",
+                "images/by-cloudflare-id/{cloudflare_id}/ [café/✓] ",
+            ),
+            ("/p/api/images/by-cloudflare-id/a.json/", "images/by-cloudflare-id/{cloudflare_id}/ [a.json] "),
+            ("/p/api/images/by-cloudflare-id/a.json", "images/by-cloudflare-id/{cloudflare_id}/ [a] json"),
+            ("/p/api/images/by-cloudflare-id/x/logs/", "images/by-cloudflare-id/{cloudflare_id}/ [x/logs] "),
+            ("/p/api/images/by-cloudflare-id/", "images/{id}/ [by-cloudflare-id] "),
+            ("/p/api/images/by-cloudflare-id/a%0Ab/", "other"),
+            ("/p/api/images/a%FFb/", "images/{id}/ [a%FFb] "),
+            ("/p/api/upload-url.json", "other"),
+            ("/p/api/upload-url", "-> /p/api/upload-url/"),
+            ("/p/api/Images/", "other"),
+            ("/p/api/images//", "other"),
+            ("/p/api/nope", "other"),
+            ("/p/", "other"),
+            ("/other/api/images/", "other"),
+        ] {
+            assert_eq!(target(path), want, "{path}");
+        }
+    }
+
+    #[test]
+    fn no_two_views_have_the_same_path() {
+        let paths: std::collections::HashSet<_> = VIEWS.iter().map(|view| view.path).collect();
+        assert_eq!(paths.len(), VIEWS.len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_makes_the_resolver_panic(path in "/p/api/(images/|by-cloudflare-id/|[a-z.%/0-9]|\\PC)*") {
+            target(&path);
+        }
+    }
+}

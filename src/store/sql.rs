@@ -1,0 +1,125 @@
+//! Statements whose text depends on what is asked for.
+
+use crate::domain::{CloudflareId, ImageId, ImageStatus, Timestamp, UserId};
+
+use super::Database;
+use super::database::Engine;
+
+/// The engine that a statement is written for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+impl Dialect {
+    pub(super) fn of(database: &Database) -> Self {
+        match database.reader() {
+            Engine::Postgres(_) => Self::Postgres,
+            Engine::Sqlite(_) => Self::Sqlite,
+        }
+    }
+}
+
+/// A value that is bound to a statement.
+#[derive(Debug, Clone)]
+pub(super) enum Argument {
+    Text(String),
+    Number(i64),
+    Flag(bool),
+    Time(Timestamp),
+    Status(ImageStatus),
+    User(UserId),
+    Image(ImageId),
+    CloudflareId(CloudflareId),
+}
+
+/// Binds all arguments of a [`Statement`] to a query.
+macro_rules! bind_all {
+    ($query:expr, $arguments:expr) => {{
+        let mut query = $query;
+        for argument in $arguments {
+            query = match argument {
+                crate::store::sql::Argument::Text(value) => query.bind(value),
+                crate::store::sql::Argument::Number(value) => query.bind(value),
+                crate::store::sql::Argument::Flag(value) => query.bind(value),
+                crate::store::sql::Argument::Time(value) => query.bind(value),
+                crate::store::sql::Argument::Status(value) => query.bind(value),
+                crate::store::sql::Argument::User(value) => query.bind(value),
+                crate::store::sql::Argument::Image(value) => query.bind(value),
+                crate::store::sql::Argument::CloudflareId(value) => query.bind(value),
+            };
+        }
+        query
+    }};
+}
+pub(super) use bind_all;
+
+/// A statement in the making. Values only ever enter it as arguments; its text is made of constants.
+#[derive(Debug)]
+pub(super) struct Statement {
+    pub(super) dialect: Dialect,
+    pub(super) text: String,
+    pub(super) arguments: Vec<Argument>,
+}
+
+impl Statement {
+    pub(super) fn new(dialect: Dialect, text: &str) -> Self {
+        Self { dialect, text: text.to_owned(), arguments: Vec::new() }
+    }
+
+    pub(super) fn push(&mut self, text: &str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Adds the placeholder of an argument.
+    pub(super) fn bind(&mut self, argument: Argument) -> &mut Self {
+        self.arguments.push(argument);
+        let place = format!("${}", self.arguments.len());
+        self.push(&place)
+    }
+
+    /// Adds `IN (...)`; without arguments nothing is in it.
+    pub(super) fn bind_in(&mut self, arguments: impl IntoIterator<Item = Argument>) -> &mut Self {
+        self.push(" IN (");
+        for (at, argument) in arguments.into_iter().enumerate() {
+            self.push(if at == 0 { "" } else { ", " }).bind(argument);
+        }
+        self.push(")")
+    }
+
+    /// Adds that one of the columns contains a text in any case; on SQLite, only ASCII letters have cases.
+    pub(super) fn any_contains(&mut self, columns: &[&str], part: &str) -> &mut Self {
+        let pattern = format!("%{}%", part.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"));
+        self.bind_pattern(columns, pattern)
+    }
+
+    fn bind_pattern(&mut self, columns: &[&str], pattern: String) -> &mut Self {
+        self.arguments.push(Argument::Text(pattern));
+        let place = self.arguments.len();
+        let dialect = self.dialect;
+        let condition = |column: &&str| match dialect {
+            Dialect::Postgres => format!(r"upper({column}) LIKE upper(${place})"),
+            Dialect::Sqlite => format!(r"{column} LIKE ${place} ESCAPE '\'"),
+        };
+        let conditions: Vec<String> = columns.iter().map(condition).collect();
+        self.push(&format!("({})", conditions.join(" OR ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_arguments_and_never_part_of_the_text() {
+        let mut statement = Statement::new(Dialect::Sqlite, "SELECT 1 WHERE ");
+        statement
+            .any_contains(&["a", "b"], r"50%_\'")
+            .push(" AND c")
+            .bind_in([Argument::Flag(true), Argument::Number(2)]);
+        assert_eq!(statement.text, r"SELECT 1 WHERE (a LIKE $1 ESCAPE '\' OR b LIKE $1 ESCAPE '\') AND c IN ($2, $3)");
+        assert!(matches!(&statement.arguments[0], Argument::Text(text) if text == r"%50\%\_\\'%"));
+    }
+}
