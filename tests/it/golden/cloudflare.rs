@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use reqwest::StatusCode;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
@@ -87,8 +88,10 @@ async fn answer(mut connection: TcpStream, script: Arc<Mutex<Script>>) {
         Some(Special::Redirect) => "Location: /client/v4/elsewhere\r\n",
         None => "",
     };
+    let reason =
+        StatusCode::from_u16(answer.status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
     let head = format!(
-        "HTTP/1.1 {} Scripted\r\nContent-Type: application/json\r\n{location}Content-Length: {}\r\nConnection: close\r\n\r\n",
+        "HTTP/1.1 {} {reason}\r\nContent-Type: application/json\r\n{location}Content-Length: {}\r\nConnection: close\r\n\r\n",
         answer.status,
         answer.body.len()
     );

@@ -26,7 +26,8 @@ pub(crate) fn scenario_names() -> Vec<String> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Scenario {
-    pub(crate) scenario: String,
+    #[serde(rename = "scenario")]
+    pub(crate) name: String,
     pub(crate) settings: Settings,
     /// Whether each exchange starts from what the one before it left behind.
     pub(crate) sequential: bool,
@@ -118,7 +119,7 @@ impl Scenario {
         let path = fixtures().join("exchanges").join(format!("{name}.json"));
         let scenario: Self = serde_json::from_str(&std::fs::read_to_string(path).unwrap())
             .unwrap_or_else(|error| panic!("the recording {name} cannot be read: {error}"));
-        assert_eq!(scenario.scenario, name);
+        assert_eq!(scenario.name, name);
         scenario
     }
 }

@@ -1,7 +1,7 @@
 //! One scenario against the real server.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::{fmt, iter};
 
 use cfimages::config::settings;
 
@@ -78,8 +78,9 @@ struct Replay<'a> {
     shared: Server,
     placeholders: Placeholders,
     captured: BTreeMap<&'a str, String>,
-    passed: BTreeSet<&'a str>,
-    failed: Vec<String>,
+    passed: usize,
+    failed: BTreeSet<&'a str>,
+    failures: Vec<String>,
 }
 
 impl<'a> Replay<'a> {
@@ -89,12 +90,13 @@ impl<'a> Replay<'a> {
         Self {
             engine,
             scenario,
-            differences: Differences::of(&scenario.scenario, name),
+            differences: Differences::of(&scenario.name, name),
             placeholders: Placeholders::new(shared.app.origin.clone()),
             shared,
             captured: BTreeMap::new(),
-            passed: BTreeSet::new(),
-            failed: Vec::new(),
+            passed: 0,
+            failed: BTreeSet::new(),
+            failures: Vec::new(),
         }
     }
 
@@ -117,9 +119,10 @@ impl<'a> Replay<'a> {
             Err(error) => vec![format!("no answer: {error}")],
         };
         if lines.is_empty() {
-            self.passed.insert(&exchange.name);
+            self.passed += 1;
         } else {
-            self.failed.push(describe_failure(&self.scenario.scenario, exchange, &lines));
+            self.failed.insert(&exchange.name);
+            self.failures.push(describe_failure(&self.scenario.name, exchange, &lines));
         }
     }
 
@@ -129,21 +132,17 @@ impl<'a> Replay<'a> {
             .captured
             .iter()
             .fold(request.path.clone(), |path, (name, value)| path.replace(&format!("{{{name}}}"), value));
-        let mut head = format!("{} {path} HTTP/1.1\r\n", request.method);
-        if request.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("host")) {
-            head += &format!("Host: {address}\r\n");
-        }
-        for (name, value) in &request.headers {
-            head += &format!("{name}: {value}\r\n");
-        }
         let body = request.body();
-        if body.is_some() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
-            head += &format!("Content-Length: {}\r\n", body.as_ref().map_or(0, Vec::len));
+        let mut lines = vec![format!("{} {path} HTTP/1.1", request.method)];
+        if request.headers.iter().all(|(name, _)| !name.eq_ignore_ascii_case("host")) {
+            lines.push(format!("Host: {address}"));
         }
-        head += "Connection: close\r\n\r\n";
-        let mut bytes = head.into_bytes();
-        bytes.extend(body.unwrap_or_default());
-        bytes
+        lines.extend(request.headers.iter().map(|(name, value)| format!("{name}: {value}")));
+        if body.is_some() || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH") {
+            lines.push(format!("Content-Length: {}", body.as_ref().map_or(0, Vec::len)));
+        }
+        lines.push("Connection: close\r\n\r\n".to_owned());
+        [lines.join("\r\n").into_bytes(), body.unwrap_or_default()].concat()
     }
 
     /// What is wrong with an answer and with what Cloudflare was asked, a line each.
@@ -177,12 +176,13 @@ impl<'a> Replay<'a> {
     }
 
     fn report(self) -> Result<(), Report> {
-        let unneeded = self.differences.unneeded(&self.passed);
-        if self.failed.is_empty() && unneeded.is_empty() {
+        let unneeded = self.differences.unneeded(&self.failed);
+        if self.failures.is_empty() && unneeded.is_empty() {
             return Ok(());
         }
-        let summary = format!("{} of {} exchanges differ", self.failed.len(), self.failed.len() + self.passed.len());
-        Err(Report([&[summary], self.failed.as_slice(), unneeded.as_slice()].concat().join("\n")))
+        let all = self.passed + self.failures.len();
+        let summary = format!("{} of {all} exchanges differ", self.failures.len());
+        Err(Report([&[summary], self.failures.as_slice(), unneeded.as_slice()].concat().join("\n")))
     }
 }
 
@@ -193,12 +193,8 @@ fn is_right_after_a_crash(status: u16) -> bool {
 
 fn describe_failure(scenario: &str, exchange: &Exchange, lines: &[String]) -> String {
     let Exchange { name, request, .. } = exchange;
-    let mut text = format!("\n{scenario}/{name}  {} {}", request.method, request.path);
-    for line in lines.iter().take(LINES) {
-        text += &format!("\n  {line}");
-    }
-    if lines.len() > LINES {
-        text += &format!("\n  ... and {} more", lines.len() - LINES);
-    }
-    text
+    let title = format!("\n{scenario}/{name}  {} {}", request.method, request.path);
+    let shown = lines.iter().take(LINES).map(|line| format!("  {line}"));
+    let more = lines.len().checked_sub(LINES).filter(|more| *more > 0).map(|more| format!("  ... and {more} more"));
+    iter::once(title).chain(shown).chain(more).collect::<Vec<_>>().join("\n")
 }
