@@ -8,6 +8,7 @@ mod api_uploads;
 mod cli;
 mod counts;
 mod faults;
+mod golden;
 mod http;
 mod main_job;
 mod migrations;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         cli::register,
         counts::register,
         faults::register,
+        golden::register,
         http::register,
         main_job::register,
         migrations::register,

@@ -37,6 +37,7 @@ pub(crate) struct TestApp {
 #[derive(Default)]
 pub(crate) struct TestAppBuilder {
     overrides: Vec<(&'static Setting, String)>,
+    unset: Vec<&'static Setting>,
     cloudflare: Option<String>,
     proxied: Option<SocketAddr>,
 }
@@ -104,6 +105,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// Leaves out what the tests usually set.
+    pub(crate) fn unset(mut self, setting: &'static Setting) -> Self {
+        self.unset.push(setting);
+        self
+    }
+
     /// Calls this address for Cloudflare's API, not the emulator.
     pub(crate) fn cloudflare(mut self, base_url: String) -> Self {
         self.cloudflare = Some(base_url);
@@ -157,6 +164,7 @@ impl TestAppBuilder {
             (&settings::CLOUDFLARE_IMAGES_DELIVERY_URL, emulator_origin.to_owned()),
         ];
         overrides.retain(|(usual, _)| self.overrides.iter().all(|(own, _)| own.name != usual.name));
+        overrides.retain(|(usual, _)| self.unset.iter().all(|unset| unset.name != usual.name));
         overrides.extend(self.overrides.iter().cloned());
         Loader::new().overrides(overrides).load(Purpose::Serve).unwrap_or_else(|errors| panic!("{errors}"))
     }
