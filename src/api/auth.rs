@@ -62,7 +62,6 @@ impl Authentication {
     }
 
     /// What a client that is not let in is asked for, where that can be said.
-    #[expect(clippy::unused_self, reason = "the order of what proves who is asking is a setting")]
     pub fn challenge(&self) -> Option<&'static str> {
         None
     }

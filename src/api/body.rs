@@ -119,7 +119,7 @@ async fn read_multipart<S: Send + Sync>(mut request: Request, state: &S) -> Resu
     let mut parts = Multipart::from_request(request, state).await.map_err(|_| no_boundary())?;
     let mut form = Form::default();
     let (mut files, mut bytes_left) = (0, MAX_BODY_BYTES);
-    while let Some(mut part) = parts.next_field().await.map_err(unreadable)? {
+    while let Some(mut part) = parts.next_field().await.map_err(|error| unreadable(&error))? {
         let Some(name) = part.name().map(str::to_owned) else {
             skip(&mut part).await?;
             continue;
@@ -148,7 +148,7 @@ async fn read_multipart<S: Send + Sync>(mut request: Request, state: &S) -> Resu
 
 async fn read_text(part: &mut Field<'_>, bytes_left: &mut usize) -> Result<String, ApiError> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = part.chunk().await.map_err(unreadable)? {
+    while let Some(chunk) = part.chunk().await.map_err(|error| unreadable(&error))? {
         *bytes_left = bytes_left.checked_sub(chunk.len()).ok_or(ApiError::BadRequestPage)?;
         bytes.extend_from_slice(&chunk);
     }
@@ -156,11 +156,11 @@ async fn read_text(part: &mut Field<'_>, bytes_left: &mut usize) -> Result<Strin
 }
 
 async fn skip(part: &mut Field<'_>) -> Result<(), ApiError> {
-    while part.chunk().await.map_err(unreadable)?.is_some() {}
+    while part.chunk().await.map_err(|error| unreadable(&error))?.is_some() {}
     Ok(())
 }
 
-fn unreadable(error: MultipartError) -> ApiError {
+fn unreadable(error: &MultipartError) -> ApiError {
     if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
         return ApiError::BadRequestPage;
     }

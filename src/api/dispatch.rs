@@ -15,7 +15,7 @@ use super::auth::{Authentication, Identity};
 use super::error::DjangoPage;
 use super::urls::{self, Resolved, Target};
 use super::view::{Access, View, ViewContext};
-use super::{ApiError, metadata, negotiation};
+use super::{ApiError, metadata, negotiation, not_found_page};
 use crate::domain::User;
 use crate::http::RequestContext;
 use crate::http::access_log::{RouteName, record_user};
@@ -27,7 +27,7 @@ pub struct Api {
     /// The path of the API, without a slash at the end.
     base: Arc<str>,
     authentication: Authentication,
-    /// The handlers at their plain paths, and whatever else answers.
+    /// The handlers of the views, at their plain paths.
     handlers: Router,
 }
 
@@ -39,7 +39,7 @@ struct Answer {
 }
 
 impl Api {
-    /// The API below `base`. What is no view of the API is left to `handlers`.
+    /// The API below `base`, whose views are answered by `handlers`.
     pub fn new(base: &str, authentication: Authentication, handlers: Router) -> Self {
         Self { base: base.into(), authentication, handlers }
     }
@@ -49,7 +49,7 @@ impl Api {
         match urls::resolve(request.uri().path(), &self.base) {
             Target::View(resolved) => self.answer_view(resolved, request).await,
             Target::WithSlash(path) => redirect(request.method(), &path, request.uri().query()),
-            Target::Other => self.handle(request).await,
+            Target::Nowhere => not_found_page(),
         }
     }
 
@@ -102,7 +102,7 @@ impl Api {
         }
         let origin = request.extensions().get::<RequestContext>().map_or("", |context| &context.origin);
         let context = ViewContext { user, url: format!("{origin}{}", resolved.path), query, suffix: resolved.format };
-        if let Err(error) = set_path(&mut request, &format!("{}/{}", self.base, plain_path(view, &resolved.captured))) {
+        if let Err(error) = set_path(&mut request, &self.plain_path(view, &resolved.captured)) {
             return error.into_response();
         }
         request.extensions_mut().insert(context);
@@ -123,6 +123,19 @@ impl Api {
         metadata::describe(view, has_target).into_response()
     }
 
+    /// The path that axum routes by: what stands in the braces is one segment, whatever it holds.
+    fn plain_path(&self, view: &View, captured: &str) -> String {
+        let braces = view.path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1)));
+        match braces {
+            Some((before, after)) => {
+                format!("{}/{before}{}{after}", self.base, utf8_percent_encode(captured, NON_ALPHANUMERIC))
+            }
+            // axum takes the slash away from the root of what is nested.
+            None if view.path.is_empty() => self.base.to_string(),
+            None => format!("{}/{}", self.base, view.path),
+        }
+    }
+
     async fn handle(&self, request: Request) -> Response {
         self.handlers.clone().oneshot(request).await.unwrap_or_else(|never| match never {})
     }
@@ -141,14 +154,6 @@ fn add_headers(answer: &mut Answer, view: &View) {
     headers.insert(header::VARY, HeaderValue::from_static(vary));
     if !is_page && let Ok(allow) = HeaderValue::from_str(&view.allow()) {
         headers.insert(header::ALLOW, allow);
-    }
-}
-
-/// The path that axum routes by: what stands in the braces is one segment, whatever it holds.
-fn plain_path(view: &View, captured: &str) -> String {
-    match view.path.split_once('{').and_then(|(before, rest)| Some((before, rest.split_once('}')?.1))) {
-        Some((before, after)) => format!("{before}{}{after}", utf8_percent_encode(captured, NON_ALPHANUMERIC)),
-        None => view.path.to_owned(),
     }
 }
 

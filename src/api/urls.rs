@@ -1,6 +1,8 @@
 //! From the path of a request to a view, by the rules of Django's URL resolver and DRF's router: paths are compared decoded, may end
 //! in a format, and lead to the path with a slash where that is missing.
 
+use std::fmt::Write as _;
+
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::view::View;
@@ -51,8 +53,8 @@ pub(super) enum Target {
     View(Resolved),
     /// To this path, which has the slash that is missing.
     WithSlash(String),
-    /// To something else, or nowhere.
-    Other,
+    /// To no view, with or without a slash.
+    Nowhere,
 }
 
 /// A view, and what the path says beside it.
@@ -70,7 +72,7 @@ pub(super) struct Resolved {
 /// Resolves the path of a request to the API below `base`.
 pub(super) fn resolve(path: &str, base: &str) -> Target {
     let decoded = decode(path);
-    let Some(below) = decoded.strip_prefix(base) else { return Target::Other };
+    let Some(below) = decoded.strip_prefix(base) else { return Target::Nowhere };
     if let Some((view, captured, format)) = below.strip_prefix('/').and_then(find) {
         let (captured, format) = (captured.to_owned(), format.map(str::to_owned));
         return Target::View(Resolved { view, captured, format, path: encode(&decoded) });
@@ -78,7 +80,7 @@ pub(super) fn resolve(path: &str, base: &str) -> Target {
     let with_slash = format!("{below}/");
     match with_slash.strip_prefix('/').and_then(find) {
         Some(_) if !below.ends_with('/') => Target::WithSlash(encode(&format!("{base}{with_slash}"))),
-        _ => Target::Other,
+        _ => Target::Nowhere,
     }
 }
 
@@ -96,7 +98,7 @@ fn decode(path: &str) -> String {
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            text.push_str(&format!("%{byte:02X}"));
+            let _ = write!(text, "%{byte:02X}");
         }
     }
     text
@@ -118,7 +120,7 @@ mod tests {
                 format!("{} [{captured}] {}", view.path, format.unwrap_or_default())
             }
             Target::WithSlash(path) => format!("-> {path}"),
-            Target::Other => "other".to_owned(),
+            Target::Nowhere => "nowhere".to_owned(),
         }
     }
 
@@ -144,15 +146,15 @@ mod tests {
             ("/p/api/images/by-cloudflare-id/a.json", "images/by-cloudflare-id/{cloudflare_id}/ [a] json"),
             ("/p/api/images/by-cloudflare-id/x/logs/", "images/by-cloudflare-id/{cloudflare_id}/ [x/logs] "),
             ("/p/api/images/by-cloudflare-id/", "images/{id}/ [by-cloudflare-id] "),
-            ("/p/api/images/by-cloudflare-id/a%0Ab/", "other"),
+            ("/p/api/images/by-cloudflare-id/a%0Ab/", "nowhere"),
             ("/p/api/images/a%FFb/", "images/{id}/ [a%FFb] "),
-            ("/p/api/upload-url.json", "other"),
+            ("/p/api/upload-url.json", "nowhere"),
             ("/p/api/upload-url", "-> /p/api/upload-url/"),
-            ("/p/api/Images/", "other"),
-            ("/p/api/images//", "other"),
-            ("/p/api/nope", "other"),
-            ("/p/", "other"),
-            ("/other/api/images/", "other"),
+            ("/p/api/Images/", "nowhere"),
+            ("/p/api/images//", "nowhere"),
+            ("/p/api/nope", "nowhere"),
+            ("/p/", "nowhere"),
+            ("/other/api/images/", "nowhere"),
         ] {
             assert_eq!(target(path), want, "{path}");
         }

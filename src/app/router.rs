@@ -25,8 +25,8 @@ use crate::http::hosts::require_allowed_host;
 use crate::http::timeout::{RequestTimeout, limit_time};
 use crate::webhook;
 
-/// The routes of the API, below `<prefix>/api`.
-fn api_routes() -> OpenApiRouter<AppState> {
+/// The handlers of the API's views, below `<prefix>/api`. They are reached through [`Api`] alone.
+fn views() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(api::uploads::create_upload_url))
         .routes(routes!(api::root::get_root))
@@ -40,31 +40,33 @@ fn api_routes() -> OpenApiRouter<AppState> {
         .routes(routes!(api::images::list_image_usages))
         .routes(routes!(api::stats::get_stats))
         .routes(routes!(webhook::receive_webhook))
-        .routes(routes!(api::openapi::get_openapi))
 }
 
 /// The description of the API below a prefix.
 pub fn openapi(url_prefix: &str) -> utoipa::openapi::OpenApi {
-    documented(url_prefix).into_openapi()
+    let mut document = ApiDocument::openapi();
+    document.merge(below(url_prefix, views()).into_openapi());
+    document.merge(below(url_prefix, description()).into_openapi());
+    document
 }
 
-fn documented(url_prefix: &str) -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(ApiDocument::openapi()).nest(&format!("{url_prefix}/api"), api_routes())
+/// The description of the API, which anybody may read.
+fn description() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(api::openapi::get_openapi))
+}
+
+fn below(url_prefix: &str, routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().nest(&format!("{url_prefix}/api"), routes)
 }
 
 /// The whole service: below the prefix all but the health checks and the page at `/`.
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
-    let base = format!("{prefix}/api");
-    let (handlers, document) = documented(&prefix).split_for_parts();
-    let handlers = handlers
-        .layer(Extension(DocumentJson::from(&document)))
-        .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
-        .fallback(async |_: Request| api::not_found_page())
-        .with_state(state.clone());
-    let api = Api::new(&base, state.authentication.clone(), handlers);
+    let views = Router::from(below(&prefix, views())).with_state(state.clone());
+    let api = Api::new(&format!("{prefix}/api"), state.authentication.clone(), views);
 
-    Router::new()
+    Router::from(below(&prefix, description()))
+        .layer(Extension(DocumentJson::from(&openapi(&prefix))))
         .route(&format!("{prefix}/static/{{*path}}"), get(assets::serve_asset))
         .route(
             "/",

@@ -55,7 +55,7 @@ pub async fn list_by_keys(database: &Database, owner: UserId, filter: &ImageFilt
     for chunk in chunks.chain(cloudflare_chunks) {
         images.extend(fetch(database, select_owned(database, columns!(), owner, &chunk)).await?);
     }
-    images.sort_by(|a: &Image, b: &Image| (b.created_at, b.id).cmp(&(a.created_at, a.id)));
+    images.sort_by_key(|image: &Image| std::cmp::Reverse((image.created_at, image.id)));
     Ok(images)
 }
 
