@@ -60,7 +60,7 @@ impl Api {
             Err(_) => Answer { response: ApiError::BadRequestPage.into_response(), looked_at_cookies: true },
         };
         add_headers(&mut answer, view);
-        answer.response.extensions_mut().insert(RouteName(view.path));
+        answer.response.extensions_mut().insert(RouteName(format!("{}/{}", self.base, view.path).into()));
         answer.response
     }
 

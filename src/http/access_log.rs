@@ -1,5 +1,6 @@
 //! One log event for each request.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request};
@@ -15,8 +16,8 @@ const USER: &str = "user.id";
 const ROUTE: &str = "http.route";
 
 /// The route that a request took, where it was not axum that chose it. An extension of answers.
-#[derive(Debug, Clone, Copy)]
-pub struct RouteName(pub &'static str);
+#[derive(Debug, Clone)]
+pub struct RouteName(pub Arc<str>);
 
 /// Notes in the span of the request who is asking.
 pub fn record_user(user: impl std::fmt::Display) {
@@ -41,7 +42,7 @@ pub async fn log_request(request: Request, next: Next) -> Response {
         let mut answer = Answer { started: Instant::now(), is_probe, status: None };
         let response = next.run(request).await;
         if let Some(RouteName(route)) = response.extensions().get() {
-            Span::current().record(ROUTE, route);
+            Span::current().record(ROUTE, &**route);
         }
         answer.status = Some(response.status());
         response
