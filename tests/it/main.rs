@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api_auth;
+mod api_forms;
 mod api_images;
+mod api_lists;
 mod api_stats;
 mod api_uploads;
 mod cli;
@@ -23,7 +25,9 @@ fn main() -> ExitCode {
     let mut suite = support::suite::Suite::new();
     for register in [
         api_auth::register,
+        api_forms::register,
         api_images::register,
+        api_lists::register,
         api_stats::register,
         api_uploads::register,
         cli::register,
