@@ -7,6 +7,7 @@ mod api_stats;
 mod api_uploads;
 mod cli;
 mod counts;
+mod deletions;
 mod faults;
 mod golden;
 mod http;
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
         api_uploads::register,
         cli::register,
         counts::register,
+        deletions::register,
         faults::register,
         golden::register,
         http::register,
