@@ -5,6 +5,7 @@ mod api_auth;
 mod api_images;
 mod api_stats;
 mod api_uploads;
+mod cleanup;
 mod cli;
 mod counts;
 mod deletions;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
         api_images::register,
         api_stats::register,
         api_uploads::register,
+        cleanup::register,
         cli::register,
         counts::register,
         deletions::register,

@@ -39,6 +39,26 @@ fn rest(status: &str, expires_at: &str, created_at: &str) -> String {
     )
 }
 
+/// Writes images numbered from 1 on, all of a status and with an upload URL that ended in the year 2000.
+pub(crate) async fn insert_images(url: &str, count: u32, status: &str) {
+    let key = if is_sqlite(url) { "printf('%032x', n)" } else { "CAST(lpad(to_hex(n), 32, '0') AS uuid)" };
+    let (expires_at, created_at) = (time(url, "2000-01-01"), time(url, "1999-01-01"));
+    let types = if is_sqlite(url) { ["", "", ""] } else { ["::jsonb", "::timestamptz", "::timestamptz"] };
+    let values = rest(status, &expires_at, &created_at)
+        .replace("'{}'", &format!("'{{}}'{}", types[0]))
+        .replace("'[]'", &format!("'[]'{}", types[0]))
+        .replace(&format!("'{expires_at}'"), &format!("'{expires_at}'{}", types[1]))
+        .replace(&format!("'{created_at}'"), &format!("'{created_at}'{}", types[2]));
+    sql::execute(
+        url,
+        &format!(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) \
+             INSERT INTO cloudflare_images ({COLUMNS}) SELECT {key}, 'img-' || n, {values} FROM numbers"
+        ),
+    )
+    .await;
+}
+
 /// A reference to the image `img-NUMBER`; `number` is the row's own and that of its image.
 pub(crate) async fn insert_usage(url: &str, image: u32, content_type: &str, object: &str, field: &str, source: &str) {
     let (app, model) = content_type.split_once('.').unwrap();
