@@ -174,6 +174,9 @@ fn service_error(error: &service::Error) -> Response {
              Send require_signed_urls=false, or leave out custom_id."
                 .to_owned(),
         ),
+        service::Error::InUse(_) | service::Error::RequiredByHost { .. } => {
+            message(StatusCode::CONFLICT, error.to_string())
+        }
         service::Error::Cloudflare { cause, .. } => {
             warn!(error = %chain(error), "A call to Cloudflare failed: {error}");
             let status = if cause.is_malformed() { StatusCode::BAD_GATEWAY } else { StatusCode::BAD_REQUEST };

@@ -51,24 +51,10 @@ impl AppState {
         lifecycle: Lifecycle,
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
-        let cloudflare = config.cloudflare()?;
-        let client = Client::new(&ClientSettings {
-            base_url: cloudflare.base_url.clone(),
-            account_id: cloudflare.account_id.clone(),
-            api_token: cloudflare.api_token.clone(),
-        })
-        .context("the client of Cloudflare's API cannot be set up")?;
-        let settings = ServiceSettings {
-            default_expiry_minutes: config.uploads.default_expiry_minutes,
-            require_signed_urls: config.uploads.require_signed_urls,
-            default_metadata: config.uploads.default_metadata.clone(),
-            default_creator: config.uploads.default_creator.clone().unwrap_or_default(),
-            webhook_secret: config.webhook.secret.clone(),
-        };
         let accounts = Accounts::new(database.clone(), Arc::clone(&clock));
         let urls = DeliveryUrls::new(config.delivery.account_hash.clone(), &config.delivery.shape);
         Ok(Self {
-            service: CloudflareService::new(client, database.clone(), clock, settings),
+            service: build_service(config, database.clone(), clock)?,
             authentication: Authentication::new(accounts.clone()),
             accounts,
             links: ImageLinks::new(urls, config.uploads.thumbnail_variant.clone()),
@@ -76,6 +62,29 @@ impl AppState {
             lifecycle,
         })
     }
+}
+
+/// Puts the service together: the use cases, with all that they need.
+///
+/// # Errors
+/// If a setting that is needed is missing, or the HTTP client cannot be set up.
+pub fn build_service(config: &Config, database: Database, clock: Arc<dyn Clock>) -> anyhow::Result<CloudflareService> {
+    let cloudflare = config.cloudflare()?;
+    let client = Client::new(&ClientSettings {
+        base_url: cloudflare.base_url.clone(),
+        account_id: cloudflare.account_id.clone(),
+        api_token: cloudflare.api_token.clone(),
+    })
+    .context("the client of Cloudflare's API cannot be set up")?;
+    let settings = ServiceSettings {
+        default_expiry_minutes: config.uploads.default_expiry_minutes,
+        require_signed_urls: config.uploads.require_signed_urls,
+        default_metadata: config.uploads.default_metadata.clone(),
+        default_creator: config.uploads.default_creator.clone().unwrap_or_default(),
+        webhook_secret: config.webhook.secret.clone(),
+        host_delete_tables: config.database.host_delete_tables.clone(),
+    };
+    Ok(CloudflareService::new(client, database, clock, settings))
 }
 
 /// Opens the database that is configured.

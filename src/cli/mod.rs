@@ -3,6 +3,7 @@
 //! Logs go to standard error, results to standard output. Neither `println!` nor `eprintln!` is used: they panic where a pipe is
 //! closed or a disk full.
 
+mod cleanup_expired;
 mod completions;
 mod config;
 mod database;
@@ -49,6 +50,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Create or update the tables in the database.
     Migrate(migrate::MigrateArgs),
+    /// Mark what expired, and delete what is not needed any more; for cron.
+    CleanupExpired(cleanup_expired::CleanupExpiredArgs),
     /// Create users, list them, set their passwords.
     User(user::UserArgs),
     /// Create, list and revoke API tokens.
@@ -113,6 +116,7 @@ impl Cli {
             Command::Dev(args) => Box::pin(args.run(&context)).await,
             Command::Serve(args) => Box::pin(args.run(&context)).await,
             Command::Migrate(args) => args.run(&context).await,
+            Command::CleanupExpired(args) => Box::pin(args.run(&context)).await,
             Command::User(args) => args.run(&context).await,
             Command::Token(args) => args.run(&context).await,
             Command::Config(args) => args.run(context.loader(), &mut std::io::stdout(), &mut std::io::stderr()),

@@ -102,12 +102,15 @@ impl Client {
         ImageDetails::from_result(&result)
     }
 
-    /// Deletes an image or a draft.
+    /// Deletes an image or a draft. One that is not there counts as deleted.
     ///
     /// # Errors
-    /// See [`Error`]; [`Error::is_not_found`] where there is no such image.
+    /// See [`Error`].
     pub async fn delete_image(&self, id: &CloudflareId) -> Result<(), Error> {
-        call(self.http.delete(self.image_url(id)?)).await.map(drop)
+        match send(self.http.delete(self.image_url(id)?)).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     /// The address of an image: its id, whatever it holds, is one segment of the path.
@@ -138,8 +141,13 @@ pub enum ClientSetupError {
     Http(#[from] reqwest::Error),
 }
 
-/// Sends a request and takes `result` out of the envelope of the answer.
+/// Sends a request and takes `result`, which must be there, out of the envelope of the answer.
 async fn call(request: RequestBuilder) -> Result<Box<RawValue>, Error> {
+    send(request).await?.ok_or(Error::Malformed("it has no result"))
+}
+
+/// Sends a request and takes `result`, where there is one, out of the envelope of the answer.
+async fn send(request: RequestBuilder) -> Result<Option<Box<RawValue>>, Error> {
     #[derive(Deserialize)]
     struct Envelope<'a> {
         #[serde(default)]
@@ -159,7 +167,7 @@ async fn call(request: RequestBuilder) -> Result<Box<RawValue>, Error> {
     if !envelope.success {
         return Err(Error::Unsuccessful { errors: errors_in(&body) });
     }
-    envelope.result.map(ToOwned::to_owned).ok_or(Error::Malformed("it has no result"))
+    Ok(envelope.result.map(ToOwned::to_owned))
 }
 
 async fn read_body(mut response: Response) -> Result<Vec<u8>, Error> {

@@ -1,5 +1,6 @@
 //! The database and how it is used.
 
+use std::fmt;
 use std::time::Duration;
 
 use secrecy::SecretString;
@@ -7,7 +8,7 @@ use secrecy::SecretString;
 use super::parse;
 use super::settings::{
     CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, CFIMAGES_DB_MAX_CONNECTIONS, CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS,
-    DATABASE_URL,
+    CFIMAGES_HOST_DELETE_TABLES, DATABASE_URL,
 };
 use super::values::Values;
 
@@ -22,6 +23,8 @@ pub struct DatabaseConfig {
     pub acquire_timeout: Duration,
     /// How long a statement may run; on PostgreSQL only.
     pub statement_timeout: Duration,
+    /// Tables of the application whose rows are deleted with the image they require: `table` or `schema.table`.
+    pub host_delete_tables: Vec<String>,
 }
 
 impl DatabaseConfig {
@@ -30,12 +33,28 @@ impl DatabaseConfig {
         let max_connections = values.read(&CFIMAGES_DB_MAX_CONNECTIONS, parse::number(1..=1000));
         let acquire_timeout = values.read(&CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, parse::number(1..=3600));
         let statement_timeout = values.read(&CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS, parse::number(1..=3600));
+        let host_delete_tables = values.read(&CFIMAGES_HOST_DELETE_TABLES, Tables::parse);
         Some(Self {
             url: url?.into(),
             max_connections: max_connections?,
             acquire_timeout: Duration::from_secs(acquire_timeout?),
             statement_timeout: Duration::from_secs(statement_timeout?),
+            host_delete_tables: host_delete_tables.map(|tables| tables.0).unwrap_or_default(),
         })
+    }
+}
+
+struct Tables(Vec<String>);
+
+impl Tables {
+    fn parse(text: &str) -> Result<Self, String> {
+        parse::list(text).map(parse::plain).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl fmt::Display for Tables {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(", "))
     }
 }
 

@@ -120,6 +120,11 @@ pub(super) const fn list(default: &'static str) -> Setting {
     Setting::new(Kind::List, Some(default), default)
 }
 
+/// Texts, separated by commas in the environment, that need not be set.
+pub(super) const fn optional_list(example: &'static str) -> Setting {
+    Setting::new(Kind::List, None, example)
+}
+
 /// A JSON object.
 pub(super) const fn json(default: &'static str) -> Setting {
     Setting::new(Kind::Json, Some(default), default)

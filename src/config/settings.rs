@@ -3,7 +3,7 @@
 //! Loading, the messages about mistakes, `config show` and the example file are made from it. The comment of a setting is
 //! the paragraph that the example file has about it.
 
-use super::setting::{Setting, flag, json, list, number, optional_text, secret, secret_url, text};
+use super::setting::{Setting, flag, json, list, number, optional_list, optional_text, secret, secret_url, text};
 
 macro_rules! settings {
     ($($group:literal { $($(#[doc = $doc:literal])+ $name:ident: $form:expr,)+ })+) => {
@@ -32,6 +32,11 @@ settings! {
 
         /// How long a statement may run on PostgreSQL before it is cancelled, in seconds, 1 to 3600.
         CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS: number("30"),
+
+        /// Tables of the application, as `table` or `schema.table`, whose rows are deleted with the image they require.
+        /// Where a row's reference to an image may be null, deleting the image sets it to null; where it may not, the
+        /// image cannot be deleted unless the table is listed here. Name those that have `on_delete=CASCADE` in Django.
+        CFIMAGES_HOST_DELETE_TABLES: optional_list("gallery_badge"),
     }
 
     "HTTP" {

@@ -19,6 +19,16 @@ impl ImageId {
         Self(Uuid::new_v4())
     }
 
+    /// The key before all others.
+    pub fn first() -> Self {
+        Self(Uuid::nil())
+    }
+
+    /// The key right after this one; none after the last.
+    pub fn following(self) -> Option<Self> {
+        self.0.as_u128().checked_add(1).map(|next| Self(Uuid::from_u128(next)))
+    }
+
     /// The key as a UUID.
     pub fn as_uuid(self) -> Uuid {
         self.0
@@ -359,6 +369,17 @@ mod tests {
         for text in ["", "12", "096e7a30-2ee5-5aee-941a-0b75559e476", "zz6e7a30-2ee5-5aee-941a-0b75559e4768", "✓"] {
             assert!(text.parse::<ImageId>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn every_id_but_the_last_has_one_that_follows() {
+        let id = |text: &str| text.parse::<ImageId>().unwrap();
+        assert_eq!(ImageId::first().following(), Some(id("00000000-0000-0000-0000-000000000001")));
+        assert_eq!(
+            id("096e7a30-2ee5-5aee-941a-0b75559effff").following(),
+            Some(id("096e7a30-2ee5-5aee-941a-0b75559f0000"))
+        );
+        assert_eq!(id("ffffffff-ffff-ffff-ffff-ffffffffffff").following(), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The types that all layers share. Pure: no I/O, no clock, no configuration.
 
 mod clock;
+mod due_image;
 mod image;
 mod json;
 mod page;
@@ -12,6 +13,7 @@ mod usage;
 mod user;
 
 pub use clock::{Clock, ManualClock};
+pub use due_image::DueImage;
 pub use image::{CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, NewImage, UploadUrl, Variants};
 pub use json::{Json, JsonError};
 pub use page::{Page, PageRequest};

@@ -47,6 +47,12 @@ impl Timestamp {
         self.0
     }
 
+    /// `days` of 24 hours earlier.
+    #[must_use]
+    pub fn minus_days(self, days: u32) -> Self {
+        Self::new(self.0 - Duration::days(days.into()))
+    }
+
     /// `minutes` later, or earlier when negative.
     #[must_use]
     pub fn plus_minutes(self, minutes: i64) -> Self {
@@ -56,6 +62,11 @@ impl Timestamp {
     /// The form of Django's `datetime` columns on SQLite: `2024-03-24 16:01:20.123456`, without a fraction when it is zero.
     pub fn to_sqlite(self) -> String {
         format!("{} {}{}", self.0.date_naive(), self.0.format("%H:%M:%S"), self.fraction())
+    }
+
+    /// Python's `str()`: `2024-03-24 16:01:20.123456+00:00`, without a fraction when it is zero.
+    pub fn to_python(self) -> String {
+        format!("{}+00:00", self.to_sqlite())
     }
 
     /// Python's `isoformat()`: `2024-03-24T16:01:20.123456+00:00`, without a fraction when it is zero.
@@ -201,6 +212,7 @@ mod tests {
             let time = Timestamp::from_micros(1_711_296_080_000_000 + micros);
             assert_eq!(time.to_string(), format!("2024-03-24T16:01:20{fraction}Z"));
             assert_eq!(time.to_sqlite(), format!("2024-03-24 16:01:20{fraction}"));
+            assert_eq!(time.to_python(), format!("2024-03-24 16:01:20{fraction}+00:00"));
             assert_eq!(time.to_isoformat(), format!("2024-03-24T16:01:20{fraction}+00:00"));
         }
     }

@@ -1,5 +1,6 @@
 //! Why a use case failed.
 
+use crate::domain::ImageUsage;
 use crate::{cloudflare, store};
 
 /// Why a use case failed.
@@ -14,6 +15,21 @@ pub enum Error {
     /// Cloudflare does not allow private images with a custom id.
     #[error("images with a custom ID cannot be private")]
     CustomIdCannotBePrivate,
+    /// Content refers to the image. The text is the toolkit's.
+    #[error("Image is still referenced by content.")]
+    InUse(Vec<ImageUsage>),
+    /// Rows of the application refer to the image and cannot be without it.
+    #[error(
+        "{rows} {} of the table {table} {} this image. Change or delete {} first, or list the table in \
+         CFIMAGES_HOST_DELETE_TABLES, so that such rows are deleted with their image.",
+        if *rows == 1 { "row" } else { "rows" }, if *rows == 1 { "requires" } else { "require" }, if *rows == 1 { "it" } else { "them" }
+    )]
+    RequiredByHost {
+        /// The table, with its schema where that is not on the search path.
+        table: String,
+        /// How many of its rows there are.
+        rows: u64,
+    },
     /// A call to Cloudflare failed.
     #[error("{operation}: {cause}")]
     Cloudflare {

@@ -3,6 +3,8 @@
 //! [`CloudflareService`] is one type whose methods are spread over a file per resource.
 
 mod accounts;
+mod cleanup;
+mod deletions;
 mod error;
 mod images;
 mod links;
@@ -14,12 +16,15 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::cloudflare::Client;
 use crate::domain::{Clock, Json};
 use crate::store::Database;
 
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
+pub use cleanup::{CleanupEvent, CleanupObserver};
+pub use deletions::ImageRecords;
 pub use error::Error;
 pub use links::ImageLinks;
 pub use uploads::UploadRequest;
@@ -30,6 +35,7 @@ pub use webhooks::{WebhookEvent, WebhookOutcome, WebhookProofs, WebhookRefusal};
 pub struct CloudflareService {
     client: Client,
     database: Database,
+    records: ImageRecords,
     clock: Arc<dyn Clock>,
     settings: Arc<ServiceSettings>,
     /// What goes on to its end when the client goes away.
@@ -49,12 +55,27 @@ pub struct ServiceSettings {
     pub default_creator: String,
     /// The secret that proves that a webhook is genuine; without one, every well-formed webhook is accepted.
     pub webhook_secret: Option<SecretString>,
+    /// Tables of the application whose rows are deleted with the image they require: `table` or `schema.table`.
+    pub host_delete_tables: Vec<String>,
 }
 
 impl CloudflareService {
     /// Puts the service together.
     pub fn new(client: Client, database: Database, clock: Arc<dyn Clock>, settings: ServiceSettings) -> Self {
-        Self { client, database, clock, settings: Arc::new(settings), tasks: TaskTracker::new() }
+        let records = ImageRecords::new(database.clone(), Arc::clone(&clock), settings.host_delete_tables.clone());
+        Self { client, database, records, clock, settings: Arc::new(settings), tasks: TaskTracker::new() }
+    }
+
+    /// Does what must not stop half way, and goes on to its end when the client goes away.
+    async fn run_to_end<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> T {
+        match self.tasks.spawn(work.in_current_span()).await {
+            Ok(result) => result,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The process is ending, and this request with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 
     /// Waits for what goes on though its client went away. To be called when no more requests are taken.

@@ -1,6 +1,6 @@
 //! Handing out upload URLs.
 
-use tracing::{Instrument, info, instrument, warn};
+use tracing::{info, instrument};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, DirectUpload, DirectUploadRequest};
@@ -34,8 +34,9 @@ impl CloudflareService {
     /// Gets a one-time upload URL from Cloudflare and records the image as `pending`.
     ///
     /// Cloudflare is asked first, then the image and its log row are written in one transaction. If that fails, the draft at
-    /// Cloudflare is deleted again, so that its custom id is free for another try. All of it goes on to its end when the client
-    /// goes away. After a crash in between, a draft is left that is in no list and expires by itself.
+    /// Cloudflare is deleted again, so that its custom id is free for another try; if that fails, too, it is recorded for later
+    /// deletion. All of it goes on to its end when the client goes away. After a crash in between, a draft is left that is in no
+    /// list and expires by itself.
     ///
     /// # Errors
     /// If the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
@@ -44,16 +45,10 @@ impl CloudflareService {
         self.require_unknown(request.custom_id.as_ref()).await?;
         let asked = self.with_defaults(&request);
         let (service, owner) = (self.clone(), owner.clone());
-        let creating =
-            async move { service.create_and_record(&owner, request.filename.unwrap_or_default(), asked).await };
-        match self.tasks.spawn(creating.in_current_span()).await {
-            Ok(result) => result,
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // The process is ending, and this request with it.
-                Err(_) => std::future::pending().await,
-            },
-        }
+        self.run_to_end(
+            async move { service.create_and_record(&owner, request.filename.unwrap_or_default(), asked).await },
+        )
+        .await
     }
 
     async fn create_and_record(
@@ -81,12 +76,6 @@ impl CloudflareService {
         };
         info!(image.id = %image.id, image.cloudflare_id = ?image.cloudflare_id.as_str(), "Created direct upload URL for image {:?}", image.cloudflare_id.as_str());
         Ok(image)
-    }
-
-    async fn delete_draft(&self, id: &CloudflareId) {
-        if let Err(error) = self.client.delete_image(id).await {
-            warn!(image.cloudflare_id = ?id.as_str(), error = %error, "Could not delete a draft that is not recorded: {error}");
-        }
     }
 
     async fn require_unknown(&self, custom_id: Option<&CloudflareId>) -> Result<(), Error> {

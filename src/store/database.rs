@@ -164,6 +164,18 @@ impl Transaction {
         }
     }
 
+    /// Undoes the writes, and lets go of everything at once. Dropping a transaction does the same a little later.
+    ///
+    /// # Errors
+    /// If the database did not confirm it; the writes are undone in any case.
+    pub async fn rollback(self) -> Result<(), Error> {
+        match self.0 {
+            Engine::Postgres(transaction) => transaction.rollback().await?,
+            Engine::Sqlite(transaction) => transaction.rollback().await?,
+        }
+        Ok(())
+    }
+
     /// Makes the writes last.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Rows of `cloudflare_images`.
 
-use super::{Database, DuplicateExt, Error, Transaction, on, usages};
+use super::database::Engine;
+use super::image_set::{Pair, in_set};
+use super::{Database, DuplicateExt, Error, ImageSet, Transaction, on, usages};
 use crate::domain::{
     CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, Json, NewImage, Timestamp, Variants,
 };
@@ -161,4 +163,44 @@ pub async fn edit(
         usages::link(transaction, changed, now).await?;
     }
     Ok(changed)
+}
+
+const LOCK: &str = "SELECT id FROM cloudflare_images WHERE id = ANY($1) ORDER BY id FOR UPDATE";
+
+/// Keeps others from changing images, and from referring to them anew, until the transaction ends.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock(transaction: &mut Transaction, images: &ImageSet) -> Result<(), Error> {
+    // The transaction of SQLite is the only writer anyway.
+    if let Engine::Postgres(connection) = transaction.connection() {
+        sqlx::query(LOCK).bind(images).execute(connection).await?;
+    }
+    Ok(())
+}
+
+const DELETE: Pair = in_set!("DELETE FROM cloudflare_images WHERE id");
+
+/// Deletes images that nothing refers to any more; how many there were.
+///
+/// # Errors
+/// If the database fails, or something refers to one of them: some references are looked at by [`check_references`] only.
+pub async fn delete(transaction: &mut Transaction, images: &ImageSet) -> Result<u64, Error> {
+    let connection = transaction.connection();
+    let statement = DELETE.of(&connection);
+    let deleted = on!(connection, connection => {
+        sqlx::query(statement).bind(images).execute(connection).await.map(|done| done.rows_affected())
+    })?;
+    Ok(deleted)
+}
+
+/// Looks at once at what PostgreSQL would look at only on committing; SQLite knows no such command.
+///
+/// # Errors
+/// If a reference leads nowhere, or the database fails.
+pub async fn check_references(transaction: &mut Transaction) -> Result<(), Error> {
+    if let Engine::Postgres(connection) = transaction.connection() {
+        sqlx::query("SET CONSTRAINTS ALL IMMEDIATE").execute(connection).await?;
+    }
+    Ok(())
 }

@@ -41,6 +41,7 @@ const OBJECTS_POSTGRES: &[(&str, &str)] = &[
     ("FUNCTION", "cfimages_claim_slot"),
     ("INDEX", "cfimages_images_owner_idx"),
     ("TABLE", "cfimages_image_counts"),
+    ("TABLE", "cfimages_pending_deletions"),
     ("SEQUENCE", "cfimages_slots"),
 ];
 
@@ -51,6 +52,7 @@ const OBJECTS_SQLITE: &[(&str, &str)] = &[
     ("TRIGGER", "cfimages_count_removed"),
     ("INDEX", "cfimages_images_owner_idx"),
     ("TABLE", "cfimages_image_counts"),
+    ("TABLE", "cfimages_pending_deletions"),
 ];
 
 const NAMES_POSTGRES: &str = r"

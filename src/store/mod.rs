@@ -4,9 +4,13 @@
 //! share; the macro `on!` runs it on whichever is open. What differs between the engines is in the types of `types` and in pairs
 //! of constants. Reads take the [`Database`], writes a [`Transaction`].
 
+pub mod cleanup;
 mod database;
+pub mod host_tables;
+mod image_set;
 pub mod images;
 pub mod migrations;
+pub mod pending_deletions;
 pub mod selections;
 mod sql;
 pub mod stats;
@@ -17,6 +21,7 @@ pub mod usages;
 pub mod users;
 
 pub use database::{Database, DatabaseSettings, Transaction};
+pub use image_set::ImageSet;
 
 /// Runs the body with the pool or connection of the engine that is open.
 macro_rules! on {

@@ -1,6 +1,7 @@
 //! Rows of `cloudflare_image_logs`.
 
-use super::{Database, Error, Transaction, on};
+use super::image_set::{Pair, in_set};
+use super::{Database, Error, ImageSet, Transaction, on};
 use crate::domain::{ImageId, LogEntry, Timestamp, UploadEvent};
 
 const INSERT: &str = r#"
@@ -41,4 +42,17 @@ const LIST: &str = r#"
 /// If the database fails.
 pub async fn list(database: &Database, image: ImageId) -> Result<Vec<LogEntry>, Error> {
     Ok(on!(database.reader(), pool => sqlx::query_as::<_, LogEntry>(LIST).bind(image).fetch_all(pool).await)?)
+}
+
+const DELETE: Pair = in_set!("DELETE FROM cloudflare_image_logs WHERE image_id");
+
+/// Deletes the logs of images.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete(transaction: &mut Transaction, images: &ImageSet) -> Result<(), Error> {
+    let connection = transaction.connection();
+    let statement = DELETE.of(&connection);
+    on!(connection, connection => sqlx::query(statement).bind(images).execute(connection).await.map(drop))?;
+    Ok(())
 }

@@ -1,6 +1,7 @@
 //! Rows of `cloudflare_image_usages`.
 
-use super::{Database, Error, Transaction, on};
+use super::image_set::{Pair, in_set};
+use super::{Database, Error, ImageSet, Transaction, on};
 use crate::domain::{Image, ImageId, ImageUsage, Timestamp};
 
 /// The columns of an [`ImageUsage`], in a join of usages and their content types.
@@ -57,5 +58,18 @@ pub async fn mark_referenced(transaction: &mut Transaction, image: ImageId, now:
     on!(transaction.connection(), connection => {
         sqlx::query(MARK_REFERENCED).bind(image).bind(now).execute(connection).await.map(drop)
     })?;
+    Ok(())
+}
+
+const UNLINK: Pair = in_set!("UPDATE cloudflare_image_usages SET image_id = NULL WHERE image_id");
+
+/// Keeps the references to images that go, as references to images that are not recorded.
+///
+/// # Errors
+/// If the database fails.
+pub async fn unlink(transaction: &mut Transaction, images: &ImageSet) -> Result<(), Error> {
+    let connection = transaction.connection();
+    let statement = UNLINK.of(&connection);
+    on!(connection, connection => sqlx::query(statement).bind(images).execute(connection).await.map(drop))?;
     Ok(())
 }

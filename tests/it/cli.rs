@@ -34,7 +34,7 @@ pub(crate) fn register(suite: &mut Suite) {
 }
 
 /// A command in an empty environment and folder.
-fn cfimages(folder: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn cfimages(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cfimages"));
     command.args(arguments).current_dir(folder).env_clear();
     if let Some(path) = std::env::var_os("PATH") {
@@ -43,7 +43,7 @@ fn cfimages(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
@@ -399,7 +399,9 @@ async fn completions() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(success(&mut cfimages(folder.path(), &["completions", shell])).contains("cfimages"), "{shell}");
     }
-    for command in ["dev", "serve", "migrate", "user", "token", "config", "healthcheck", "completions"] {
+    for command in
+        ["dev", "serve", "migrate", "cleanup-expired", "user", "token", "config", "healthcheck", "completions"]
+    {
         assert!(success(&mut cfimages(folder.path(), &[command, "--help"])).contains("Usage: cfimages"), "{command}");
     }
     assert_eq!(

@@ -7,8 +7,10 @@ mod api_images;
 mod api_lists;
 mod api_stats;
 mod api_uploads;
+mod cleanup;
 mod cli;
 mod counts;
+mod deletions;
 mod faults;
 mod golden;
 mod http;
@@ -30,8 +32,10 @@ fn main() -> ExitCode {
         api_lists::register,
         api_stats::register,
         api_uploads::register,
+        cleanup::register,
         cli::register,
         counts::register,
+        deletions::register,
         faults::register,
         golden::register,
         http::register,

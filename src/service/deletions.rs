@@ -1,0 +1,149 @@
+//! Deleting images, at Cloudflare and here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing::{Instrument, error, info, instrument, warn};
+
+use super::{CloudflareService, Error};
+use crate::cloudflare;
+use crate::domain::{Clock, CloudflareId, Image, ImageId};
+use crate::store::{self, Database, ImageSet, Transaction};
+
+const OPERATION: &str = "Failed to delete image";
+/// Why a deletion is recorded for later.
+const UNRECORDED_DRAFT: &str = "the draft could not be recorded";
+/// How long to wait before each further try to get rid of a draft while the database fails, too.
+const DRAFT_RETRY_PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
+
+/// The records of images here, and how they end. Knows nothing of Cloudflare. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ImageRecords {
+    pub(super) database: Database,
+    pub(super) clock: Arc<dyn Clock>,
+    host_delete_tables: Arc<[String]>,
+}
+
+impl ImageRecords {
+    /// The records in a database; `host_delete_tables` are the tables of the application whose rows are deleted with the image they
+    /// require, as `table` or `schema.table`.
+    pub fn new(database: Database, clock: Arc<dyn Clock>, host_delete_tables: Vec<String>) -> Self {
+        Self { database, clock, host_delete_tables: host_delete_tables.into() }
+    }
+
+    /// Deletes images and what belongs to them: rows of the application that refer to them are set to null or deleted, usages are
+    /// kept as references to images that are not recorded, logs go. How many images there were.
+    ///
+    /// # Errors
+    /// [`Error::RequiredByHost`] if a row of the application cannot be without one of them; the transaction must then be undone.
+    pub(super) async fn remove(&self, transaction: &mut Transaction, images: &ImageSet) -> Result<u64, Error> {
+        let now = self.clock.now();
+        store::images::lock(transaction, images).await?;
+        let plan = store::host_tables::plan(transaction, images, &self.host_delete_tables).await?;
+        if let Some(blocker) = plan.blockers.first() {
+            return Err(Error::RequiredByHost { table: blocker.table.clone(), rows: blocker.rows });
+        }
+        plan.apply(transaction, images, now).await?;
+        store::usages::unlink(transaction, images).await?;
+        store::upload_logs::delete(transaction, images).await?;
+        let removed = store::images::delete(transaction, images).await?;
+        store::images::check_references(transaction).await?;
+        Ok(removed)
+    }
+
+    /// Makes sure that an image could be deleted, by deleting it and undoing that: so nothing that the database refuses, such as a
+    /// constraint or a missing right on a table of the application, is found out only after the picture is gone.
+    async fn require_removable(&self, id: ImageId) -> Result<(), Error> {
+        let mut transaction = self.database.begin().await?;
+        let outcome = self.remove(&mut transaction, &ImageSet::from_iter([id])).await;
+        transaction.rollback().await?;
+        outcome.map(drop)
+    }
+
+    async fn remove_one(&self, id: ImageId) -> Result<bool, Error> {
+        let mut transaction = self.database.begin().await?;
+        let removed = self.remove(&mut transaction, &ImageSet::from_iter([id])).await?;
+        transaction.commit().await?;
+        Ok(removed > 0)
+    }
+}
+
+impl CloudflareService {
+    /// Deletes an image at Cloudflare, then here. Where it is not there any more, here or there, that is no error.
+    ///
+    /// What could forbid it is looked at first. Then Cloudflare is asked, without a transaction; then all rows are changed in one,
+    /// on the state that they have by then. From the call to Cloudflare on, it goes on to its end when the client goes away. If it
+    /// fails after the call, the image stays here, and another try goes through.
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if content refers to the image, unless by `force`; [`Error::RequiredByHost`] if a row of the application
+    /// cannot be without it; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
+    #[instrument(name = "service.deletions.delete", skip_all, fields(image.id = %image.id))]
+    pub async fn delete_image(&self, image: &Image, force: bool) -> Result<(), Error> {
+        if !force {
+            self.require_unused(image.id).await?;
+        }
+        self.delete_removable(image.id, &image.cloudflare_id).await?;
+        info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "Deleted image {:?}", image.cloudflare_id.as_str());
+        Ok(())
+    }
+
+    pub(super) async fn require_unused(&self, id: ImageId) -> Result<(), Error> {
+        let usages = store::usages::list_of_image(&self.database, id).await?;
+        if usages.is_empty() { Ok(()) } else { Err(Error::InUse(usages)) }
+    }
+
+    /// Deletes an image unless a row of the application forbids it; whether it was still there.
+    pub(super) async fn delete_removable(&self, id: ImageId, cloudflare_id: &CloudflareId) -> Result<bool, Error> {
+        self.records.require_removable(id).await?;
+        let (service, cloudflare_id) = (self.clone(), cloudflare_id.clone());
+        self.run_to_end(async move {
+            service.client.delete_image(&cloudflare_id).await.map_err(Error::cloudflare(OPERATION))?;
+            service.records.remove_one(id).await
+        })
+        .await
+    }
+
+    /// Gets rid of a draft at Cloudflare that could not be recorded here: now, or else by recording it for later deletion. Where the
+    /// database fails, too, both are tried again in the background.
+    pub(super) async fn delete_draft(&self, id: &CloudflareId) {
+        if self.try_to_delete_draft(id).await {
+            return;
+        }
+        let (service, id) = (self.clone(), id.clone());
+        let trying = async move {
+            for pause in DRAFT_RETRY_PAUSES {
+                tokio::time::sleep(pause).await;
+                if service.try_to_delete_draft(&id).await {
+                    return;
+                }
+            }
+            error!(image.cloudflare_id = ?id.as_str(), "Gave up deleting a draft at Cloudflare that is not recorded; it expires by itself");
+        };
+        self.tasks.spawn(trying.in_current_span());
+    }
+
+    /// Whether there is nothing left to do.
+    async fn try_to_delete_draft(&self, id: &CloudflareId) -> bool {
+        let cause = match self.client.delete_image(id).await {
+            // What no URL can name, nobody can reach.
+            Ok(()) | Err(cloudflare::Error::UnusableId) => return true,
+            Err(cause) => cause,
+        };
+        warn!(image.cloudflare_id = ?id.as_str(), error = %cause, "Could not delete a draft that is not recorded: {cause}");
+        match self.record_pending_deletion(id, &cause).await {
+            Ok(()) => true,
+            Err(error) => {
+                warn!(image.cloudflare_id = ?id.as_str(), error = %error, "Could not record a draft for later deletion: {error}");
+                false
+            }
+        }
+    }
+
+    async fn record_pending_deletion(&self, id: &CloudflareId, cause: &cloudflare::Error) -> Result<(), store::Error> {
+        let (cause, now) = (cause.to_string(), self.clock.now());
+        let mut transaction = self.database.begin().await?;
+        store::pending_deletions::insert(&mut transaction, id, UNRECORDED_DRAFT, &cause, now).await?;
+        transaction.commit().await
+    }
+}

@@ -1,0 +1,128 @@
+//! Rows of `cfimages_pending_deletions`: what is left at Cloudflare though nobody knows of it here, and has to go.
+
+use super::image_set::Pair;
+use super::{Database, Error, Transaction, on};
+use crate::domain::{CloudflareId, Timestamp};
+
+/// An image or draft at Cloudflare that has to be deleted.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct PendingDeletion {
+    /// The key at Cloudflare.
+    pub cloudflare_id: CloudflareId,
+    /// How often it was tried, this time included.
+    pub attempts: i32,
+}
+
+const INSERT: &str = r"
+    INSERT INTO cfimages_pending_deletions (cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at)
+    VALUES ($1, $2, $3, 0, $4, $3)
+    ON CONFLICT (cloudflare_id) DO UPDATE SET last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at";
+
+/// Records that something at Cloudflare has to be deleted, and why the last try failed.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert(
+    transaction: &mut Transaction,
+    id: &CloudflareId,
+    reason: &str,
+    last_error: &str,
+    now: Timestamp,
+) -> Result<(), Error> {
+    on!(transaction.connection(), connection => sqlx::query(INSERT)
+        .bind(id)
+        .bind(reason)
+        .bind(now)
+        .bind(last_error)
+        .execute(connection)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const COUNT_DUE: &str = "SELECT count(*) FROM cfimages_pending_deletions WHERE next_attempt_at <= $1";
+
+/// How many deletions are to be tried by now.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_due(database: &Database, now: Timestamp) -> Result<u64, Error> {
+    let count: i64 = on!(database.reader(), pool => sqlx::query_scalar(COUNT_DUE).bind(now).fetch_one(pool).await)?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+macro_rules! claim {
+    ($lock:literal) => {
+        concat!(
+            r"
+    UPDATE cfimages_pending_deletions
+    SET attempts = attempts + 1, next_attempt_at = $2
+    WHERE cloudflare_id = (
+        SELECT cloudflare_id
+        FROM cfimages_pending_deletions
+        WHERE next_attempt_at <= $1
+        ORDER BY next_attempt_at, cloudflare_id
+        LIMIT 1",
+            $lock,
+            r"
+    )
+    RETURNING cloudflare_id, attempts"
+        )
+    };
+}
+
+const CLAIM: Pair = Pair { postgres: claim!(" FOR UPDATE SKIP LOCKED"), sqlite: claim!("") };
+
+/// Takes the deletion that has waited longest; nobody else gets it before `claimed_until`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn claim(
+    transaction: &mut Transaction,
+    now: Timestamp,
+    claimed_until: Timestamp,
+) -> Result<Option<PendingDeletion>, Error> {
+    let connection = transaction.connection();
+    let statement = CLAIM.of(&connection);
+    Ok(on!(connection, connection => sqlx::query_as::<_, PendingDeletion>(statement)
+        .bind(now)
+        .bind(claimed_until)
+        .fetch_optional(connection)
+        .await)?)
+}
+
+const POSTPONE: &str =
+    "UPDATE cfimages_pending_deletions SET last_error = $2, next_attempt_at = $3 WHERE cloudflare_id = $1";
+
+/// Puts a deletion off that failed once more.
+///
+/// # Errors
+/// If the database fails.
+pub async fn postpone(
+    transaction: &mut Transaction,
+    id: &CloudflareId,
+    last_error: &str,
+    next_attempt_at: Timestamp,
+) -> Result<(), Error> {
+    on!(transaction.connection(), connection => sqlx::query(POSTPONE)
+        .bind(id)
+        .bind(last_error)
+        .bind(next_attempt_at)
+        .execute(connection)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const DELETE: &str = "DELETE FROM cfimages_pending_deletions WHERE cloudflare_id = $1";
+
+/// Forgets a deletion that is done, or not wanted any more.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete(transaction: &mut Transaction, id: &CloudflareId) -> Result<(), Error> {
+    on!(transaction.connection(), connection => {
+        sqlx::query(DELETE).bind(id).execute(connection).await.map(drop)
+    })?;
+    Ok(())
+}
