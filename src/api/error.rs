@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 
 use super::FieldErrors;
 use super::auth::AuthError;
+use super::model::UsageResponse;
 use super::pagination::InvalidPage;
 use crate::http::RequestContext;
 use crate::service;
@@ -84,6 +85,22 @@ pub enum BadRequest {
     Cloudflare(ErrorMessage),
     /// Something that is no field is not accepted.
     Messages(Vec<String>),
+}
+
+/// What the body of a 409 may be.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Conflict {
+    /// Content refers to the image.
+    InUse {
+        /// What is wrong, for people.
+        #[schema(example = "Image is still referenced by content.")]
+        error: String,
+        /// The content.
+        usages: Vec<UsageResponse>,
+    },
+    /// Something else is in the way.
+    Other(ErrorMessage),
 }
 
 /// The answer to a request that took too long.
@@ -174,8 +191,13 @@ fn service_error(error: &service::Error) -> Response {
              Send require_signed_urls=false, or leave out custom_id."
                 .to_owned(),
         ),
-        service::Error::InUse(_) | service::Error::RequiredByHost { .. } => {
-            message(StatusCode::CONFLICT, error.to_string())
+        service::Error::InUse(usages) => {
+            let usages = usages.iter().cloned().map(UsageResponse::from).collect();
+            (StatusCode::CONFLICT, Json(Conflict::InUse { error: error.to_string(), usages })).into_response()
+        }
+        service::Error::RequiredByHost { .. } => {
+            let other = Conflict::Other(ErrorMessage { error: error.to_string(), request_id: None });
+            (StatusCode::CONFLICT, Json(other)).into_response()
         }
         service::Error::Cloudflare { cause, .. } => {
             warn!(error = %chain(error), "A call to Cloudflare failed: {error}");

@@ -6,6 +6,8 @@
 
 mod auth;
 mod body;
+pub mod cleanup;
+pub mod deletions;
 mod dispatch;
 mod error;
 mod field_errors;
@@ -30,7 +32,8 @@ pub use auth::{AuthError, Authentication, Identity, Principal};
 pub use body::{Form, RawBody, RequestData};
 pub use dispatch::Api;
 pub use error::{
-    ApiError, BadRequest, ErrorDetail, ErrorMessage, RequestTookTooLong, bad_request_page, not_found_page, panicked,
+    ApiError, BadRequest, Conflict, ErrorDetail, ErrorMessage, RequestTookTooLong, bad_request_page, not_found_page,
+    panicked,
 };
 pub use field_errors::FieldErrors;
 pub use fields::Fields;

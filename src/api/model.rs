@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use super::FieldErrors;
 use super::fields::{INVALID_URL, check_urls, is_url};
 use crate::domain::{Image, ImageId, ImageStats, ImageStatus, ImageUsage, Json, LogEntry, Timestamp, UploadUrl};
-use crate::service::{self, ImageLinks};
+use crate::service::{self, BulkDeletion, ImageLinks};
 
 /// A one-time upload URL and the image it is for.
 #[derive(Debug, Serialize, ToSchema)]
@@ -217,6 +217,77 @@ impl ImageStatusResponse {
         }
         errors.into_result()
     }
+}
+
+/// What became of several images that were to be deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BulkDeleteResponse {
+    /// In the order in which they were named, those by their keys here first.
+    pub results: Vec<DeletionResult>,
+}
+
+/// What became of an image that was to be deleted.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeletionResult {
+    /// The key of the image here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<uuid::Uuid>, nullable = false)]
+    pub id: Option<ImageId>,
+    /// The key of the image at Cloudflare.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub cloudflare_id: Option<String>,
+    /// `deleted`, `in_use`, `error` or `not_found`.
+    #[schema(example = "deleted")]
+    pub status: &'static str,
+    /// How often content refers to an image that is in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub usage_count: Option<usize>,
+    /// What was tried and why it failed, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub error: Option<String>,
+}
+
+impl From<BulkDeletion> for DeletionResult {
+    fn from(deletion: BulkDeletion) -> Self {
+        let not_found =
+            |id, cloudflare_id| Self { id, cloudflare_id, status: "not_found", usage_count: None, error: None };
+        let (image, outcome) = match deletion {
+            BulkDeletion::UnknownId(id) => return not_found(Some(id), None),
+            BulkDeletion::UnknownCloudflareId(id) => return not_found(None, Some(id.as_str().to_owned())),
+            BulkDeletion::Tried { image, outcome } => (image, outcome),
+        };
+        let (status, usage_count, error) = match outcome {
+            Ok(()) => ("deleted", None, None),
+            Err(service::Error::InUse(usages)) => ("in_use", Some(usages.len()), None),
+            Err(error) => ("error", None, Some(super::error::text_of(&error))),
+        };
+        Self {
+            id: Some(image.id),
+            cloudflare_id: Some(image.cloudflare_id.as_str().to_owned()),
+            status,
+            usage_count,
+            error,
+        }
+    }
+}
+
+impl From<Vec<BulkDeletion>> for BulkDeleteResponse {
+    fn from(deletions: Vec<BulkDeletion>) -> Self {
+        Self { results: deletions.into_iter().map(DeletionResult::from).collect() }
+    }
+}
+
+/// How many images were marked as expired.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CleanupResponse {
+    /// What was done, for people.
+    #[schema(example = "Marked 17 expired images")]
+    pub message: String,
+    /// How many images there were.
+    pub expired_count: u64,
 }
 
 /// The states of several images.

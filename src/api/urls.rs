@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::view::View;
-use super::{images, root, stats, uploads};
+use super::{cleanup, deletions, images, root, stats, uploads};
 use crate::webhook;
 
 /// All views of the API, in the order in which they are tried.
@@ -14,15 +14,18 @@ const VIEWS: &[&View] = &[
     &root::ROOT,
     &images::IMAGES,
     &images::BY_CLOUDFLARE_ID,
+    &deletions::BULK_DELETE,
     &images::BULK_STATUS_CHECK,
     &images::ORPHANS,
     &images::IMAGE,
     &images::CHECK_STATUS,
+    &deletions::DELETE_FROM_CLOUDFLARE,
     &images::LOGS,
     &images::USAGES,
     &uploads::UPLOAD_URL,
     &webhook::WEBHOOK,
     &stats::STATS,
+    &cleanup::CLEANUP_EXPIRED,
 ];
 
 /// What Django leaves as it is where it writes a path.

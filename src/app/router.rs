@@ -34,11 +34,19 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::images::list_orphans))
         .routes(routes!(api::images::check_image_statuses))
         .routes(routes!(api::images::get_image_by_cloudflare_id))
-        .routes(routes!(api::images::get_image, api::images::update_image, api::images::replace_image))
+        .routes(routes!(
+            api::images::get_image,
+            api::images::update_image,
+            api::images::replace_image,
+            api::deletions::delete_image
+        ))
+        .routes(routes!(api::deletions::delete_image_from_cloudflare))
+        .routes(routes!(api::deletions::delete_images))
         .routes(routes!(api::images::check_image_status))
         .routes(routes!(api::images::list_image_logs))
         .routes(routes!(api::images::list_image_usages))
         .routes(routes!(api::stats::get_stats))
+        .routes(routes!(api::cleanup::clean_up_expired))
         .routes(routes!(webhook::receive_webhook))
 }
 

@@ -1,5 +1,6 @@
 //! Deleting images, at Cloudflare and here.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use tracing::{Instrument, error, info, instrument, warn};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare;
-use crate::domain::{Clock, CloudflareId, Image, ImageId};
+use crate::domain::{Clock, CloudflareId, Image, ImageFilter, ImageId, User};
 use crate::store::{self, Database, ImageSet, Transaction};
 
 const OPERATION: &str = "Failed to delete image";
@@ -68,6 +69,22 @@ impl ImageRecords {
     }
 }
 
+/// What became of an image that was to be deleted with others.
+#[derive(Debug)]
+pub enum BulkDeletion {
+    /// The user has no image with this key.
+    UnknownId(ImageId),
+    /// The user has no image with this key at Cloudflare.
+    UnknownCloudflareId(CloudflareId),
+    /// It was tried.
+    Tried {
+        /// The image, as it was.
+        image: Box<Image>,
+        /// Whether it worked.
+        outcome: Result<(), Error>,
+    },
+}
+
 impl CloudflareService {
     /// Deletes an image at Cloudflare, then here. Where it is not there any more, here or there, that is no error.
     ///
@@ -86,6 +103,44 @@ impl CloudflareService {
         self.delete_removable(image.id, &image.cloudflare_id).await?;
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "Deleted image {:?}", image.cloudflare_id.as_str());
         Ok(())
+    }
+
+    /// Deletes images of a user one after the other, those named by their keys here first; what became of each. An image that is
+    /// named more than once is reported once. A failure does not keep the others from being deleted.
+    ///
+    /// # Errors
+    /// If the images cannot be looked up.
+    pub async fn delete_images(
+        &self,
+        owner: &User,
+        filter: &ImageFilter,
+        ids: &[ImageId],
+        cloudflare_ids: &[CloudflareId],
+        force: bool,
+    ) -> Result<Vec<BulkDeletion>, Error> {
+        let keys =
+            ImageFilter { ids: Some(ids.to_vec()), cloudflare_ids: Some(cloudflare_ids.to_vec()), ..filter.clone() };
+        let images = store::selections::list_by_keys(&self.database, owner.id, &keys).await?;
+        let by_id: HashMap<ImageId, &Image> = images.iter().map(|image| (image.id, image)).collect();
+        let by_cloudflare_id: HashMap<&CloudflareId, &Image> =
+            images.iter().map(|image| (&image.cloudflare_id, image)).collect();
+        let named = ids.iter().map(|id| (by_id.get(id).copied(), BulkDeletion::UnknownId(*id))).chain(
+            cloudflare_ids
+                .iter()
+                .map(|id| (by_cloudflare_id.get(id).copied(), BulkDeletion::UnknownCloudflareId(id.clone()))),
+        );
+        let (mut seen, mut results) = (HashSet::new(), Vec::new());
+        for (image, unknown) in named {
+            match image {
+                None => results.push(unknown),
+                Some(image) if seen.insert(image.id) => {
+                    let outcome = self.delete_image(image, force).await;
+                    results.push(BulkDeletion::Tried { image: Box::new(image.clone()), outcome });
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(results)
     }
 
     pub(super) async fn require_unused(&self, id: ImageId) -> Result<(), Error> {

@@ -24,7 +24,7 @@ use crate::store::Database;
 
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};
-pub use deletions::ImageRecords;
+pub use deletions::{BulkDeletion, ImageRecords};
 pub use error::Error;
 pub use links::ImageLinks;
 pub use uploads::UploadRequest;

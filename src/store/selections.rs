@@ -1,5 +1,7 @@
 //! Images of an owner that meet conditions.
 
+use std::cmp::Reverse;
+
 use sqlx::AssertSqlSafe;
 
 use super::images::columns;
@@ -36,26 +38,22 @@ pub async fn list(
     fetch(database, statement).await
 }
 
-/// The images of `owner` that have one of the keys of the filter, newest first; however many keys there are.
+/// The images of `owner` that have one of the keys of the filter, of either kind, newest first; however many keys there are.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn list_by_keys(database: &Database, owner: UserId, filter: &ImageFilter) -> Result<Vec<Image>, Error> {
     let mut images = Vec::new();
-    let chunks = filter
-        .ids
-        .iter()
-        .flat_map(|ids| ids.chunks(MAX_KEYS))
-        .map(|ids| ImageFilter { ids: Some(ids.to_vec()), ..filter.clone() });
-    let cloudflare_chunks = filter
-        .cloudflare_ids
-        .iter()
-        .flat_map(|ids| ids.chunks(MAX_KEYS))
-        .map(|ids| ImageFilter { cloudflare_ids: Some(ids.to_vec()), ..filter.clone() });
+    let others = || ImageFilter { ids: None, cloudflare_ids: None, ..filter.clone() };
+    let chunks = filter.ids.iter().flat_map(|ids| ids.chunks(MAX_KEYS));
+    let chunks = chunks.map(|ids| ImageFilter { ids: Some(ids.to_vec()), ..others() });
+    let cloudflare_chunks = filter.cloudflare_ids.iter().flat_map(|ids| ids.chunks(MAX_KEYS));
+    let cloudflare_chunks = cloudflare_chunks.map(|ids| ImageFilter { cloudflare_ids: Some(ids.to_vec()), ..others() });
     for chunk in chunks.chain(cloudflare_chunks) {
         images.extend(fetch(database, select_owned(database, columns!(), owner, &chunk)).await?);
     }
-    images.sort_by_key(|image: &Image| std::cmp::Reverse((image.created_at, image.id)));
+    images.sort_by_key(|image: &Image| Reverse((image.created_at, image.id)));
+    images.dedup_by_key(|image| image.id);
     Ok(images)
 }
 
