@@ -5,6 +5,7 @@ mod api_auth;
 mod api_forms;
 mod api_images;
 mod api_lists;
+mod api_sessions;
 mod api_stats;
 mod api_uploads;
 mod cleanup;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         api_forms::register,
         api_images::register,
         api_lists::register,
+        api_sessions::register,
         api_stats::register,
         api_uploads::register,
         cleanup::register,
