@@ -13,6 +13,7 @@ pub mod migrations;
 pub mod pending_deletions;
 pub mod selections;
 pub mod sessions;
+pub mod sign_in_failures;
 mod sql;
 pub mod stats;
 pub mod tokens;

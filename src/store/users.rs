@@ -69,6 +69,41 @@ pub async fn find_with_password(database: &Database, id: UserId) -> Result<Optio
     })?)
 }
 
+const FIND_BY_USERNAME_WITH_PASSWORD: &str =
+    concat!("SELECT ", columns!(), ", password FROM auth_user WHERE username = $1");
+
+/// The user with this name, and the hash of the password.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_by_username_with_password(
+    database: &Database,
+    username: &str,
+) -> Result<Option<UserWithPassword>, Error> {
+    Ok(on!(database.reader(), pool => {
+        sqlx::query_as::<_, UserWithPassword>(FIND_BY_USERNAME_WITH_PASSWORD)
+            .bind(username)
+            .fetch_optional(pool)
+            .await
+    })?)
+}
+
+// A site where others check passwords may have any number of users without one.
+const FIND_USUAL_PASSWORD: &str = r"
+    SELECT password
+    FROM (SELECT id, password FROM auth_user ORDER BY id DESC LIMIT 100) AS newest
+    WHERE password NOT LIKE '!%' AND password <> ''
+    ORDER BY id DESC
+    LIMIT 1";
+
+/// The hash of the newest user who has a password, which is in the form that the site hashes passwords in.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_usual_password(database: &Database) -> Result<Option<String>, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_scalar(FIND_USUAL_PASSWORD).fetch_optional(pool).await)?)
+}
+
 const LIST: &str = concat!("SELECT ", columns!(), " FROM auth_user ORDER BY username");
 
 /// All users, by name.

@@ -18,6 +18,7 @@ mod http;
 mod main_job;
 mod migrations;
 mod openapi;
+mod sign_in;
 mod store;
 mod support;
 mod webhook;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         main_job::register,
         migrations::register,
         openapi::register,
+        sign_in::register,
         store::register,
         webhook::register,
     ] {
