@@ -1,13 +1,19 @@
-//! Who is asking: DRF's token authentication.
+//! Who is asking: Django's sessions and DRF's tokens, in the order of the configuration.
+
+use std::fmt;
+use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request};
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
 
 use super::ApiError;
+use super::csrf::CsrfRules;
 use super::view::ViewContext;
+use crate::config::{AuthConfig, AuthMethod};
 use crate::domain::User;
-use crate::service::{Accounts, TokenError};
+use crate::http::Cookies;
+use crate::service::{Accounts, DjangoSessions, TokenError};
 use crate::store;
 
 /// The user who sent the request.
@@ -24,28 +30,50 @@ impl<S: Send + Sync> FromRequestParts<S> for Principal {
 }
 
 /// The rules by which requests prove who sends them. Cheap to clone.
-#[derive(Debug, Clone)]
-pub struct Authentication {
+#[derive(Clone)]
+pub struct Authentication(Arc<Rules>);
+
+struct Rules {
+    order: Vec<AuthMethod>,
     accounts: Accounts,
+    /// Without the secret key of Django no session counts.
+    sessions: Option<DjangoSessions>,
+    session_cookie: String,
+    csrf: CsrfRules,
 }
 
-/// Who is asking.
+impl fmt::Debug for Authentication {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Authentication").field(&self.0.order).finish()
+    }
+}
+
+/// What is known about the sender of a request.
+#[derive(Debug)]
 pub struct Identity {
-    /// The user; nobody where the request does not say.
+    /// The sender; `None` where nothing was shown that proves who it is.
     pub result: Result<Option<User>, AuthError>,
-    /// Whether cookies could have made a difference.
+    /// Whether the answer depends on cookies, so that `Vary` has to say so.
     pub looked_at_cookies: bool,
 }
 
-/// Why a request is not let in.
-#[derive(Debug, thiserror::Error)]
+/// Why a request goes no further than to the question who sent it.
+#[derive(Debug)]
 pub enum AuthError {
-    /// What should prove who is asking does not.
-    #[error("{0}")]
+    /// The token is not accepted: 401 with a challenge where tokens come first, else 403.
     NotAuthenticated(String),
+    /// A page of another site may have sent it: 403.
+    Csrf(String),
+    /// The body, which may hold the token against forgeries, cannot be read.
+    Unreadable(ApiError),
     /// The database failed.
-    #[error(transparent)]
-    Store(#[from] store::Error),
+    Store(store::Error),
+}
+
+impl From<store::Error> for AuthError {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl Identity {
@@ -56,33 +84,79 @@ impl Identity {
 }
 
 impl Authentication {
-    /// The rules for the accounts in a database.
-    pub fn new(accounts: Accounts) -> Self {
-        Self { accounts }
+    /// The rules of a configuration. `sessions` are those of Django, where it shares its secret key.
+    pub fn new(config: &AuthConfig, accounts: Accounts, sessions: Option<DjangoSessions>) -> Self {
+        let csrf =
+            CsrfRules::new(config.csrf_cookie.clone(), config.csrf_header.clone(), config.csrf_trusted_origins.clone());
+        Self(Arc::new(Rules {
+            order: config.order.methods().to_vec(),
+            accounts,
+            sessions,
+            session_cookie: config.session_cookie.clone(),
+            csrf,
+        }))
     }
 
-    /// What a client that is not let in is asked for, where that can be said.
+    /// Finds out who sent a request, and gives it back. Where the body had to be read, what it says is kept for
+    /// [`RequestData`](super::RequestData).
+    ///
+    /// The first proof that is shown decides: a session that does not count is none, a token that does not count is an error.
+    ///
+    /// upstream: `rest_framework.request.Request._authenticate`
+    pub async fn identify(&self, mut request: Request) -> (Request, Identity) {
+        let mut looked_at_cookies = false;
+        for method in &self.0.order {
+            let result = match method {
+                AuthMethod::Token => self.user_of_token(request.headers().get(header::AUTHORIZATION).cloned()).await,
+                AuthMethod::Session => {
+                    looked_at_cookies = true;
+                    let result;
+                    (request, result) = self.user_of_session(request).await;
+                    result
+                }
+            };
+            if !matches!(result, Ok(None)) {
+                return (request, Identity { result, looked_at_cookies });
+            }
+        }
+        (request, Identity { result: Ok(None), looked_at_cookies })
+    }
+
+    /// What `WWW-Authenticate` says to those who are not signed in; `None` where they get 403 without it.
+    ///
+    /// upstream: `rest_framework.views.APIView.get_authenticate_header`
     pub fn challenge(&self) -> Option<&'static str> {
-        None
+        match self.0.order.first() {
+            Some(AuthMethod::Token) => Some("Token"),
+            Some(AuthMethod::Session) | None => None,
+        }
     }
 
-    /// Finds out who is asking.
-    pub async fn identify(&self, request: Request) -> (Request, Identity) {
-        let header = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes().to_vec());
-        let result = match read_token(&header.unwrap_or_default()) {
-            Ok(None) => Ok(None),
-            Ok(Some(token)) => match self.accounts.authenticate(token).await {
-                Ok(user) => Ok(Some(user)),
-                Err(TokenError::Store(error)) => Err(AuthError::Store(error)),
-                Err(error) => Err(AuthError::NotAuthenticated(error.to_string())),
-            },
-            Err(text) => Err(AuthError::NotAuthenticated(text.to_owned())),
+    async fn user_of_token(&self, header: Option<HeaderValue>) -> Result<Option<User>, AuthError> {
+        let header = header.as_ref().map(HeaderValue::as_bytes);
+        let refuse = |text: &str| AuthError::NotAuthenticated(text.to_owned());
+        let Some(token) = read_token(header.unwrap_or_default()).map_err(refuse)? else { return Ok(None) };
+        match self.0.accounts.authenticate(token).await {
+            Ok(user) => Ok(Some(user)),
+            Err(TokenError::Store(error)) => Err(error.into()),
+            Err(error) => Err(refuse(&error.to_string())),
+        }
+    }
+
+    async fn user_of_session(&self, request: Request) -> (Request, Result<Option<User>, AuthError>) {
+        let key = Cookies::of(request.headers()).get(&self.0.session_cookie);
+        let (Some(sessions), Some(key)) = (&self.0.sessions, key) else { return (request, Ok(None)) };
+        let user = match sessions.find_user(&key).await {
+            Ok(Some(user)) => user,
+            Ok(None) => return (request, Ok(None)),
+            Err(error) => return (request, Err(error.into())),
         };
-        (request, Identity { result, looked_at_cookies: true })
+        let (request, checked) = self.0.csrf.check(request).await;
+        (request, checked.map(|()| Some(user)))
     }
 }
 
-/// Takes the token out of `Authorization: Token <key>`.
+/// Takes the token out of `Authorization: Token <key>`; `None` where the header is about something else.
 fn read_token(header: &[u8]) -> Result<Option<&str>, &'static str> {
     let words: Vec<&[u8]> = header.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
     match words.as_slice() {

@@ -40,7 +40,9 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
 }
 
 /// What a request says: a JSON document or a form. Without a body it says nothing.
-#[derive(Debug)]
+///
+/// It is an extension of requests whose body was read before their handler.
+#[derive(Debug, Clone)]
 pub enum RequestData {
     /// A JSON document of any kind.
     Json(Box<RawValue>),
@@ -49,7 +51,7 @@ pub enum RequestData {
 }
 
 /// The fields of a form, in their order, repeated ones included.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Form(pub(super) Vec<(String, FormValue)>);
 
 /// The value of a field of a form.
@@ -58,6 +60,26 @@ pub(super) enum FormValue {
     Text(String),
     /// A file, whose content nobody asked for.
     File,
+}
+
+impl RequestData {
+    /// The form, if it is one.
+    pub(super) fn form(&self) -> Option<&Form> {
+        match self {
+            Self::Json(_) => None,
+            Self::Form(form) => Some(form),
+        }
+    }
+}
+
+impl Form {
+    /// The last text of a field.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find_map(|(key, value)| match value {
+            FormValue::Text(text) if key == name => Some(text.as_str()),
+            FormValue::Text(_) | FormValue::File => None,
+        })
+    }
 }
 
 impl From<Query> for Form {
@@ -69,7 +91,10 @@ impl From<Query> for Form {
 impl<S: Send + Sync> FromRequest<S> for RequestData {
     type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+    async fn from_request(mut request: Request, state: &S) -> Result<Self, ApiError> {
+        if let Some(data) = request.extensions_mut().remove::<Self>() {
+            return Ok(data);
+        }
         let content_type = content_type(request.headers());
         let parser = MEDIA_TYPES.into_iter().find(|known| media_type::matches(known, &content_type));
         if parser == Some(MULTIPART) && !has_no_body(request.headers()) {

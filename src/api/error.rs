@@ -27,6 +27,8 @@ pub enum ApiError {
         /// What the client is asked for.
         challenge: Option<&'static str>,
     },
+    /// A page of another site may have sent the request: 403.
+    Csrf(String),
     /// Whoever is signed in may not: 403.
     PermissionDenied,
     /// There is no such page or object: 404.
@@ -141,6 +143,8 @@ impl ApiError {
     pub(super) fn of_auth(error: AuthError, challenge: Option<&'static str>) -> Self {
         match error {
             AuthError::NotAuthenticated(text) => Self::NotAuthenticated { text, challenge },
+            AuthError::Csrf(text) => Self::Csrf(text),
+            AuthError::Unreadable(error) => error,
             AuthError::Store(error) => Self::Service(error.into()),
         }
     }
@@ -149,7 +153,7 @@ impl ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         match self {
-            Self::NotAuthenticated { text, challenge: None } => detail(StatusCode::FORBIDDEN, text),
+            Self::NotAuthenticated { text, challenge: None } | Self::Csrf(text) => detail(StatusCode::FORBIDDEN, text),
             Self::NotAuthenticated { text, challenge: Some(challenge) } => {
                 ([(header::WWW_AUTHENTICATE, challenge)], detail(StatusCode::UNAUTHORIZED, text)).into_response()
             }

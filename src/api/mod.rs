@@ -1,12 +1,13 @@
 //! The JSON API, wire-compatible with the toolkit: paths, names, messages and status codes are contract.
 //!
 //! `dispatch` takes a request through the stages of Django and DRF, each of which has a file: `urls` resolves the path to a `view`,
-//! `negotiation` looks at what the client takes, `auth` at who it is. Then the handler of the view reads what it needs by the rules
+//! `negotiation` looks at what the client takes, `auth` at who it is, with `csrf` where a browser is signed in. Then the handler of the view reads what it needs by the rules
 //! of `body` and `fields`, `selection` and `pagination`, and answers with what is in `model`.
 
 mod auth;
 mod body;
 pub mod cleanup;
+mod csrf;
 pub mod deletions;
 mod dispatch;
 mod error;

@@ -12,7 +12,7 @@ use crate::cloudflare::{Client, ClientSettings};
 use crate::config::{Config, DatabaseConfig};
 use crate::delivery::DeliveryUrls;
 use crate::domain::Clock;
-use crate::service::{Accounts, CloudflareService, ImageLinks, ServiceSettings};
+use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks, ServiceSettings};
 use crate::store::{Database, DatabaseSettings};
 
 /// Everything that handlers need; each takes the part that it uses. Cheap to clone.
@@ -52,10 +52,14 @@ impl AppState {
         clock: Arc<dyn Clock>,
     ) -> anyhow::Result<Self> {
         let accounts = Accounts::new(database.clone(), Arc::clone(&clock));
+        let sessions = config.auth.secret_key.clone().map(|key| {
+            let fallbacks = config.auth.secret_key_fallbacks.iter().cloned();
+            DjangoSessions::new(database.clone(), Arc::clone(&clock), key, fallbacks)
+        });
         let urls = DeliveryUrls::new(config.delivery.account_hash.clone(), &config.delivery.shape);
         Ok(Self {
             service: build_service(config, database.clone(), clock)?,
-            authentication: Authentication::new(accounts.clone()),
+            authentication: Authentication::new(&config.auth, accounts.clone(), sessions),
             accounts,
             links: ImageLinks::new(urls, config.uploads.thumbnail_variant.clone()),
             database,

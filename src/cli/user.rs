@@ -1,6 +1,7 @@
 //! `cfimages user`
 
 use std::io::{IsTerminal, Read};
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -11,13 +12,15 @@ use super::Context;
 use super::database::open_accounts;
 use super::output::{print_line, print_rows, yes};
 use crate::domain::User;
+use crate::service::SignInError;
 
 /// Creates users, lists them, sets their passwords.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cfimages user create alice --staff\n  \
     pwgen 20 1 | cfimages user create bob --password-stdin\n  \
-    cfimages user list --json")]
+    cfimages user list --json\n  \
+    cfimages user check-password alice       exit code 0 if it is right")]
 pub(super) struct UserArgs {
     #[command(subcommand)]
     command: UserCommand,
@@ -43,6 +46,13 @@ enum UserCommand {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+    /// Check whether a user can sign in with a password; nothing is changed. Tells whether what Django hashed is understood.
+    CheckPassword {
+        /// The name to sign in with.
+        username: String,
+        #[command(flatten)]
+        password: PasswordArgs,
     },
     /// Give a user another password.
     SetPassword {
@@ -98,6 +108,17 @@ impl UserArgs {
                     vec![row.username.clone(), row.email.clone(), yes(row.active), yes(row.staff), row.created.clone()]
                 })?;
             }
+            UserCommand::CheckPassword { username, password } => {
+                accounts.get_user(&username).await?;
+                match accounts.sign_in(&username, &password.read_once()?, None).await {
+                    Ok(_) => print_line("the password is right")?,
+                    Err(SignInError::Refused) => {
+                        print_line(format_args!("the password is wrong, or {username} may not sign in"))?;
+                        return Ok(ExitCode::FAILURE);
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
             UserCommand::SetPassword { username, password } => {
                 accounts.get_user(&username).await?;
                 accounts.set_password(&username, &password.read()?).await?;
@@ -109,33 +130,48 @@ impl UserArgs {
 }
 
 impl PasswordArgs {
+    /// A new password, which is asked for twice.
     fn read(&self) -> anyhow::Result<String> {
+        if let Some(password) = self.given()? {
+            return Ok(password);
+        }
+        let password = prompt("Password: ")?;
+        if password != prompt("Password again: ")? {
+            bail!("the two passwords differ");
+        }
+        Ok(password)
+    }
+
+    /// A password that is known already.
+    fn read_once(&self) -> anyhow::Result<String> {
+        match self.given()? {
+            Some(password) => Ok(password),
+            None => prompt("Password: "),
+        }
+    }
+
+    /// The password, where it need not be asked for.
+    fn given(&self) -> anyhow::Result<Option<String>> {
         if self.password_stdin {
             let mut password = String::new();
             std::io::stdin().read_to_string(&mut password).context("the password cannot be read")?;
-            return Ok(without_newline(password));
+            return Ok(Some(without_newline(password)));
         }
         if let Ok(password) = std::env::var("CFIMAGES_ADMIN_PASSWORD") {
-            return Ok(password);
+            return Ok(Some(password));
         }
-        if let Some(path) = std::env::var_os("CFIMAGES_ADMIN_PASSWORD_FILE") {
-            let password = std::fs::read_to_string(&path)
-                .with_context(|| format!("CFIMAGES_ADMIN_PASSWORD_FILE: {} cannot be read", path.display()))?;
-            return Ok(without_newline(password));
-        }
-        prompt()
+        let Some(path) = std::env::var_os("CFIMAGES_ADMIN_PASSWORD_FILE") else { return Ok(None) };
+        let password = std::fs::read_to_string(&path)
+            .with_context(|| format!("CFIMAGES_ADMIN_PASSWORD_FILE: {} cannot be read", Path::new(&path).display()))?;
+        Ok(Some(without_newline(password)))
     }
 }
 
-fn prompt() -> anyhow::Result<String> {
+fn prompt(question: &str) -> anyhow::Result<String> {
     if !std::io::stdin().is_terminal() {
         bail!("there is no terminal to ask for a password: use --password-stdin or CFIMAGES_ADMIN_PASSWORD_FILE");
     }
-    let password = rpassword::prompt_password("Password: ").context("the password cannot be read")?;
-    if password != rpassword::prompt_password("Password again: ").context("the password cannot be read")? {
-        bail!("the two passwords differ");
-    }
-    Ok(password)
+    rpassword::prompt_password(question).context("the password cannot be read")
 }
 
 fn without_newline(mut text: String) -> String {

@@ -57,7 +57,7 @@ fn toml_value(setting: &Setting) -> String {
     match setting.kind {
         Kind::Text | Kind::Secret | Kind::SecretUrl => quote(setting.example),
         Kind::Number | Kind::Flag | Kind::Json => setting.example.to_owned(),
-        Kind::List => {
+        Kind::List | Kind::SecretList => {
             let items = super::parse::list(setting.example).map(quote).collect::<Vec<_>>();
             format!("[{}]", items.join(", "))
         }

@@ -132,7 +132,7 @@ fn text_of(value: &DeValue<'_>, setting: &Setting) -> Result<String, String> {
         (DeValue::String(text), _) => Ok(text.to_string()),
         (DeValue::Integer(number), _) => Ok(integer(number).map_or_else(|| number.to_string(), |n| n.to_string())),
         (DeValue::Boolean(flag), _) => Ok(flag.to_string()),
-        (DeValue::Array(items), Kind::List) => {
+        (DeValue::Array(items), Kind::List | Kind::SecretList) => {
             if items.is_empty() && !setting.empty_is_a_value {
                 return Err("must not be empty".to_owned());
             }
@@ -144,7 +144,7 @@ fn text_of(value: &DeValue<'_>, setting: &Setting) -> Result<String, String> {
                 to_json(value).ok_or("must not hold dates, times, infinities or numbers of more than 64 bits")?;
             Ok(json.to_string())
         }
-        (_, Kind::List) => Err("must be an array of strings".to_owned()),
+        (_, Kind::List | Kind::SecretList) => Err("must be an array of strings".to_owned()),
         (_, Kind::Json) => Err("must be a table".to_owned()),
         (_, Kind::Number) => Err("must be a whole number".to_owned()),
         (_, Kind::Flag) => Err("must be true or false".to_owned()),

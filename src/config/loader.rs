@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::auth::AuthConfig;
 use super::cloudflare::CloudflareConfig;
 use super::database::DatabaseConfig;
 use super::delivery::DeliveryConfig;
@@ -14,7 +15,10 @@ use super::log::LogConfig;
 use super::problem::{ConfigErrors, Problem};
 use super::server::ServerConfig;
 use super::setting::Setting;
-use super::settings::{CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, CLOUDFLARE_IMAGES_WEBHOOK_SECRET};
+use super::settings::{
+    CFIMAGES_AUTH_ORDER, CFIMAGES_DJANGO_SECRET_KEY, CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED,
+    CLOUDFLARE_IMAGES_WEBHOOK_SECRET,
+};
 use super::uploads::UploadsConfig;
 use super::values::{EffectiveValue, Values};
 use super::webhook::WebhookConfig;
@@ -132,6 +136,7 @@ impl Config {
     fn read(values: &mut Values, must_serve: bool) -> Option<Self> {
         let database = DatabaseConfig::read(values);
         let server = ServerConfig::read(values);
+        let auth = AuthConfig::read(values);
         let log = LogConfig::read(values);
         let cloudflare = CloudflareConfig::read(values);
         let uploads = UploadsConfig::read(values);
@@ -141,10 +146,12 @@ impl Config {
             let missing = cloudflare.as_ref().err().into_iter().flat_map(ConfigErrors::problems);
             values.problems.extend(missing.cloned());
             values.problems.extend(unsigned_webhooks(values, server.as_ref(), webhook.as_ref()));
+            values.problems.extend(sessions_without_key(values, auth.as_ref()));
         }
         Some(Self {
             database: database?,
             server: server?,
+            auth: auth?,
             log: log?,
             cloudflare,
             uploads: uploads?,
@@ -167,4 +174,13 @@ fn unsigned_webhooks(
     let (listen, allow) = (server.listen, CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED.name);
     let message = format!("is required to listen on {listen}; to believe webhooks of anybody, set {allow}=true");
     Some(Problem::of(CLOUDFLARE_IMAGES_WEBHOOK_SECRET.name, message))
+}
+
+/// Sessions alone, which nothing could check, would let nobody in.
+fn sessions_without_key(values: &Values, auth: Option<&AuthConfig>) -> Option<Problem> {
+    if !auth?.lacks_secret_key() || values.is_set(&CFIMAGES_DJANGO_SECRET_KEY) {
+        return None;
+    }
+    let message = format!("is required where {} has sessions alone", CFIMAGES_AUTH_ORDER.name);
+    Some(Problem::of(CFIMAGES_DJANGO_SECRET_KEY.name, message))
 }

@@ -8,6 +8,7 @@
 //! To add a setting, declare it in [`settings`], read it in the file of its section, and run `cfimages config example`.
 
 mod allowed_hosts;
+mod auth;
 mod cloudflare;
 mod database;
 mod delivery;
@@ -29,6 +30,7 @@ mod values;
 mod webhook;
 
 pub use allowed_hosts::AllowedHosts;
+pub use auth::{AuthConfig, AuthMethod, AuthOrder, TrustedOrigin, TrustedOrigins};
 pub use cloudflare::CloudflareConfig;
 pub use database::DatabaseConfig;
 pub use delivery::DeliveryConfig;
@@ -49,6 +51,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// Where and how the server answers.
     pub server: ServerConfig,
+    /// How requests prove who sends them.
+    pub auth: AuthConfig,
     /// The logs.
     pub log: LogConfig,
     /// What new images are like.

@@ -32,6 +32,8 @@ pub(super) enum Kind {
     Json,
     /// Never shown.
     Secret,
+    /// Texts that are never shown.
+    SecretList,
     /// Shown without the password it may hold.
     SecretUrl,
 }
@@ -51,7 +53,7 @@ impl Setting {
 
     /// Whether the value is kept out of logs and messages, and may be given as the name of a file that holds it.
     pub fn is_secret(&self) -> bool {
-        matches!(self.kind, Kind::Secret | Kind::SecretUrl)
+        matches!(self.kind, Kind::Secret | Kind::SecretList | Kind::SecretUrl)
     }
 
     /// The variables it may be given by, and whether the value is then the name of a file.
@@ -72,7 +74,7 @@ impl Setting {
     /// The value as far as it may be shown.
     pub(super) fn redact(&self, value: &str) -> String {
         match self.kind {
-            Kind::Secret => "***".to_owned(),
+            Kind::Secret | Kind::SecretList => "***".to_owned(),
             Kind::SecretUrl => redact_url(value),
             // Whoever puts a password into another URL is told that it does not belong there, but not shown it.
             Kind::Text if value.contains("://") => redact_url(value),
@@ -133,6 +135,11 @@ pub(super) const fn json(default: &'static str) -> Setting {
 /// A secret that need not be set.
 pub(super) const fn secret(example: &'static str) -> Setting {
     Setting::new(Kind::Secret, None, example)
+}
+
+/// Secrets, separated by commas in the environment and in a file of them, that need not be set.
+pub(super) const fn secret_list(example: &'static str) -> Setting {
+    Setting::new(Kind::SecretList, None, example)
 }
 
 /// The URL of a database, which may hold a password.

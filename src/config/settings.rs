@@ -3,7 +3,9 @@
 //! Loading, the messages about mistakes, `config show` and the example file are made from it. The comment of a setting is
 //! the paragraph that the example file has about it.
 
-use super::setting::{Setting, flag, json, list, number, optional_list, optional_text, secret, secret_url, text};
+use super::setting::{
+    Setting, flag, json, list, number, optional_list, optional_text, secret, secret_list, secret_url, text,
+};
 
 macro_rules! settings {
     ($($group:literal { $($(#[doc = $doc:literal])+ $name:ident: $form:expr,)+ })+) => {
@@ -59,6 +61,32 @@ settings! {
 
         /// How long requests in flight may still take when the server is told to stop, in seconds, 0 to 3600.
         CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS: number("30"),
+    }
+
+    "Signing in" {
+        /// What proves who sends a request, in this order: `session`, a session of Django's, and `token`, an API token. One of the
+        /// two alone is possible. Requests without a proof get 403 where sessions come first, and 401 where tokens do.
+        CFIMAGES_AUTH_ORDER: list("session, token"),
+
+        /// Django's `SECRET_KEY`. Without it no session of Django's is accepted.
+        CFIMAGES_DJANGO_SECRET_KEY: secret("replace-with-the-secret-key-of-django"),
+
+        /// Django's `SECRET_KEY_FALLBACKS`: keys that were in use before, separated by commas.
+        CFIMAGES_DJANGO_SECRET_KEY_FALLBACKS: secret_list("replace-with-an-older-secret-key-of-django"),
+
+        /// Django's `SESSION_COOKIE_NAME`.
+        CFIMAGES_DJANGO_SESSION_COOKIE: text("sessionid"),
+
+        /// Django's `CSRF_COOKIE_NAME`.
+        CFIMAGES_DJANGO_CSRF_COOKIE: text("csrftoken"),
+
+        /// The header that carries the CSRF token, for Django's `CSRF_HEADER_NAME`: `X-CSRFToken` where that is
+        /// `HTTP_X_CSRFTOKEN`.
+        CFIMAGES_DJANGO_CSRF_HEADER: text("X-CSRFToken"),
+
+        /// Django's `CSRF_TRUSTED_ORIGINS`: other origins whose pages may send requests with a session; `https://*.example.com`
+        /// for a domain and all below it. Where Django has a `CSRF_COOKIE_DOMAIN`, name that domain here.
+        CFIMAGES_CSRF_TRUSTED_ORIGINS: optional_list("https://www.example.com, https://*.example.org"),
     }
 
     "Logs" {

@@ -506,6 +506,47 @@ fn unsigned_webhooks_need_permission_where_others_can_send_them() {
     assert!(serve("0.0.0.0:8000", nothing).load(Purpose::Database).is_ok());
 }
 
+#[test]
+fn a_list_of_secrets_is_a_list_and_kept_secret() {
+    let files = Files::new();
+    let secrets = files.write("keys", "hunter2,hunter3\n");
+    let content = "[server]\ndjango_secret_key = 'hunter1'\ndjango_secret_key_fallbacks = ['hunter2', 'hunter3']";
+    let loaders = || {
+        [
+            Loader::new().config_file(Some(files.write("c.toml", content))),
+            environment(&[("CFIMAGES_DJANGO_SECRET_KEY_FALLBACKS", " hunter2 , hunter3")]),
+            environment(&[("CFIMAGES_DJANGO_SECRET_KEY_FALLBACKS_FILE", secrets.to_str().unwrap())]),
+        ]
+    };
+    for loader in loaders() {
+        let auth = load(loader).auth;
+        let keys: Vec<_> = auth.secret_key_fallbacks.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(keys, ["hunter2", "hunter3"]);
+        assert!(!format!("{auth:?}").contains("hunter"));
+    }
+    for loader in loaders() {
+        assert_eq!(effective(loader, "CFIMAGES_DJANGO_SECRET_KEY_FALLBACKS").value.as_deref(), Some("***"));
+    }
+}
+
+#[test]
+fn sessions_alone_need_the_key_that_they_are_signed_with() {
+    let serve = |more: (&str, &str)| {
+        environment(&[
+            ("CLOUDFLARE_IMAGES_ACCOUNT_ID", "account"),
+            ("CLOUDFLARE_IMAGES_API_TOKEN", "token"),
+            ("CFIMAGES_AUTH_ORDER", "session"),
+            more,
+        ])
+    };
+    assert_eq!(
+        problems(serve(("OTHER", "")), Purpose::Serve),
+        ["CFIMAGES_DJANGO_SECRET_KEY: is required where CFIMAGES_AUTH_ORDER has sessions alone"]
+    );
+    assert!(serve(("CFIMAGES_DJANGO_SECRET_KEY", "k")).load(Purpose::Serve).is_ok());
+    assert!(serve(("CFIMAGES_AUTH_ORDER", "session,token")).load(Purpose::Serve).is_ok());
+}
+
 /// Lines that come close to a configuration file.
 fn likely_file() -> impl Strategy<Value = String> {
     let key = prop::sample::select(SETTINGS).prop_map(Setting::key);

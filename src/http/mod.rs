@@ -3,9 +3,11 @@
 pub mod access_log;
 pub mod body;
 pub mod context;
+pub mod cookies;
 pub mod hosts;
 pub mod media_type;
 pub mod query;
 pub mod timeout;
 
 pub use context::RequestContext;
+pub use cookies::Cookies;

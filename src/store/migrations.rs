@@ -43,6 +43,7 @@ const OBJECTS_POSTGRES: &[(&str, &str)] = &[
     ("TABLE", "cfimages_image_counts"),
     ("TABLE", "cfimages_pending_deletions"),
     ("SEQUENCE", "cfimages_slots"),
+    ("TABLE", "cfimages_sign_in_failures"),
 ];
 
 /// The same on SQLite.
@@ -53,6 +54,7 @@ const OBJECTS_SQLITE: &[(&str, &str)] = &[
     ("INDEX", "cfimages_images_owner_idx"),
     ("TABLE", "cfimages_image_counts"),
     ("TABLE", "cfimages_pending_deletions"),
+    ("TABLE", "cfimages_sign_in_failures"),
 ];
 
 const NAMES_POSTGRES: &str = r"

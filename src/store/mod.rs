@@ -12,6 +12,8 @@ pub mod images;
 pub mod migrations;
 pub mod pending_deletions;
 pub mod selections;
+pub mod sessions;
+pub mod sign_in_failures;
 mod sql;
 pub mod stats;
 pub mod tokens;
@@ -121,6 +123,29 @@ impl<T> DuplicateExt<T> for Result<T, sqlx::Error> {
             Some(cause) if cause.is_unique_violation() => Error::Duplicate(column),
             _ => error.into(),
         })
+    }
+}
+
+/// Takes a table that is not there for one without rows: not every site has all of Django's applications.
+trait MissingTableExt<T> {
+    fn none_without_table(self) -> Result<Option<T>, Error>;
+}
+
+impl<T> MissingTableExt<T> for Result<Option<T>, sqlx::Error> {
+    fn none_without_table(self) -> Result<Option<T>, Error> {
+        self.or_else(|error| match error.as_database_error() {
+            Some(cause) if is_missing_table(cause.code().as_deref(), cause.message()) => Ok(None),
+            _ => Err(error.into()),
+        })
+    }
+}
+
+/// PostgreSQL has a code for it, SQLite the general one and words.
+fn is_missing_table(code: Option<&str>, message: &str) -> bool {
+    match code {
+        Some("42P01") => true,
+        Some("1") => message.starts_with("no such table: "),
+        _ => false,
     }
 }
 

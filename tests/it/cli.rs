@@ -376,9 +376,20 @@ async fn passwords() {
     std::fs::write(folder.path().join("password"), "from a file\n").unwrap();
     let changed = success(run(&["user", "set-password", "alice"]).env("CFIMAGES_ADMIN_PASSWORD_FILE", "password"));
     assert_eq!(changed, "changed the password of alice\n");
-    let url = format!("sqlite://{}", folder.path().join("cfimages.db").display());
-    let hash = crate::support::sql::text(&url, "SELECT password FROM auth_user").await;
-    assert_eq!(djangohashers::check_password("from a file", &hash), Ok(true));
+    let check =
+        |password: &str| run(&["user", "check-password", "alice"]).env("CFIMAGES_ADMIN_PASSWORD", password).output();
+    let right = check("from a file").unwrap();
+    assert_eq!((right.status.code(), text(&right.stdout).as_str()), (Some(0), "the password is right\n"));
+    for _ in 0..5 {
+        let wrong = check("from a pipe").unwrap();
+        let printed = text(&wrong.stdout);
+        assert!(wrong.status.code() == Some(1) && printed.contains("password is wrong"), "{printed}");
+    }
+    let throttled = check("from a file").unwrap();
+    assert!(!throttled.status.success() && text(&throttled.stderr).contains("try again in 15 minute(s)"));
+    assert!(
+        failure(run(&["user", "check-password", "bob"]).env("CFIMAGES_ADMIN_PASSWORD", "x")).contains("no user bob")
+    );
 }
 
 async fn healthcheck() {

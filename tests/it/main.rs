@@ -5,6 +5,7 @@ mod api_auth;
 mod api_forms;
 mod api_images;
 mod api_lists;
+mod api_sessions;
 mod api_stats;
 mod api_uploads;
 mod cleanup;
@@ -17,6 +18,7 @@ mod http;
 mod main_job;
 mod migrations;
 mod openapi;
+mod sign_in;
 mod store;
 mod support;
 mod webhook;
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         api_forms::register,
         api_images::register,
         api_lists::register,
+        api_sessions::register,
         api_stats::register,
         api_uploads::register,
         cleanup::register,
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         main_job::register,
         migrations::register,
         openapi::register,
+        sign_in::register,
         store::register,
         webhook::register,
     ] {

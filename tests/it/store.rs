@@ -209,7 +209,8 @@ async fn accounts(engine: Engine) {
     assert!(user.is_staff && user.is_active);
     let password = async || sql::text(url.as_str(), "SELECT password FROM auth_user WHERE username = 'dora'").await;
     let first = password().await;
-    assert_eq!(djangohashers::check_password("correct horse battery", &first), Ok(true));
+    assert!(first.starts_with("pbkdf2_sha256$"), "{first}");
+    assert_eq!(accounts.sign_in("dora", "correct horse battery", None).await.unwrap().id, user.id);
     assert!(
         accounts
             .create_user("dora", "", "another password", false)

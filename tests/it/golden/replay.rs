@@ -52,7 +52,9 @@ struct Server {
 impl Server {
     async fn start(engine: &Engine, settings: Settings) -> Self {
         let cloudflare = ScriptedCloudflare::start().await;
-        let builder = TestApp::builder().cloudflare(cloudflare.base_url.clone());
+        let builder = TestApp::builder()
+            .cloudflare(cloudflare.base_url.clone())
+            .set(&settings::CFIMAGES_DJANGO_SECRET_KEY, "peer-lab-secret-key-not-for-production-0123456789");
         let builder = match settings {
             Settings::Default => builder
                 .set(&settings::CLOUDFLARE_IMAGES_WEBHOOK_SECRET, "whsec-lab-1")

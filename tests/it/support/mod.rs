@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod rows;
+pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod suite;
 

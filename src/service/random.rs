@@ -1,0 +1,19 @@
+//! Random texts.
+
+/// A text of `chars` characters of an alphabet of ASCII characters, each as likely as the others.
+///
+/// # Errors
+/// If the system gives no random numbers.
+pub(super) fn random_text(alphabet: &[u8], chars: usize) -> Result<String, getrandom::Error> {
+    // Bytes beyond the last whole round of the alphabet would make its first characters likelier.
+    let limit = 256 / alphabet.len() * alphabet.len();
+    let mut text = String::with_capacity(chars);
+    while text.len() < chars {
+        let mut byte = [0; 1];
+        getrandom::fill(&mut byte)?;
+        if usize::from(byte[0]) < limit {
+            text.push(alphabet[usize::from(byte[0]) % alphabet.len()].into());
+        }
+    }
+    Ok(text)
+}
