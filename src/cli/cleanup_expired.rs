@@ -27,21 +27,21 @@ const MAX_DAYS: i64 = 36_500;
 
 /// Marks images whose upload URL ended unused as expired, and deletes what is not needed any more. Made for cron.
 #[derive(Debug, Args)]
-#[command(after_help = "What it does, in this order:\n  \
-    1. Pending and draft images whose upload URL has ended are marked as expired.\n  \
-    2. With --delete, images that expired more than --days ago are deleted here. At Cloudflare, drafts end by themselves.\n  \
-    3. With --delete-orphans, uploaded images that no content has referred to for --orphan-days are deleted at Cloudflare,\n     \
-       then here. That relies on the usages in the database: let Django's `reconcile_image_usage` run first where content is\n     \
-       changed in bulk.\n  \
+#[command(after_help = "What it does, in this order:\n\n\
+    1. Pending and draft images whose upload URL has ended are marked as expired.\n\
+    2. With --delete, images that expired more than --days ago are deleted here. At Cloudflare, drafts end by themselves.\n\
+    3. With --delete-orphans, uploaded images that no content has referred to for --orphan-days are deleted at Cloudflare, then \
+    here. That relies on the usages in the database: let Django's `reconcile_image_usage` run first where content is changed in \
+    bulk.\n\
     4. Drafts that were left at Cloudflare after a failure of the server are deleted there.\n\n\
-    Rows of the application that refer to a deleted image are set to null. Where they cannot be, the image is kept and the table\n\
+    Rows of the application that refer to a deleted image are set to null. Where they cannot be, the image is kept and the table \
     named; list the table in CFIMAGES_HOST_DELETE_TABLES to have such rows deleted, too.\n\n\
-    All of it goes on in small batches and may run twice at once. The exit code is 0 only if all of it worked. An account at\n\
+    All of it goes on in small batches and may run twice at once. The exit code is 0 only if all of it worked. An account at \
     Cloudflare is needed for 3 and 4 only.\n\n\
     Examples:\n  \
-    cfimages cleanup-expired --dry-run --delete --delete-orphans     show what would be done, and change nothing\n  \
-    cfimages cleanup-expired --delete --days 30                      keep expired images for a month\n  \
-    cfimages cleanup-expired --delete --delete-orphans --json        print the figures as one JSON object\n\n\
+    cfimages cleanup-expired --dry-run --delete --delete-orphans   only show what would be done\n  \
+    cfimages cleanup-expired --delete --days 30                    keep expired images for a month\n  \
+    cfimages cleanup-expired --delete --delete-orphans --json      print the figures as JSON\n\n\
     In a crontab, every night at 3:17, with mail only if something fails:\n  \
     17 3 * * * cfimages --config /etc/cfimages.toml cleanup-expired --delete -v 0")]
 pub(super) struct CleanupExpiredArgs {

@@ -419,27 +419,41 @@ const FOREIGN_KEYS_POSTGRES: &str = r"
 
 /// All foreign keys of the database. A column of the primary key holds no null, whatever its declaration says; a key that does not
 /// say which columns it refers to means the primary key.
+///
+/// Each table is asked once and the answers are kept aside: asking anew for every key takes many times as long.
 const FOREIGN_KEYS_SQLITE: &str = r#"
+    WITH
+    tables AS MATERIALIZED (SELECT name FROM sqlite_master WHERE type = 'table'),
+    columns AS MATERIALIZED (
+        SELECT
+            tables.name AS table_name, info.name, info.pk, info."notnull" = 0 AND info.pk = 0 AS is_nullable,
+            sum(info.pk > 0) OVER (PARTITION BY tables.name) AS key_columns
+        FROM tables
+        JOIN pragma_table_info(tables.name) AS info
+    )
     SELECT
         tables.name || ' ' || keys.id AS constraint_key,
         'main' AS schema_name,
         tables.name AS table_name,
         true AS is_on_search_path,
-        (SELECT CASE count(*) WHEN 1 THEN max(name) END FROM pragma_table_info(tables.name) WHERE pk > 0) AS table_key,
+        (
+            SELECT own.name FROM columns AS own
+            WHERE own.table_name = tables.name AND own.pk > 0 AND own.key_columns = 1
+        ) AS table_key,
         'main' AS parent_schema,
         parents.name AS parent_table,
         parents.name = 'cloudflare_images' AS is_parent_images,
         keys.on_delete,
         columns.name AS column_name,
         coalesce(
-            keys."to", (SELECT name FROM pragma_table_info(parents.name) WHERE pk = keys.seq + 1)
+            keys."to",
+            (SELECT other.name FROM columns AS other WHERE other.table_name = parents.name AND other.pk = keys.seq + 1)
         ) AS referenced_column,
-        columns."notnull" = 0 AND columns.pk = 0 AS is_nullable
-    FROM sqlite_master AS tables
-    JOIN pragma_foreign_key_list(tables.name) AS keys
-    JOIN sqlite_master AS parents ON parents.type = 'table' AND parents.name = keys."table" COLLATE NOCASE
-    JOIN pragma_table_info(tables.name) AS columns ON columns.name = keys."from" COLLATE NOCASE
-    WHERE tables.type = 'table'
+        columns.is_nullable
+    FROM tables
+    CROSS JOIN pragma_foreign_key_list(tables.name) AS keys
+    CROSS JOIN tables AS parents ON parents.name = keys."table" COLLATE NOCASE
+    CROSS JOIN columns ON columns.table_name = tables.name AND columns.name = keys."from" COLLATE NOCASE
     ORDER BY tables.name, keys.id, keys.seq"#;
 
 async fn foreign_keys(transaction: &mut Transaction) -> Result<Vec<ForeignKey>, Error> {
@@ -478,5 +492,52 @@ impl ForeignKey {
                 _ => OnDelete::Other,
             },
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(schema: &str, name: &str, is_on_search_path: bool) -> HostTable {
+        HostTable { schema: schema.to_owned(), name: name.to_owned(), is_on_search_path, key: None }
+    }
+
+    #[test]
+    fn identifiers_cannot_end_before_they_do() {
+        assert_eq!(quote("cover_id"), r#""cover_id""#);
+        assert_eq!(quote(r#"a"; DROP TABLE b; --"#), r#""a""; DROP TABLE b; --""#);
+        assert_eq!(table("Other Shop", r#"x"."y"#, false).quoted(), r#""Other Shop"."x"".""y""#);
+    }
+
+    #[test]
+    fn a_bare_name_means_no_table_of_another_schema() {
+        let names = ["badge".to_owned(), "shop.pin".to_owned()];
+        for (schema, name, is_on_search_path, is_listed) in [
+            ("public", "badge", true, true),
+            ("shop", "badge", false, false),
+            ("shop", "pin", false, true),
+            ("public", "pin", true, false),
+            ("public", "Badge", true, false),
+        ] {
+            let table = table(schema, name, is_on_search_path);
+            assert_eq!(table.is_listed(&names), is_listed, "{schema}.{name}");
+        }
+    }
+
+    #[test]
+    fn a_usage_names_a_column_with_or_without_its_suffix() {
+        let key = |column: &str| ForeignKey {
+            table: table("public", "shop_product", true),
+            parent: ParentTable::Images,
+            columns: vec![KeyColumn { name: column.to_owned(), referenced: "id".to_owned(), is_nullable: true }],
+            on_delete: OnDelete::Other,
+        };
+        let usage =
+            |table: &str, field: &str| UsageRow { id: 1, table_name: table.to_owned(), field_name: field.to_owned() };
+        assert!(key("hero_id").is_noted_as(&usage("shop_product", "hero")));
+        assert!(key("hero").is_noted_as(&usage("shop_product", "hero")));
+        assert!(!key("hero_id").is_noted_as(&usage("shop_product", "her")));
+        assert!(!key("hero_id").is_noted_as(&usage("shop_item", "hero")));
     }
 }
