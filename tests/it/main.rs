@@ -10,6 +10,7 @@ mod api_uploads;
 mod cleanup;
 mod cli;
 mod counts;
+mod custom_users;
 mod deletions;
 mod faults;
 mod golden;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         cleanup::register,
         cli::register,
         counts::register,
+        custom_users::register,
         deletions::register,
         faults::register,
         golden::register,
