@@ -1,4 +1,4 @@
-//! Rows of the user table, which is `auth_user` unless Django has a model of its own for users. [`user_table`](super::user_table)
+//! Rows of the user table, which is `auth_user` unless Django has a model of its own for users. `user_table`
 //! explains the placeholders.
 
 use super::{Database, DuplicateExt, Error, Transaction, is_missing_table, on, tokens};
