@@ -100,6 +100,8 @@ pub async fn open_database(config: &DatabaseConfig) -> anyhow::Result<Database> 
         max_connections: config.max_connections,
         acquire_timeout: config.acquire_timeout,
         statement_timeout: config.statement_timeout,
+        user_table: config.user_table.clone(),
+        user_key: config.user_key,
     };
     Database::connect(config.url.expose_secret(), &settings)
         .await

@@ -78,7 +78,7 @@ struct Row {
     email: String,
     active: bool,
     staff: bool,
-    created: String,
+    created: Option<String>,
 }
 
 impl From<User> for Row {
@@ -88,7 +88,7 @@ impl From<User> for Row {
             email: user.email,
             active: user.is_active,
             staff: user.is_staff,
-            created: user.date_joined.to_string(),
+            created: user.date_joined.map(|time| time.to_string()),
         }
     }
 }
@@ -105,7 +105,13 @@ impl UserArgs {
             UserCommand::List { json } => {
                 let rows: Vec<Row> = accounts.list_users().await?.into_iter().map(Row::from).collect();
                 print_rows(json, &["USER", "E-MAIL", "ACTIVE", "STAFF", "CREATED"], &rows, |row| {
-                    vec![row.username.clone(), row.email.clone(), yes(row.active), yes(row.staff), row.created.clone()]
+                    vec![
+                        row.username.clone(),
+                        row.email.clone(),
+                        yes(row.active),
+                        yes(row.staff),
+                        row.created.clone().unwrap_or_default(),
+                    ]
                 })?;
             }
             UserCommand::CheckPassword { username, password } => {

@@ -8,9 +8,10 @@ use secrecy::SecretString;
 use super::parse;
 use super::settings::{
     CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, CFIMAGES_DB_MAX_CONNECTIONS, CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS,
-    CFIMAGES_HOST_DELETE_TABLES, DATABASE_URL,
+    CFIMAGES_HOST_DELETE_TABLES, CFIMAGES_USER_KEY, CFIMAGES_USER_TABLE, DATABASE_URL,
 };
 use super::values::Values;
+use crate::domain::{ParseTableNameError, TableName, UserKey};
 
 /// The database and how it is used.
 #[derive(Debug, Clone)]
@@ -25,6 +26,10 @@ pub struct DatabaseConfig {
     pub statement_timeout: Duration,
     /// Tables of the application whose rows are deleted with the image they require: `table` or `schema.table`.
     pub host_delete_tables: Vec<String>,
+    /// The table of Django's `AUTH_USER_MODEL`.
+    pub user_table: TableName,
+    /// The type of the keys of that table.
+    pub user_key: UserKey,
 }
 
 impl DatabaseConfig {
@@ -34,12 +39,16 @@ impl DatabaseConfig {
         let acquire_timeout = values.read(&CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, parse::number(1..=3600));
         let statement_timeout = values.read(&CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS, parse::number(1..=3600));
         let host_delete_tables = values.read(&CFIMAGES_HOST_DELETE_TABLES, Tables::parse);
+        let user_table = values.read(&CFIMAGES_USER_TABLE, table_name);
+        let user_key = values.read(&CFIMAGES_USER_KEY, user_key);
         Some(Self {
             url: url?.into(),
             max_connections: max_connections?,
             acquire_timeout: Duration::from_secs(acquire_timeout?),
             statement_timeout: Duration::from_secs(statement_timeout?),
             host_delete_tables: host_delete_tables.map(|tables| tables.0).unwrap_or_default(),
+            user_table: user_table?,
+            user_key: user_key?,
         })
     }
 }
@@ -56,6 +65,14 @@ impl fmt::Display for Tables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.join(", "))
     }
+}
+
+fn table_name(text: &str) -> Result<TableName, String> {
+    text.parse().map_err(|error: ParseTableNameError| error.to_string())
+}
+
+fn user_key(text: &str) -> Result<UserKey, String> {
+    UserKey::from_name(text).ok_or_else(|| "must be integer, bigint or uuid".to_owned())
 }
 
 fn url(text: &str) -> Result<String, String> {

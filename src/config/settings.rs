@@ -39,6 +39,12 @@ settings! {
         /// Where a row's reference to an image may be null, deleting the image sets it to null; where it may not, the
         /// image cannot be deleted unless the table is listed here. Name those that have `on_delete=CASCADE` in Django.
         CFIMAGES_HOST_DELETE_TABLES: optional_list("gallery_badge"),
+        /// The table of the users: that of the model which is `AUTH_USER_MODEL` in Django, also as `schema.table`. Names
+        /// with dots or quotes are written in double quotes.
+        CFIMAGES_USER_TABLE: text("auth_user"),
+
+        /// The type of the keys in that table: `integer`, `bigint` (Django's `BigAutoField`) or `uuid`.
+        CFIMAGES_USER_KEY: text("integer"),
     }
 
     "HTTP" {

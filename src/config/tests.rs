@@ -302,6 +302,8 @@ fn all_problems_are_reported_at_once_with_key_source_and_rule() {
         .config_file(Some(path.clone()))
         .environment([
             ("CFIMAGES_DB_MAX_CONNECTIONS", "0"),
+            ("CFIMAGES_USER_TABLE", "a.b.c"),
+            ("CFIMAGES_USER_KEY", "text"),
             ("CFIMAGES_LISTN", "127.0.0.1:8000"),
             ("CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS", "perhaps"),
         ])
@@ -314,6 +316,10 @@ fn all_problems_are_reported_at_once_with_key_source_and_rule() {
             format!("cloudflare.thumbnail_variant ({file}:7): must be a string"),
             "CFIMAGES_LISTN (environment): there is no such setting; did you mean \"CFIMAGES_LISTEN\"?".to_owned(),
             "CFIMAGES_DB_MAX_CONNECTIONS (environment): must be a whole number from 1 to 1000, but is \"0\"".to_owned(),
+            "CFIMAGES_USER_TABLE (environment): must be a table or schema.table; names with dots or quotes are written in \
+             double quotes, but is \"a.b.c\""
+                .to_owned(),
+            "CFIMAGES_USER_KEY (environment): must be integer, bigint or uuid, but is \"text\"".to_owned(),
             format!(
                 "server.listen ({file}:2): must be an IP address and a port, such as 127.0.0.1:8000 or [::1]:8000, but \
                  is \"8000\""

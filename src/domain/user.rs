@@ -1,16 +1,78 @@
-//! The users of the application, rows of Django's `auth_user`.
+//! The users of the application, rows of Django's user table.
 
 use std::fmt;
 
+use uuid::Uuid;
+
 use super::Timestamp;
 
-/// The key of a user.
+/// The key of a user, in the form that the user table has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct UserId(pub i64);
+pub enum UserId {
+    /// A number, as Django counts users by default.
+    Number(i64),
+    /// A UUID, as some custom user models have it.
+    Uuid(Uuid),
+}
 
+impl From<i64> for UserId {
+    fn from(number: i64) -> Self {
+        Self::Number(number)
+    }
+}
+
+impl From<Uuid> for UserId {
+    fn from(uuid: Uuid) -> Self {
+        Self::Uuid(uuid)
+    }
+}
+
+/// Digits, or a UUID with hyphens: what Python's `str` makes of the key.
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Uuid(uuid) => uuid.fmt(f),
+        }
+    }
+}
+
+/// Of what type the keys of all users are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum UserKey {
+    /// 32 bits, Django's `AutoField`: that of `auth_user`.
+    #[default]
+    Integer,
+    /// 64 bits, Django's `BigAutoField`.
+    BigInteger,
+    /// Django's `UUIDField`.
+    Uuid,
+}
+
+impl UserKey {
+    /// All types, under the names they have in settings.
+    const NAMES: [(&'static str, Self); 3] =
+        [("integer", Self::Integer), ("bigint", Self::BigInteger), ("uuid", Self::Uuid)];
+
+    /// The type with this name: `integer`, `bigint` or `uuid`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::NAMES.into_iter().find(|(known, _)| *known == name).map(|(_, key)| key)
+    }
+
+    /// Reads a key as Python's `str` writes it, and as Django keeps it in sessions.
+    pub fn read(self, text: &str) -> Option<UserId> {
+        match self {
+            Self::Integer => text.parse::<i32>().ok().map(|number| UserId::Number(number.into())),
+            Self::BigInteger => text.parse().ok().map(UserId::Number),
+            Self::Uuid => Uuid::try_parse(text).ok().map(UserId::Uuid),
+        }
+    }
+}
+
+impl fmt::Display for UserKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = Self::NAMES.into_iter().find(|(_, key)| key == self).map(|(name, _)| name);
+        f.write_str(name.unwrap_or_default())
     }
 }
 
@@ -20,7 +82,7 @@ impl fmt::Display for UserId {
 pub struct User {
     /// The key.
     pub id: UserId,
-    /// The name to sign in with.
+    /// The name to sign in with; the address for mail where users have no other name.
     pub username: String,
     /// The address for mail; may be empty.
     pub email: String,
@@ -30,8 +92,8 @@ pub struct User {
     pub is_staff: bool,
     /// Whether the user may do everything.
     pub is_superuser: bool,
-    /// When the user was created.
-    pub date_joined: Timestamp,
+    /// When the user was created, where the user table says.
+    pub date_joined: Option<Timestamp>,
 }
 
 /// A user to be created.
@@ -47,4 +109,34 @@ pub struct NewUser {
     pub is_staff: bool,
     /// Whether the user may do everything.
     pub is_superuser: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_read_as_python_writes_them() {
+        let uuid = "0d5dd4e6-e2f4-4f7f-8f7a-9b2a6e0e3c11";
+        for (key, text, wanted) in [
+            (UserKey::Integer, "7", Some("7")),
+            (UserKey::Integer, "2147483648", None),
+            (UserKey::BigInteger, "9223372036854775807", Some("9223372036854775807")),
+            (UserKey::BigInteger, "9223372036854775808", None),
+            (UserKey::BigInteger, uuid, None),
+            (UserKey::Uuid, uuid, Some(uuid)),
+            (UserKey::Uuid, "0d5dd4e6e2f44f7f8f7a9b2a6e0e3c11", Some(uuid)),
+            (UserKey::Uuid, "7", None),
+        ] {
+            assert_eq!(key.read(text).map(|id| id.to_string()).as_deref(), wanted, "{key} {text}");
+        }
+    }
+
+    #[test]
+    fn types_of_keys_have_names() {
+        for name in ["integer", "bigint", "uuid"] {
+            assert_eq!(UserKey::from_name(name).unwrap().to_string(), name);
+        }
+        assert_eq!(UserKey::from_name("text"), None);
+    }
 }

@@ -81,9 +81,9 @@ impl DjangoSessions {
     fn read(&self, signed: &str) -> Option<(UserId, SessionData)> {
         let session: SessionData = serde_json::from_slice(&self.keys.loads(signed, DATA_SALT)?).ok()?;
         let id = match &session.user {
-            SessionUser::Text(text) => text.trim().parse().ok()?,
-            SessionUser::Number(number) => *number,
+            SessionUser::Text(text) => self.database.user_key().read(text.trim())?,
+            SessionUser::Number(number) => UserId::Number(*number),
         };
-        Some((UserId(id), session))
+        Some((id, session))
     }
 }

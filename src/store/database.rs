@@ -2,13 +2,16 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection, PgConnection, Postgres, Sqlite, SqliteConnection};
 
+use super::user_table::{UserSource, UserTable};
 use super::{Error, on};
+use crate::domain::{TableName, UserKey};
 
 /// The oldest version of PostgreSQL that is supported.
 const POSTGRES_VERSION: u32 = 13;
@@ -28,6 +31,10 @@ pub struct DatabaseSettings {
     pub acquire_timeout: Duration,
     /// How long PostgreSQL may work on one statement.
     pub statement_timeout: Duration,
+    /// The table of Django's `AUTH_USER_MODEL`.
+    pub user_table: TableName,
+    /// The type of the keys of that table.
+    pub user_key: UserKey,
 }
 
 /// The database of the service. Cheap to clone; all clones share the connections.
@@ -35,6 +42,7 @@ pub struct DatabaseSettings {
 pub struct Database {
     read: PoolEngine,
     write: PoolEngine,
+    users: Arc<UserSource>,
 }
 
 type PoolEngine = Engine<PgPool, SqlitePool>;
@@ -60,43 +68,15 @@ impl Database {
     /// # Errors
     /// If the URL is not valid, the server cannot be reached or is older than PostgreSQL 13.
     pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self, Error> {
-        if url.starts_with("sqlite:") {
-            Self::open_sqlite(url, settings).await
+        let (read, write) = if url.starts_with("sqlite:") {
+            open_sqlite(url, settings).await?
         } else if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            Self::connect_postgres(url, settings).await
+            connect_postgres(url, settings).await?
         } else {
-            Err(Error::UnsupportedUrl)
-        }
-    }
-
-    async fn connect_postgres(url: &str, settings: &DatabaseSettings) -> Result<Self, Error> {
-        let timeout = settings.statement_timeout.as_millis().to_string();
-        let options = PgConnectOptions::from_str(url)
-            .map_err(|_| Error::InvalidUrl)?
-            .application_name("cfimages")
-            .options([("statement_timeout", timeout.as_str()), ("timezone", "UTC")]);
-        check_postgres(&options, settings.acquire_timeout).await?;
-        let pool = PgPoolOptions::new()
-            .max_connections(settings.max_connections)
-            .acquire_timeout(settings.acquire_timeout)
-            .connect_lazy_with(options);
-        Ok(Self { read: Engine::Postgres(pool.clone()), write: Engine::Postgres(pool) })
-    }
-
-    /// One connection writes, the others read: SQLite has a single writer anyway, and a queue here is fairer than its locks.
-    async fn open_sqlite(url: &str, settings: &DatabaseSettings) -> Result<Self, Error> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|_| Error::InvalidUrl)?
-            .create_if_missing(true)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(settings.acquire_timeout);
-        let pool = || SqlitePoolOptions::new().acquire_timeout(settings.acquire_timeout);
-        let write = pool().max_connections(1).connect_with(options.clone()).await?;
-        let read_only = options.pragma("query_only", "1");
-        let read = pool().max_connections(settings.max_connections).connect_with(read_only).await?;
-        Ok(Self { read: Engine::Sqlite(read), write: Engine::Sqlite(write) })
+            return Err(Error::UnsupportedUrl);
+        };
+        let users = Arc::new(UserSource::new(settings.user_table.clone(), settings.user_key));
+        Ok(Self { read, write, users })
     }
 
     /// The pool for statements that only read.
@@ -117,16 +97,38 @@ impl Database {
         }
     }
 
+    /// The table of the users, which is looked at once.
+    pub(super) async fn users(&self) -> Result<Arc<UserTable>, Error> {
+        if let Some(table) = self.users.found() {
+            return Ok(table);
+        }
+        match &self.read {
+            Engine::Postgres(pool) => self.users.find(Engine::Postgres(&mut *pool.acquire().await?)).await,
+            Engine::Sqlite(pool) => self.users.find(Engine::Sqlite(&mut *pool.acquire().await?)).await,
+        }
+    }
+
+    /// The type of the keys of users, by which those that come as text are read.
+    pub fn user_key(&self) -> UserKey {
+        self.users.key()
+    }
+
+    /// Whether users are in the table that Django makes where no other is asked for.
+    pub(super) fn has_django_users(&self) -> bool {
+        self.users.is_django_default()
+    }
+
     /// Begins a transaction that may write.
     ///
     /// # Errors
     /// If there is no connection to be had.
     pub async fn begin(&self) -> Result<Transaction, Error> {
-        Ok(Transaction(match &self.write {
+        let begun = match &self.write {
             Engine::Postgres(pool) => Engine::Postgres(pool.begin().await?),
             // A deferred transaction that turns into a writer fails whatever the busy timeout.
             Engine::Sqlite(pool) => Engine::Sqlite(pool.begin_with("BEGIN IMMEDIATE").await?),
-        }))
+        };
+        Ok(Transaction { begun, users: Arc::clone(&self.users) })
     }
 
     /// Closes all connections, after those in use have come back.
@@ -134,6 +136,37 @@ impl Database {
         on!(self.reader(), pool => pool.close().await);
         on!(self.writer(), pool => pool.close().await);
     }
+}
+
+/// The pools to read and to write with.
+async fn connect_postgres(url: &str, settings: &DatabaseSettings) -> Result<(PoolEngine, PoolEngine), Error> {
+    let timeout = settings.statement_timeout.as_millis().to_string();
+    let options = PgConnectOptions::from_str(url)
+        .map_err(|_| Error::InvalidUrl)?
+        .application_name("cfimages")
+        .options([("statement_timeout", timeout.as_str()), ("timezone", "UTC")]);
+    check_postgres(&options, settings.acquire_timeout).await?;
+    let pool = PgPoolOptions::new()
+        .max_connections(settings.max_connections)
+        .acquire_timeout(settings.acquire_timeout)
+        .connect_lazy_with(options);
+    Ok((Engine::Postgres(pool.clone()), Engine::Postgres(pool)))
+}
+
+/// One connection writes, the others read: SQLite has a single writer anyway, and a queue here is fairer than its locks.
+async fn open_sqlite(url: &str, settings: &DatabaseSettings) -> Result<(PoolEngine, PoolEngine), Error> {
+    let options = SqliteConnectOptions::from_str(url)
+        .map_err(|_| Error::InvalidUrl)?
+        .create_if_missing(true)
+        .foreign_keys(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(settings.acquire_timeout);
+    let pool = || SqlitePoolOptions::new().acquire_timeout(settings.acquire_timeout);
+    let write = pool().max_connections(1).connect_with(options.clone()).await?;
+    let read_only = options.pragma("query_only", "1");
+    let read = pool().max_connections(settings.max_connections).connect_with(read_only).await?;
+    Ok((Engine::Sqlite(read), Engine::Sqlite(write)))
 }
 
 /// Makes sure that the server answers and is new enough. A connection of its own tells why it cannot be reached, a pool would only
@@ -153,12 +186,15 @@ async fn check_postgres(options: &PgConnectOptions, timeout: Duration) -> Result
 }
 
 /// Writes that are kept together or not at all; without [`commit`](Transaction::commit) they are undone.
-pub struct Transaction(Engine<sqlx::Transaction<'static, Postgres>, sqlx::Transaction<'static, Sqlite>>);
+pub struct Transaction {
+    begun: Engine<sqlx::Transaction<'static, Postgres>, sqlx::Transaction<'static, Sqlite>>,
+    users: Arc<UserSource>,
+}
 
 impl Transaction {
     /// The connection, for the statements of the store.
     pub(super) fn connection(&mut self) -> Engine<&mut PgConnection, &mut SqliteConnection> {
-        match &mut self.0 {
+        match &mut self.begun {
             Engine::Postgres(transaction) => Engine::Postgres(transaction),
             Engine::Sqlite(transaction) => Engine::Sqlite(transaction),
         }
@@ -169,11 +205,19 @@ impl Transaction {
     /// # Errors
     /// If the database did not confirm it; the writes are undone in any case.
     pub async fn rollback(self) -> Result<(), Error> {
-        match self.0 {
+        match self.begun {
             Engine::Postgres(transaction) => transaction.rollback().await?,
             Engine::Sqlite(transaction) => transaction.rollback().await?,
         }
         Ok(())
+    }
+
+    /// The table of the users. Where nobody has looked at it yet, this connection does: another may not be had.
+    pub(super) async fn users(&mut self) -> Result<Arc<UserTable>, Error> {
+        match self.users.found() {
+            Some(table) => Ok(table),
+            None => Arc::clone(&self.users).find(self.connection()).await,
+        }
     }
 
     /// Makes the writes last.
@@ -181,7 +225,7 @@ impl Transaction {
     /// # Errors
     /// If the database did not confirm it; whether the writes were kept is then unknown.
     pub async fn commit(self) -> Result<(), Error> {
-        match self.0 {
+        match self.begun {
             Engine::Postgres(transaction) => transaction.commit().await?,
             Engine::Sqlite(transaction) => transaction.commit().await?,
         }

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 use super::database::Engine;
 use super::image_set::{Pair, in_set};
 use super::{Error, ImageSet, Transaction, on};
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, quote_identifier};
 
 /// How far references to rows that are deleted are followed. Each step makes the statements about twice as long.
 const MAX_DEPTH: usize = 8;
@@ -95,7 +95,7 @@ enum Action {
 
 impl HostTable {
     fn quoted(&self) -> String {
-        format!("{}.{}", quote(&self.schema), quote(&self.name))
+        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
     }
 
     fn display(&self) -> String {
@@ -128,7 +128,7 @@ impl ForeignKey {
     /// The condition for the rows that refer to those of the parent, without those that are deleted already.
     fn condition(&self, parent: &str, parent_rows: &str, deleted: &[&str]) -> String {
         let list = |column: fn(&KeyColumn) -> &str| {
-            let names: Vec<String> = self.columns.iter().map(|key| quote(column(key))).collect();
+            let names: Vec<String> = self.columns.iter().map(|key| quote_identifier(column(key))).collect();
             names.join(", ")
         };
         let own = list(|key| &key.name);
@@ -224,7 +224,8 @@ impl HostPlan {
     pub async fn apply(&self, transaction: &mut Transaction, images: &ImageSet, now: Timestamp) -> Result<(), Error> {
         for step in &self.steps {
             if let Action::SetNull(columns) = &step.action {
-                let nulls: Vec<String> = columns.iter().map(|column| format!("{} = NULL", quote(column))).collect();
+                let nulls: Vec<String> =
+                    columns.iter().map(|column| format!("{} = NULL", quote_identifier(column))).collect();
                 let statement = format!("UPDATE {} SET {} WHERE {}", step.table.quoted(), nulls.join(", "), step.rows);
                 execute(transaction, statement, images).await?;
             }
@@ -242,11 +243,6 @@ impl HostPlan {
 
 /// The condition that stands for the images.
 const IMAGES: Pair = in_set!("id");
-
-/// An identifier as it stands in a statement.
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
 
 // The statements below are made of quoted identifiers and of texts of this file.
 
@@ -283,7 +279,8 @@ async fn delete_usages(
     now: Timestamp,
 ) -> Result<(), Error> {
     let Some(key) = &step.table.key else { return Ok(()) };
-    let keys = format!("SELECT CAST({} AS text) FROM {} WHERE {}", quote(key), step.table.quoted(), step.rows);
+    let keys =
+        format!("SELECT CAST({} AS text) FROM {} WHERE {}", quote_identifier(key), step.table.quoted(), step.rows);
     let of_rows = match transaction.connection() {
         Engine::Postgres(_) => format!("object_id IN ({keys})"),
         Engine::Sqlite(_) => {
@@ -505,8 +502,8 @@ mod tests {
 
     #[test]
     fn identifiers_cannot_end_before_they_do() {
-        assert_eq!(quote("cover_id"), r#""cover_id""#);
-        assert_eq!(quote(r#"a"; DROP TABLE b; --"#), r#""a""; DROP TABLE b; --""#);
+        assert_eq!(quote_identifier("cover_id"), r#""cover_id""#);
+        assert_eq!(quote_identifier(r#"a"; DROP TABLE b; --"#), r#""a""; DROP TABLE b; --""#);
         assert_eq!(table("Other Shop", r#"x"."y"#, false).quoted(), r#""Other Shop"."x"".""y""#);
     }
 

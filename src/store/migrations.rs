@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migration, Migrator};
-use sqlx::{AssertSqlSafe, Executor, SqlitePool};
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, SqlitePool};
 
 use super::database::Engine;
-use super::{Database, Error, on};
+use super::{Database, Error, on, toolkit_tables};
 
 /// Where sqlx keeps what was applied.
 const TABLE: &str = "cfimages_migrations";
@@ -57,8 +57,12 @@ const OBJECTS_SQLITE: &[(&str, &str)] = &[
     ("TABLE", "cfimages_sign_in_failures"),
 ];
 
+/// Indexes are where their tables are, which may be in another schema than ours.
 const NAMES_POSTGRES: &str = r"
-    SELECT relname::text FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relname LIKE 'cfimages\_%'
+    SELECT relname::text FROM pg_class WHERE relname LIKE 'cfimages\_%'
+        AND relnamespace IN (
+            current_schema()::regnamespace, (SELECT relnamespace FROM pg_class WHERE oid = to_regclass('cloudflare_images'))
+        )
     UNION SELECT proname::text FROM pg_proc WHERE pronamespace = current_schema()::regnamespace AND proname LIKE 'cfimages\_%'
     UNION SELECT tgname::text FROM pg_trigger
         WHERE tgrelid = to_regclass('cloudflare_images') AND tgname LIKE 'cfimages\_%' AND tgenabled <> 'D'";
@@ -66,10 +70,16 @@ const NAMES_SQLITE: &str = r"SELECT name FROM sqlite_master WHERE name LIKE 'cfi
 
 const APPLIED: &str = "SELECT version FROM cfimages_migrations WHERE success";
 
-/// Columns that the toolkit added in its later releases.
-const LATE_COLUMNS: &[&str] = &["user_id", "creator", "last_referenced_at"];
-const COLUMNS_POSTGRES: &str = "SELECT column_name::text FROM information_schema.columns WHERE table_schema = current_schema() AND table_name = 'cloudflare_images'";
-const COLUMNS_SQLITE: &str = "SELECT name FROM pragma_table_info('cloudflare_images')";
+/// Where the part of the first migration begins that makes the toolkit's tables; before it are those of Django and its other apps.
+const TOOLKIT_TABLES_POSTGRES: &str = "CREATE TABLE IF NOT EXISTS cloudflare_images (";
+const TOOLKIT_TABLES_SQLITE: &str = "CREATE TABLE IF NOT EXISTS \"cloudflare_images\" (";
+
+const FOUND_POSTGRES: &str = r"
+    SELECT name
+    FROM (VALUES ('cloudflare_images'), ('auth_user'), ('django_migrations')) AS tables (name)
+    WHERE to_regclass(name) IS NOT NULL";
+const FOUND_SQLITE: &str =
+    "SELECT name FROM sqlite_master WHERE name IN ('cloudflare_images', 'auth_user', 'django_migrations')";
 
 fn migrator(database: &Database) -> Migrator {
     let mut migrator = match database.reader() {
@@ -123,27 +133,32 @@ pub async fn missing_objects(database: &Database) -> Result<Vec<&'static str>, E
     Ok(objects(database).iter().map(|(_, name)| *name).filter(|name| !names.contains(*name)).collect())
 }
 
-/// Makes sure that every migration was applied and all that it made is there.
+/// Makes sure that every migration was applied, all that it made is there, and the users are where the configuration says.
 ///
 /// # Errors
-/// [`Error::PendingMigrations`] or [`Error::MissingObjects`] if not.
+/// [`Error::PendingMigrations`], [`Error::MissingObjects`] or [`Error::UserTable`] if not.
 pub async fn check(database: &Database) -> Result<(), Error> {
     let pending = status(database).await?.iter().filter(|migration| !migration.is_applied).count();
     if pending > 0 {
         return Err(Error::PendingMigrations(pending));
     }
     let missing = missing_objects(database).await?;
-    if missing.is_empty() { Ok(()) } else { Err(Error::MissingObjects(missing.join(", "))) }
+    if !missing.is_empty() {
+        return Err(Error::MissingObjects(missing.join(", ")));
+    }
+    database.users().await.map(drop)
 }
 
 /// Applies the migrations that are pending, each in a transaction of its own, and puts back what is missing; several at once wait
 /// for one another.
 ///
+/// Of Django's tables only those are made that Django did not: none where it has made the toolkit's, the toolkit's where it has made
+/// its own.
+///
 /// # Errors
-/// If one fails, an applied one is not that of this binary, or the tables are those of an older toolkit.
+/// If one fails, an applied one is not that of this binary, the tables are those of an older toolkit, or they are for Django to make.
 pub async fn run(database: &Database) -> Result<(), Error> {
-    refuse_older_toolkit(database).await?;
-    let migrator = migrator(database);
+    let migrator = fit_to_django(database, migrator(database)).await?;
     match database.writer() {
         Engine::Postgres(pool) => {
             let mut connection = pool.acquire().await?;
@@ -204,15 +219,59 @@ pub async fn remove(database: &Database) -> Result<(), Error> {
     transaction.commit().await
 }
 
-/// Upgrading is for the toolkit to do: it knows what its older rows mean.
-async fn refuse_older_toolkit(database: &Database) -> Result<(), Error> {
-    let columns: Vec<String> = match database.reader() {
-        Engine::Postgres(pool) => sqlx::query_scalar(COLUMNS_POSTGRES).fetch_all(pool).await?,
-        Engine::Sqlite(pool) => sqlx::query_scalar(COLUMNS_SQLITE).fetch_all(pool).await?,
+/// Leaves out of the first migration what Django has made already, or will make when one of its apps is installed: it would fail on
+/// tables that are there.
+async fn fit_to_django(database: &Database, mut migrator: Migrator) -> Result<Migrator, Error> {
+    let found: Vec<String> = match database.reader() {
+        Engine::Postgres(pool) => sqlx::query_scalar(FOUND_POSTGRES).fetch_all(pool).await?,
+        Engine::Sqlite(pool) => sqlx::query_scalar(FOUND_SQLITE).fetch_all(pool).await?,
     };
-    let is_older = |late: &&str| !columns.iter().any(|column| column == late);
-    match LATE_COLUMNS.iter().find(|late| !columns.is_empty() && is_older(late)) {
-        Some(column) => Err(Error::OlderToolkit(column)),
-        None => Ok(()),
+    let is_there = |name: &str| found.iter().any(|found| found == name);
+    if is_there("cloudflare_images") {
+        check_adoption(database, is_there("django_migrations")).await?;
+        return Ok(with_first_script(&migrator, |_| ""));
     }
+    if !database.has_django_users() {
+        return Err(Error::DjangoFirst(
+            "the tables of a custom user model, and those that refer to it, are Django's to make",
+        ));
+    }
+    if is_there("auth_user") {
+        database.users().await?;
+        let marker = match database.reader() {
+            Engine::Postgres(_) => TOOLKIT_TABLES_POSTGRES,
+            Engine::Sqlite(_) => TOOLKIT_TABLES_SQLITE,
+        };
+        migrator = with_first_script(&migrator, |script| &script[script.find(marker).unwrap_or(0)..]);
+    } else if is_there("django_migrations") {
+        return Err(Error::DjangoFirst("Django made this database, without a table auth_user"));
+    }
+    Ok(migrator)
+}
+
+/// Makes sure that the tables that are there can be worked with.
+async fn check_adoption(database: &Database, has_django_migrations: bool) -> Result<(), Error> {
+    toolkit_tables::check_columns(database).await?;
+    let status = status(database).await?;
+    if has_django_migrations && status.iter().all(|migration| !migration.is_applied) {
+        toolkit_tables::check_migrations(database).await?;
+    }
+    if status.iter().any(|migration| !migration.is_applied) {
+        toolkit_tables::check_owner(database).await?;
+    }
+    database.users().await.map(drop)
+}
+
+/// The same migrations, with another script for the first. It counts as the first all the same.
+fn with_first_script(migrator: &Migrator, change: impl Fn(&str) -> &str) -> Migrator {
+    let changed = migrator.iter().cloned().map(|mut migration| {
+        if migration.version == DJANGO_TABLES {
+            let script = change(migration.sql.as_str()).to_owned();
+            migration.sql = AssertSqlSafe(script).into_sql_str();
+        }
+        migration
+    });
+    let mut migrator = Migrator::with_migrations(changed.collect());
+    migrator.dangerous_set_table_name(TABLE);
+    migrator
 }

@@ -17,13 +17,20 @@ pub mod sign_in_failures;
 mod sql;
 pub mod stats;
 pub mod tokens;
+mod toolkit_tables;
 mod types;
 pub mod upload_logs;
 pub mod usages;
+mod user_table;
 pub mod users;
+
+use std::borrow::Cow;
+
+use sqlx::migrate::MigrateError;
 
 pub use database::{Database, DatabaseSettings, Transaction};
 pub use image_set::ImageSet;
+pub use user_table::UserTableError;
 
 /// Runs the body with the pool or connection of the engine that is open.
 macro_rules! on {
@@ -62,15 +69,60 @@ pub enum Error {
     /// Tables, triggers or indexes of ours were removed.
     #[error("the database lacks {0}: run `cfimages migrate` to put it back")]
     MissingObjects(String),
+    /// The table of users is not what the configuration says.
+    #[error(transparent)]
+    UserTable(#[from] UserTableError),
+    /// A name belongs to several users.
+    #[error("several users have the name {0}; the user model does not keep names unique")]
+    AmbiguousUser(String),
+    /// Django has no tokens.
+    #[error(
+        "there is no table authtoken_token: add rest_framework.authtoken to INSTALLED_APPS of Django and run `manage.py migrate`"
+    )]
+    NoTokens,
     /// The tables are those of a toolkit that is older than 1.1.6.
     #[error(
-        "the table cloudflare_images has no column {0}: it belongs to an older django-cloudflareimages-toolkit. \
-         Upgrade the toolkit to 1.1.6 and run `manage.py migrate` first"
+        "the tables are those of an older django-cloudflareimages-toolkit: {lacks}, so its migration {migration} was not applied. \
+         Upgrade the toolkit to {release} and run `manage.py migrate django_cloudflareimages_toolkit` first",
+        release = toolkit_tables::RELEASE
     )]
-    OlderToolkit(&'static str),
+    OlderToolkit {
+        /// What is missing.
+        lacks: String,
+        /// The migration of the toolkit that would add it.
+        migration: &'static str,
+    },
+    /// A column of the toolkit's tables is of another type than the toolkit makes it.
+    #[error(
+        "the column {table}.{column} is of type {found}, and {wanted} in the tables of django-cloudflareimages-toolkit {release}: \
+         Django did not make it for this engine. Let `manage.py migrate` make the tables and copy the rows into them",
+        release = toolkit_tables::RELEASE
+    )]
+    ForeignColumn {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// Its type.
+        found: String,
+        /// The type that the toolkit gives it.
+        wanted: &'static str,
+    },
+    /// The tables are for Django to make, as they depend on what is in Django.
+    #[error(
+        "{0}: add django_cloudflareimages_toolkit to INSTALLED_APPS of Django and run `manage.py migrate` first, and let \
+         CFIMAGES_USER_TABLE and CFIMAGES_USER_KEY name the table of AUTH_USER_MODEL and the type of its key"
+    )]
+    DjangoFirst(&'static str),
+    /// The role lacks a right.
+    #[error(
+        "the role of DATABASE_URL lacks a right: {0}. `cfimages migrate` needs the owner of Django's tables, once; \
+         docs/compatibility.md lists the rights that are enough for `cfimages serve`"
+    )]
+    Forbidden(String),
     /// A migration failed, or does not fit what was applied before.
     #[error("the database cannot be migrated")]
-    Migrate(#[from] sqlx::migrate::MigrateError),
+    Migrate(#[source] MigrateError),
     /// The database cannot be reached, or every connection is busy.
     #[error("the database is not available")]
     Unavailable(#[source] sqlx::Error),
@@ -95,10 +147,30 @@ impl From<sqlx::Error> for Error {
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Unavailable(error),
             sqlx::Error::Database(cause) if is_unavailable(cause.code().as_deref()) => Self::Unavailable(error),
+            sqlx::Error::Database(cause) if cause.code().as_deref() == Some(INSUFFICIENT_PRIVILEGE) => {
+                Self::Forbidden(cause.message().to_owned())
+            }
             _ => Self::Database(error),
         }
     }
 }
+
+impl From<MigrateError> for Error {
+    fn from(error: MigrateError) -> Self {
+        let code = |cause: &sqlx::Error| cause.as_database_error().and_then(|cause| cause.code().map(Cow::into_owned));
+        match error {
+            MigrateError::Execute(cause) | MigrateError::ExecuteMigration(cause, _)
+                if code(&cause).as_deref() == Some(INSUFFICIENT_PRIVILEGE) =>
+            {
+                cause.into()
+            }
+            error => Self::Migrate(error),
+        }
+    }
+}
+
+/// PostgreSQL's code where a role may not do what it tries.
+const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// Whether a code of the engine means that the same may work a little later.
 ///
@@ -110,6 +182,13 @@ fn is_unavailable(code: Option<&str>) -> bool {
         Some(code) => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)),
         None => false,
     }
+}
+
+/// Whether a statement failed because the database has no such table.
+fn is_missing_table(error: &sqlx::Error, table: &str) -> bool {
+    let Some(cause) = error.as_database_error() else { return false };
+    let is_missing = cause.code().as_deref() == Some("42P01") || cause.message().starts_with("no such table");
+    is_missing && cause.message().contains(table)
 }
 
 /// Turns the violation of a unique constraint into [`Error::Duplicate`].
@@ -128,24 +207,15 @@ impl<T> DuplicateExt<T> for Result<T, sqlx::Error> {
 
 /// Takes a table that is not there for one without rows: not every site has all of Django's applications.
 trait MissingTableExt<T> {
-    fn none_without_table(self) -> Result<Option<T>, Error>;
+    fn none_without_table(self, table: &str) -> Result<Option<T>, Error>;
 }
 
 impl<T> MissingTableExt<T> for Result<Option<T>, sqlx::Error> {
-    fn none_without_table(self) -> Result<Option<T>, Error> {
-        self.or_else(|error| match error.as_database_error() {
-            Some(cause) if is_missing_table(cause.code().as_deref(), cause.message()) => Ok(None),
-            _ => Err(error.into()),
-        })
-    }
-}
-
-/// PostgreSQL has a code for it, SQLite the general one and words.
-fn is_missing_table(code: Option<&str>, message: &str) -> bool {
-    match code {
-        Some("42P01") => true,
-        Some("1") => message.starts_with("no such table: "),
-        _ => false,
+    fn none_without_table(self, table: &str) -> Result<Option<T>, Error> {
+        match self {
+            Err(error) if is_missing_table(&error, table) => Ok(None),
+            found => Ok(found?),
+        }
     }
 }
 

@@ -11,6 +11,6 @@ const FIND: &str = "SELECT session_data FROM django_session WHERE session_key = 
 /// If the database fails.
 pub async fn find(database: &Database, key: &str, now: Timestamp) -> Result<Option<String>, Error> {
     on!(database.reader(), pool => {
-        sqlx::query_scalar(FIND).bind(key).bind(now).fetch_optional(pool).await.none_without_table()
+        sqlx::query_scalar(FIND).bind(key).bind(now).fetch_optional(pool).await.none_without_table("django_session")
     })
 }

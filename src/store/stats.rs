@@ -34,7 +34,7 @@ const FIND: &str = r"
         CAST(coalesce(sum(images) FILTER (WHERE require_signed_urls), 0) AS bigint) AS signed,
         CAST(coalesce(sum(bytes), 0) AS bigint) AS total_file_size
     FROM cfimages_image_counts
-    WHERE user_key = $1";
+    WHERE user_key = CAST($1 AS text)";
 
 const FIND_USAGES: &str = r"
     SELECT count(*) AS usages, count(DISTINCT images.id) AS used_images
@@ -47,8 +47,7 @@ const FIND_USAGES: &str = r"
 /// # Errors
 /// If the database fails.
 pub async fn find(database: &Database, owner: UserId) -> Result<ImageStats, Error> {
-    let row: StatsRow =
-        on!(database.reader(), pool => sqlx::query_as(FIND).bind(owner.to_string()).fetch_one(pool).await)?;
+    let row: StatsRow = on!(database.reader(), pool => sqlx::query_as(FIND).bind(owner).fetch_one(pool).await)?;
     let usage: UsageRow =
         on!(database.reader(), pool => sqlx::query_as(FIND_USAGES).bind(owner).fetch_one(pool).await)?;
     Ok(ImageStats {

@@ -1,9 +1,11 @@
-//! Rows of `authtoken_token`: one API token a user.
+//! Rows of `authtoken_token`: one API token a user. Django has the table where `rest_framework.authtoken` is installed.
 
 use sqlx::FromRow;
 
-use super::{Database, Error, Transaction, on};
+use super::{Database, Error, Transaction, is_missing_table, on};
 use crate::domain::{Timestamp, UserId};
+
+pub(super) const TABLE: &str = "authtoken_token";
 
 /// A token without its secret part.
 #[derive(Debug, FromRow)]
@@ -17,17 +19,18 @@ pub struct TokenSummary {
 }
 
 const LIST: &str = r"
-    SELECT auth_user.username, substr(authtoken_token.key, 1, 8) AS key_start, authtoken_token.created
+    SELECT users.username, substr(authtoken_token.key, 1, 8) AS key_start, authtoken_token.created
     FROM authtoken_token
-    JOIN auth_user ON auth_user.id = authtoken_token.user_id
-    ORDER BY auth_user.username";
+    JOIN {users} AS users ON users.id = authtoken_token.user_id
+    ORDER BY users.username, users.id";
 
 /// All tokens, by the names of their owners.
 ///
 /// # Errors
-/// If the database fails.
+/// [`Error::NoTokens`] if Django has no tokens.
 pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
-    Ok(on!(database.reader(), pool => sqlx::query_as::<_, TokenSummary>(LIST).fetch_all(pool).await)?)
+    let statement = database.users().await?.sql(LIST);
+    on!(database.reader(), pool => sqlx::query_as::<_, TokenSummary>(statement).fetch_all(pool).await).map_err(explain)
 }
 
 const FIND_OR_INSERT: &str = r"
@@ -39,19 +42,20 @@ const FIND_OR_INSERT: &str = r"
 /// The token of a user: the one there is, else `key`.
 ///
 /// # Errors
-/// If the database fails.
+/// [`Error::NoTokens`] if Django has no tokens.
 pub async fn find_or_insert(
     transaction: &mut Transaction,
     user: UserId,
     key: &str,
     now: Timestamp,
 ) -> Result<String, Error> {
-    Ok(on!(transaction.connection(), connection => sqlx::query_scalar(FIND_OR_INSERT)
+    on!(transaction.connection(), connection => sqlx::query_scalar(FIND_OR_INSERT)
         .bind(key)
         .bind(now)
         .bind(user)
         .fetch_one(connection)
-        .await)?)
+        .await)
+    .map_err(explain)
 }
 
 const DELETE: &str = "DELETE FROM authtoken_token WHERE user_id = $1";
@@ -59,10 +63,16 @@ const DELETE: &str = "DELETE FROM authtoken_token WHERE user_id = $1";
 /// Deletes the token of a user; whether there was one.
 ///
 /// # Errors
-/// If the database fails.
+/// [`Error::NoTokens`] if Django has no tokens.
 pub async fn delete(transaction: &mut Transaction, user: UserId) -> Result<bool, Error> {
     let rows = on!(transaction.connection(), connection => {
         sqlx::query(DELETE).bind(user).execute(connection).await.map(|done| done.rows_affected())
-    })?;
+    })
+    .map_err(explain)?;
     Ok(rows > 0)
+}
+
+/// A site without tokens is not broken; it lacks something.
+fn explain(error: sqlx::Error) -> Error {
+    if is_missing_table(&error, TABLE) { Error::NoTokens } else { error.into() }
 }

@@ -5,7 +5,7 @@
 //! | [`ImageId`] | `uuid` | 32 hexadecimal digits |
 //! | [`Timestamp`] | `timestamptz` | `2024-03-24 16:01:20.123456`, six digits of fraction or none |
 //! | [`Json`], [`Variants`] | `jsonb` | text |
-//! | [`UserId`] | `integer` or `bigint` | `integer` |
+//! | [`UserId`] | `integer`, `bigint` or `uuid` | `integer`, or 32 hexadecimal digits |
 //! | [`ImageStatus`] | `varchar` | text |
 
 use chrono::{DateTime, Utc};
@@ -104,24 +104,38 @@ impl Type<Postgres> for UserId {
     }
 
     fn compatible(info: &PgTypeInfo) -> bool {
-        <i64 as Type<Postgres>>::compatible(info) || <i32 as Type<Postgres>>::compatible(info)
+        <i64 as Type<Postgres>>::compatible(info)
+            || <i32 as Type<Postgres>>::compatible(info)
+            || <Uuid as Type<Postgres>>::compatible(info)
     }
 }
 
 impl Encode<'_, Postgres> for UserId {
     fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        Encode::<Postgres>::encode(self.0, buffer)
+        match self {
+            Self::Number(number) => Encode::<Postgres>::encode(number, buffer),
+            Self::Uuid(uuid) => Encode::<Postgres>::encode(uuid, buffer),
+        }
+    }
+
+    fn produces(&self) -> Option<PgTypeInfo> {
+        Some(match self {
+            Self::Number(_) => <i64 as Type<Postgres>>::type_info(),
+            Self::Uuid(_) => <Uuid as Type<Postgres>>::type_info(),
+        })
     }
 }
 
 impl Decode<'_, Postgres> for UserId {
     fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
-        let is_bigint = value.type_info().as_ref().eq(&<i64 as Type<Postgres>>::type_info());
-        Ok(Self(if is_bigint {
-            <i64 as Decode<Postgres>>::decode(value)?
+        let stored = value.type_info().into_owned();
+        Ok(if stored == <Uuid as Type<Postgres>>::type_info() {
+            Self::Uuid(Decode::<Postgres>::decode(value)?)
+        } else if stored == <i64 as Type<Postgres>>::type_info() {
+            Self::Number(Decode::<Postgres>::decode(value)?)
         } else {
-            <i32 as Decode<Postgres>>::decode(value)?.into()
-        }))
+            Self::Number(<i32 as Decode<Postgres>>::decode(value)?.into())
+        })
     }
 }
 
@@ -131,18 +145,25 @@ impl Type<Sqlite> for UserId {
     }
 
     fn compatible(info: &SqliteTypeInfo) -> bool {
-        <i64 as Type<Sqlite>>::compatible(info)
+        <i64 as Type<Sqlite>>::compatible(info) || <str as Type<Sqlite>>::compatible(info)
     }
 }
 
 impl Encode<'_, Sqlite> for UserId {
     fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        Encode::<Sqlite>::encode(self.0, buffer)
+        match self {
+            Self::Number(number) => Encode::<Sqlite>::encode(*number, buffer),
+            Self::Uuid(uuid) => Encode::<Sqlite>::encode(uuid.simple().to_string(), buffer),
+        }
     }
 }
 
 impl Decode<'_, Sqlite> for UserId {
     fn decode(value: SqliteValueRef<'_>) -> Result<Self, BoxDynError> {
-        Ok(Self(Decode::<Sqlite>::decode(value)?))
+        Ok(if <str as Type<Sqlite>>::compatible(&value.type_info()) {
+            Self::Uuid(Uuid::try_parse(Decode::<Sqlite>::decode(value)?)?)
+        } else {
+            Self::Number(Decode::<Sqlite>::decode(value)?)
+        })
     }
 }

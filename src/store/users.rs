@@ -1,44 +1,53 @@
-//! Rows of `auth_user`.
+//! Rows of the user table, which is `auth_user` unless Django has a model of its own for users. `user_table`
+//! explains the placeholders.
 
 use std::fmt;
 
 use sqlx::FromRow;
 
-use super::{Database, DuplicateExt, Error, MissingTableExt, Transaction, on};
+use super::{Database, DuplicateExt, Error, MissingTableExt, Transaction, on, tokens};
 use crate::domain::{NewUser, Timestamp, User, UserId};
 
 macro_rules! columns {
     () => {
-        "auth_user.id, username, email, is_active, is_staff, is_superuser, date_joined"
+        "id, username, email, is_active, is_staff, is_superuser, date_joined"
     };
 }
 
 const FIND_BY_TOKEN: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM authtoken_token JOIN auth_user ON auth_user.id = authtoken_token.user_id WHERE authtoken_token.key = $1"
+    " FROM authtoken_token JOIN {users} AS users ON users.id = authtoken_token.user_id WHERE authtoken_token.key = $1"
 );
 
-/// The user to whom a token belongs, active or not. A site without tokens has none.
+/// The user to whom a token belongs, active or not. Where Django has no tokens, nobody has one.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn find_by_token(database: &Database, key: &str) -> Result<Option<User>, Error> {
+    let statement = database.users().await?.sql(FIND_BY_TOKEN);
     on!(database.reader(), pool => {
-        sqlx::query_as::<_, User>(FIND_BY_TOKEN).bind(key).fetch_optional(pool).await.none_without_table()
+        let found = sqlx::query_as::<_, User>(statement).bind(key).fetch_optional(pool).await;
+        found.none_without_table(tokens::TABLE)
     })
 }
 
-const FIND_BY_USERNAME: &str = concat!("SELECT ", columns!(), " FROM auth_user WHERE username = $1");
+const FIND_BY_USERNAME: &str = concat!("SELECT ", columns!(), " FROM {users} AS users WHERE username = $1 LIMIT 2");
 
 /// The user with this name.
 ///
 /// # Errors
-/// If the database fails.
+/// [`Error::AmbiguousUser`] if several have it, which a custom user model may allow.
 pub async fn find_by_username(database: &Database, username: &str) -> Result<Option<User>, Error> {
-    Ok(on!(database.reader(), pool => {
-        sqlx::query_as::<_, User>(FIND_BY_USERNAME).bind(username).fetch_optional(pool).await
-    })?)
+    let statement = database.users().await?.sql(FIND_BY_USERNAME);
+    let found = on!(database.reader(), pool => {
+        sqlx::query_as::<_, User>(statement).bind(username).fetch_all(pool).await
+    })?;
+    only_one(found, username)
+}
+
+fn only_one<T>(mut found: Vec<T>, username: &str) -> Result<Option<T>, Error> {
+    if found.len() > 1 { Err(Error::AmbiguousUser(username.to_owned())) } else { Ok(found.pop()) }
 }
 
 /// A user with the hash of the password, which is shown to nobody.
@@ -57,41 +66,41 @@ impl fmt::Debug for UserWithPassword {
     }
 }
 
-const FIND_WITH_PASSWORD: &str = concat!("SELECT ", columns!(), ", password FROM auth_user WHERE id = $1");
+const FIND_WITH_PASSWORD: &str = concat!("SELECT ", columns!(), ", password FROM {users} AS users WHERE id = $1");
 
 /// The user with this key, and the hash of the password.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn find_with_password(database: &Database, id: UserId) -> Result<Option<UserWithPassword>, Error> {
+    let statement = database.users().await?.sql(FIND_WITH_PASSWORD);
     Ok(on!(database.reader(), pool => {
-        sqlx::query_as::<_, UserWithPassword>(FIND_WITH_PASSWORD).bind(id).fetch_optional(pool).await
+        sqlx::query_as::<_, UserWithPassword>(statement).bind(id).fetch_optional(pool).await
     })?)
 }
 
 const FIND_BY_USERNAME_WITH_PASSWORD: &str =
-    concat!("SELECT ", columns!(), ", password FROM auth_user WHERE username = $1");
+    concat!("SELECT ", columns!(), ", password FROM {users} AS users WHERE username = $1 LIMIT 2");
 
 /// The user with this name, and the hash of the password.
 ///
 /// # Errors
-/// If the database fails.
+/// [`Error::AmbiguousUser`] if several have it, which a custom user model may allow.
 pub async fn find_by_username_with_password(
     database: &Database,
     username: &str,
 ) -> Result<Option<UserWithPassword>, Error> {
-    Ok(on!(database.reader(), pool => {
-        sqlx::query_as::<_, UserWithPassword>(FIND_BY_USERNAME_WITH_PASSWORD)
-            .bind(username)
-            .fetch_optional(pool)
-            .await
-    })?)
+    let statement = database.users().await?.sql(FIND_BY_USERNAME_WITH_PASSWORD);
+    let found = on!(database.reader(), pool => {
+        sqlx::query_as::<_, UserWithPassword>(statement).bind(username).fetch_all(pool).await
+    })?;
+    only_one(found, username)
 }
 
 // A site where others check passwords may have any number of users without one.
 const FIND_USUAL_PASSWORD: &str = r"
     SELECT password
-    FROM (SELECT id, password FROM auth_user ORDER BY id DESC LIMIT 100) AS newest
+    FROM (SELECT id, password FROM {users} AS users ORDER BY id DESC LIMIT 100) AS newest
     WHERE password NOT LIKE '!%' AND password <> ''
     ORDER BY id DESC
     LIMIT 1";
@@ -101,22 +110,24 @@ const FIND_USUAL_PASSWORD: &str = r"
 /// # Errors
 /// If the database fails.
 pub async fn find_usual_password(database: &Database) -> Result<Option<String>, Error> {
-    Ok(on!(database.reader(), pool => sqlx::query_scalar(FIND_USUAL_PASSWORD).fetch_optional(pool).await)?)
+    let statement = database.users().await?.sql(FIND_USUAL_PASSWORD);
+    Ok(on!(database.reader(), pool => sqlx::query_scalar(statement).fetch_optional(pool).await)?)
 }
 
-const LIST: &str = concat!("SELECT ", columns!(), " FROM auth_user ORDER BY username");
+const LIST: &str = concat!("SELECT ", columns!(), " FROM {users} AS users ORDER BY username, id");
 
 /// All users, by name.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn list(database: &Database) -> Result<Vec<User>, Error> {
-    Ok(on!(database.reader(), pool => sqlx::query_as::<_, User>(LIST).fetch_all(pool).await)?)
+    let statement = database.users().await?.sql(LIST);
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, User>(statement).fetch_all(pool).await)?)
 }
 
 const INSERT: &str = concat!(
     r"
-    INSERT INTO auth_user (
+    INSERT INTO {table} (
         password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined
     )
     VALUES ($1, $2, $3, '', '', $4, $5, $6, $7)
@@ -127,9 +138,11 @@ const INSERT: &str = concat!(
 /// Creates an active user.
 ///
 /// # Errors
-/// [`Error::Duplicate`] if the name is taken.
+/// [`Error::Duplicate`] if the name is taken, [`Error::UserTable`] if the user model is not like Django's own.
 pub async fn insert(transaction: &mut Transaction, user: &NewUser, now: Timestamp) -> Result<User, Error> {
-    on!(transaction.connection(), connection => sqlx::query_as::<_, User>(INSERT)
+    let users = transaction.users().await?;
+    users.require_plain()?;
+    on!(transaction.connection(), connection => sqlx::query_as::<_, User>(users.sql(INSERT))
         .bind(&user.password_hash)
         .bind(user.is_superuser)
         .bind(&user.username)
@@ -142,15 +155,16 @@ pub async fn insert(transaction: &mut Transaction, user: &NewUser, now: Timestam
         .duplicate_of("username"))
 }
 
-const UPDATE_PASSWORD: &str = "UPDATE auth_user SET password = $2 WHERE id = $1";
+const UPDATE_PASSWORD: &str = "UPDATE {table} SET password = $2 WHERE {key} = $1";
 
 /// Replaces the hash of a user's password.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn update_password(transaction: &mut Transaction, user: UserId, hash: &str) -> Result<(), Error> {
+    let statement = transaction.users().await?.sql(UPDATE_PASSWORD);
     on!(transaction.connection(), connection => {
-        sqlx::query(UPDATE_PASSWORD).bind(user).bind(hash).execute(connection).await.map(drop)
+        sqlx::query(statement).bind(user).bind(hash).execute(connection).await.map(drop)
     })?;
     Ok(())
 }

@@ -106,7 +106,8 @@ async fn dev() {
     let api = format!("http://{listen}/cloudflare-images/api");
     let http = http_client();
 
-    let first = Server::start(&mut cfimages(folder.path(), &arguments));
+    // Its database is its own, whatever the one at work is like.
+    let first = Server::start(cfimages(folder.path(), &arguments).env("CFIMAGES_USER_TABLE", "nowhere"));
     wait_until_ready(&listen).await;
     let file = folder.path().join("my %20 data?/credentials.json");
     let credentials: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();

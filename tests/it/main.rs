@@ -11,6 +11,7 @@ mod api_uploads;
 mod cleanup;
 mod cli;
 mod counts;
+mod custom_users;
 mod deletions;
 mod faults;
 mod golden;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         cleanup::register,
         cli::register,
         counts::register,
+        custom_users::register,
         deletions::register,
         faults::register,
         golden::register,

@@ -1,13 +1,18 @@
 //! Making and adopting databases.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use cfimages::app::SystemClock;
+use cfimages::config::settings;
+use cfimages::domain::NewUser;
+use cfimages::service::Accounts;
 use cfimages::store;
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
+use serde_json::json;
 
-use crate::support::app::connect;
-use crate::support::sql;
+use crate::support::app::{TestApp, connect, connect_with_users, migrated_database};
 use crate::support::suite::{Engine, Suite};
+use crate::support::{django, picture, sql};
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("migrations::an_empty_database_gets_djangos_tables", django_tables);
@@ -15,6 +20,17 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("migrations::pending_migrations_are_known_and_applied_once", pending);
     suite.on_both_engines("migrations::everything_of_ours_can_be_taken_away_and_put_back", removal);
     suite.on_both_engines("migrations::the_tables_of_an_older_toolkit_are_refused_with_advice", older_toolkit);
+    suite.on_both_engines("migrations::rows_that_an_older_toolkit_left_are_refused_with_advice", older_rows);
+    suite.on_both_engines("migrations::columns_of_another_type_are_refused_with_advice", foreign_columns);
+    suite.on_both_engines("migrations::the_tables_of_apps_that_django_lacks_are_not_made", missing_apps);
+    suite.on_both_engines(
+        "migrations::django_without_the_toolkit_gets_the_tables_of_the_toolkit_alone",
+        django_without_toolkit,
+    );
+    suite.on_both_engines("migrations::what_only_django_can_make_is_left_to_it", left_to_django);
+    suite.on_both_engines("migrations::whatever_of_ours_is_dropped_is_missed_and_put_back", dropped_objects);
+    suite.on_postgres("migrations::a_schema_before_that_of_django_holds_what_is_ours", schema_before_djangos);
+    suite.on_postgres("migrations::a_role_with_few_rights_serves_and_is_told_that_it_cannot_migrate", few_rights);
     suite.on_both_engines("migrations::several_at_once_wait_for_one_another", several_at_once);
     suite.test("migrations::both_engines_have_the_same_migrations", same_names);
 }
@@ -25,39 +41,33 @@ async fn migrate(url: &str) {
     database.close().await;
 }
 
-/// Runs the statements of Django's own schema.
-async fn make_as_django(engine: &Engine, url: &str) {
-    let name = if matches!(engine, Engine::Sqlite) { "schema-sqlite.sql" } else { "schema.sql" };
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/django").join(name);
-    let schema = std::fs::read_to_string(path).unwrap();
-    match engine {
-        Engine::Sqlite => {
-            let mut connection = SqliteConnection::connect(url).await.unwrap();
-            connection.execute(AssertSqlSafe(schema)).await.unwrap();
-            connection.close().await.unwrap();
-        }
-        Engine::Postgres(_) => {
-            let mut connection = PgConnection::connect(url).await.unwrap();
-            connection.execute(AssertSqlSafe(schema)).await.unwrap();
-            connection.close().await.unwrap();
-        }
-    }
-}
-
-const COLUMNS: &str = "SELECT table_name || '.' || column_name || ' ' || data_type || coalesce(character_maximum_length::text, '') || ' ' || is_nullable || ' ' \
-    || coalesce(column_default, '') || ' ' || is_identity || ' ' || coalesce(identity_generation, '') || ' ' || ordinal_position \
-    FROM information_schema.columns WHERE table_schema = 'public' AND table_name NOT LIKE 'cfimages%' ORDER BY 1";
-const CONSTRAINTS: &str = "SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid) FROM pg_constraint \
+/// Columns with their types, collations and defaults.
+const COLUMNS: &str = "SELECT tables.relname || '.' || columns.attname || ' ' || columns.attnum || ' ' || format_type(columns.atttypid, columns.atttypmod) \
+    || ' ' || columns.attnotnull || ' ' || columns.attidentity::text || ' ' || columns.attgenerated::text || ' ' || columns.attcollation::regcollation \
+    || ' ' || coalesce(pg_get_expr(defaults.adbin, defaults.adrelid), '') || ' ' || coalesce(pg_get_serial_sequence(tables.relname, columns.attname), '') \
+    FROM pg_class AS tables JOIN pg_attribute AS columns ON columns.attrelid = tables.oid \
+    LEFT JOIN pg_attrdef AS defaults ON defaults.adrelid = tables.oid AND defaults.adnum = columns.attnum \
+    WHERE tables.relnamespace = 'public'::regnamespace AND tables.relkind = 'r' AND columns.attnum > 0 AND NOT columns.attisdropped \
+    AND tables.relname NOT LIKE 'cfimages%' ORDER BY 1";
+/// Relations of every kind, with how they are stored.
+const RELATIONS: &str = "SELECT relname || ' ' || relkind::text || ' ' || relpersistence::text || ' ' || coalesce(array_to_string(reloptions, ','), '') || ' ' \
+    || coalesce((SELECT amname FROM pg_am WHERE pg_am.oid = relam), '') \
+    FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'cfimages%' ORDER BY 1";
+const SEQUENCES: &str = "SELECT seqrelid::regclass || ' ' || seqtypid::regtype || ' ' || seqstart || ' ' || seqincrement || ' ' || seqmin || ' ' || seqmax \
+    || ' ' || seqcache || ' ' || seqcycle FROM pg_sequence JOIN pg_class ON pg_class.oid = seqrelid \
+    WHERE relnamespace = 'public'::regnamespace AND relname NOT LIKE 'cfimages%' ORDER BY 1";
+const CONSTRAINTS: &str = "SELECT conrelid::regclass || ' ' || conname || ' ' || condeferrable || ' ' || condeferred || ' ' || convalidated || ' ' \
+    || pg_get_constraintdef(oid) FROM pg_constraint \
     WHERE connamespace = 'public'::regnamespace AND conrelid::regclass::text NOT LIKE 'cfimages%' ORDER BY 1";
 const INDEXES: &str =
     "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND indexname NOT LIKE 'cfimages%' ORDER BY 1";
-const SQLITE_SCHEMA: &str = "SELECT type || ' ' || name || ' ' || coalesce(sql, '') FROM sqlite_master \
-    WHERE tbl_name NOT LIKE 'cfimages%' AND name NOT LIKE 'cfimages%' AND name NOT LIKE 'sqlite_%' ORDER BY 1";
+const SQLITE_SCHEMA: &str = "SELECT type || ' ' || name || ' ' || tbl_name || ' ' || coalesce(sql, '') FROM sqlite_master \
+    WHERE tbl_name NOT LIKE 'cfimages%' AND name NOT LIKE 'cfimages%' ORDER BY 1";
 
 async fn schema(engine: &Engine, url: &str) -> Vec<Option<String>> {
     let queries: &[&str] = match engine {
         Engine::Sqlite => &[SQLITE_SCHEMA],
-        Engine::Postgres(_) => &[COLUMNS, CONSTRAINTS, INDEXES],
+        Engine::Postgres(_) => &[COLUMNS, RELATIONS, SEQUENCES, CONSTRAINTS, INDEXES],
     };
     let mut lines = Vec::new();
     for query in queries {
@@ -69,7 +79,7 @@ async fn schema(engine: &Engine, url: &str) -> Vec<Option<String>> {
 async fn django_tables(engine: Engine) {
     let (ours, theirs) = (engine.create_database().await, engine.create_database().await);
     migrate(ours.as_str()).await;
-    make_as_django(&engine, theirs.as_str()).await;
+    django::make_all(&engine, theirs.as_str()).await;
     let theirs = schema(&engine, theirs.as_str()).await;
     assert!(theirs.len() > 15, "{theirs:?}");
     assert_eq!(schema(&engine, ours.as_str()).await, theirs);
@@ -78,7 +88,7 @@ async fn django_tables(engine: Engine) {
 async fn adoption(engine: Engine) {
     let url = engine.create_database().await;
     let url = url.as_str();
-    make_as_django(&engine, url).await;
+    django::make_all(&engine, url).await;
     let before = schema(&engine, url).await;
     for row in [
         "INSERT INTO auth_user (id, password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined) \
@@ -97,7 +107,7 @@ async fn adoption(engine: Engine) {
     assert_eq!(schema(&engine, url).await, before);
 
     let database = connect(url).await;
-    let stats = store::stats::find(&database, cfimages::domain::UserId(7)).await.unwrap();
+    let stats = store::stats::find(&database, cfimages::domain::UserId::Number(7)).await.unwrap();
     assert_eq!(
         (stats.total, stats.uploaded, stats.signed, stats.total_file_size, stats.usages, stats.orphaned),
         (1, 1, 1, 5, 1, 0)
@@ -125,7 +135,7 @@ async fn removal(engine: Engine) {
     let url = engine.create_database().await;
     let url = url.as_str();
     let ours = async || sql::texts(url, if matches!(engine, Engine::Sqlite) { OURS_ON_SQLITE } else { OURS }).await;
-    make_as_django(&engine, url).await;
+    django::make_all(&engine, url).await;
     let before = schema(&engine, url).await;
     migrate(url).await;
     assert!(ours().await.len() >= 5);
@@ -138,20 +148,248 @@ async fn removal(engine: Engine) {
     store::migrations::check(&database).await.unwrap();
 }
 
-async fn older_toolkit(engine: Engine) {
-    let url = engine.create_database().await;
-    sql::execute(
-        url.as_str(),
-        "CREATE TABLE cloudflare_images (id integer, cloudflare_id varchar(255), creator varchar(255))",
-    )
-    .await;
-    let database = connect(url.as_str()).await;
+/// Why a database is refused; nothing of ours may be in it afterwards.
+async fn refusal(engine: &Engine, url: &str) -> String {
+    let before = schema(engine, url).await;
+    let database = connect(url).await;
     let error = store::migrations::run(&database).await.unwrap_err().to_string();
-    assert!(error.contains("older django-cloudflareimages-toolkit") && error.contains("1.1.6"), "{error}");
-    assert_eq!(
-        sql::texts(url.as_str(), if matches!(engine, Engine::Sqlite) { OURS_ON_SQLITE } else { OURS }).await,
-        []
-    );
+    assert_eq!(schema(engine, url).await, before);
+    assert_eq!(sql::texts(url, if matches!(engine, Engine::Sqlite) { OURS_ON_SQLITE } else { OURS }).await, []);
+    error
+}
+
+async fn older_toolkit(engine: Engine) {
+    for (last, lacks) in [(1, 2), (2, 3), (3, 4), (4, 7), (5, 7), (6, 7)] {
+        let url = engine.create_database().await;
+        django::migrate_up_to(&engine, url.as_str(), django::AUTH_USERS, last).await;
+        let error = refusal(&engine, url.as_str()).await;
+        for words in [django::TOOLKIT[lacks - 1], "Upgrade the toolkit to 1.1.6", "manage.py migrate"] {
+            assert!(error.contains(words), "{last}: {error}");
+        }
+    }
+    let url = engine.create_database().await;
+    django::migrate_up_to(&engine, url.as_str(), django::AUTH_USERS, 7).await;
+    migrate(url.as_str()).await;
+}
+
+/// A database that was made by the first release of the toolkit has the columns before their migration.
+async fn older_rows(engine: Engine) {
+    let url = engine.create_database().await;
+    let url = url.as_str();
+    django::migrate_up_to(&engine, url, django::AUTH_USERS, 8).await;
+    sql::execute(url, "CREATE TABLE django_migrations (app varchar(255) NOT NULL, name varchar(255) NOT NULL)").await;
+    let record = async |name: &str| {
+        let insert = format!("INSERT INTO django_migrations VALUES ('django_cloudflareimages_toolkit', '{name}')");
+        sql::execute(url, &insert).await;
+    };
+    record(django::TOOLKIT[0]).await;
+    for (last, next) in django::TOOLKIT.into_iter().zip(&django::TOOLKIT[1..]) {
+        let error = refusal(&engine, url).await;
+        assert!(error.contains(next) && error.contains("1.1.6"), "after {last}: {error}");
+        record(next).await;
+    }
+    migrate(url).await;
+    record("9999_of_a_later_release").await;
+    migrate(url).await;
+}
+
+async fn foreign_columns(engine: Engine) {
+    let url = engine.create_database().await;
+    let url = url.as_str();
+    django::make_all(&engine, url).await;
+    sql::execute(url, "ALTER TABLE cloudflare_images DROP COLUMN height").await;
+    sql::execute(url, "ALTER TABLE cloudflare_images ADD COLUMN height text").await;
+    let error = refusal(&engine, url).await;
+    assert!(error.contains("cloudflare_images.height is of type text, and integer"), "{error}");
+}
+
+const TABLES: &str = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
+const TABLES_ON_SQLITE: &str =
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite%' ORDER BY 1";
+
+/// The tables that are not ours.
+async fn tables(engine: &Engine, url: &str) -> Vec<String> {
+    let names = sql::texts(url, if matches!(engine, Engine::Sqlite) { TABLES_ON_SQLITE } else { TABLES }).await;
+    names.into_iter().flatten().filter(|name| !name.starts_with("cfimages")).collect()
+}
+
+/// `manage.py migrate` makes the tables of an app when it is installed, and fails where they are there.
+async fn missing_apps(engine: Engine) {
+    let url = engine.create_database().await;
+    let url = url.as_str();
+    for step in ["contenttypes", "users"].iter().chain(&django::TOOLKIT) {
+        django::migrate(&engine, url, django::AUTH_USERS, step).await;
+    }
+    let before = schema(&engine, url).await;
+    migrate(url).await;
+    assert_eq!(schema(&engine, url).await, before);
+
+    let database = connect(url).await;
+    let mut transaction = database.begin().await.unwrap();
+    let user = NewUser {
+        username: "alice".to_owned(),
+        email: String::new(),
+        password_hash: "!".to_owned(),
+        is_staff: false,
+        is_superuser: false,
+    };
+    store::users::insert(&mut transaction, &user, "2024-01-01".parse().unwrap()).await.unwrap();
+    transaction.commit().await.unwrap();
+    assert!(store::users::find_by_token(&database, "nobody's").await.unwrap().is_none());
+    let accounts = Accounts::new(database.clone(), Arc::new(SystemClock));
+    for error in [
+        accounts.create_token("alice", false).await.unwrap_err(),
+        accounts.revoke_token("alice").await.unwrap_err(),
+        accounts.list_tokens().await.unwrap_err(),
+    ] {
+        let error = error.to_string();
+        assert!(error.contains("rest_framework.authtoken") && error.contains("manage.py migrate"), "{error}");
+    }
+
+    django::migrate(&engine, url, django::AUTH_USERS, "tokens").await;
+    let token = accounts.create_token("alice", false).await.unwrap();
+    assert_eq!(store::users::find_by_token(&database, &token).await.unwrap().unwrap().username, "alice");
+}
+
+async fn django_without_toolkit(engine: Engine) {
+    let (ours, theirs) = (engine.create_database().await, engine.create_database().await);
+    let (ours, theirs) = (ours.as_str(), theirs.as_str());
+    for step in ["contenttypes", "users"] {
+        django::migrate(&engine, ours, django::AUTH_USERS, step).await;
+    }
+    let own = tables(&engine, ours).await;
+    migrate(ours).await;
+    migrate(ours).await;
+    let added = ["cloudflare_image_logs", "cloudflare_image_usages", "cloudflare_images"].map(str::to_owned);
+    let mut wanted = [own, added.to_vec()].concat();
+    wanted.sort();
+    assert_eq!(tables(&engine, ours).await, wanted);
+
+    django::make_all(&engine, theirs).await;
+    let of_toolkit = async |url: &str| {
+        let lines = schema(&engine, url).await.into_iter().flatten();
+        lines.filter(|line| line.contains("cloudflare_image")).collect::<Vec<_>>()
+    };
+    assert_eq!(of_toolkit(ours).await, of_toolkit(theirs).await);
+}
+
+async fn left_to_django(engine: Engine) {
+    let url = engine.create_database().await;
+    let url = url.as_str();
+    let database = connect_with_users(url, "accounts_member", "bigint").await;
+    let error = store::migrations::run(&database).await.unwrap_err().to_string();
+    assert!(error.contains("manage.py migrate") && error.contains("CFIMAGES_USER_TABLE"), "{error}");
+    sql::execute(url, "CREATE TABLE django_migrations (app varchar(255) NOT NULL, name varchar(255) NOT NULL)").await;
+    let error = refusal(&engine, url).await;
+    assert!(error.contains("manage.py migrate") && error.contains("CFIMAGES_USER_TABLE"), "{error}");
+    assert_eq!(tables(&engine, url).await, ["django_migrations"]);
+}
+
+/// What is ours and stands for itself: not the parts of a table that go and come with it.
+const DROPS: &str = "SELECT 'DROP TRIGGER ' || tgname || ' ON ' || tgrelid::regclass FROM pg_trigger WHERE tgname LIKE 'cfimages%' \
+    UNION ALL SELECT 'DROP FUNCTION ' || oid::regprocedure || ' CASCADE' FROM pg_proc WHERE proname LIKE 'cfimages%' \
+    UNION ALL SELECT CASE relkind WHEN 'r' THEN 'DROP TABLE ' WHEN 'i' THEN 'DROP INDEX ' ELSE 'DROP SEQUENCE ' END || oid::regclass \
+    FROM pg_class WHERE relname LIKE 'cfimages%' AND relname <> 'cfimages_migrations' \
+    AND NOT EXISTS (SELECT 1 FROM pg_constraint WHERE conindid = pg_class.oid) \
+    AND NOT EXISTS (SELECT 1 FROM pg_depend WHERE objid = pg_class.oid AND deptype IN ('a', 'i') AND relkind = 'S') \
+    AND relkind IN ('r', 'i', 'S')";
+const DROPS_ON_SQLITE: &str = "SELECT 'DROP ' || upper(type) || ' ' || name FROM sqlite_master \
+    WHERE name LIKE 'cfimages%' AND name <> 'cfimages_migrations'";
+
+async fn dropped_objects(engine: Engine) {
+    let url = engine.create_database().await;
+    let url = url.as_str();
+    migrate(url).await;
+    let drops = sql::texts(url, if matches!(engine, Engine::Sqlite) { DROPS_ON_SQLITE } else { DROPS }).await;
+    assert!(drops.len() >= 5, "{drops:?}");
+    let database = connect(url).await;
+    for drop in drops.into_iter().flatten() {
+        sql::execute(url, &drop).await;
+        let name = drop.split(' ').nth(2).unwrap().trim_end_matches("()");
+        let missed = store::migrations::missing_objects(&database).await.unwrap();
+        assert!(missed.contains(&name), "{drop}: {missed:?}");
+        store::migrations::run(&database).await.unwrap();
+        store::migrations::check(&database).await.unwrap();
+    }
+}
+
+/// A role may have a schema of its own, which PostgreSQL looks at before `public`.
+async fn schema_before_djangos(engine: Engine) {
+    let url = engine.create_database().await;
+    django::make_all(&engine, url.as_str()).await;
+    sql::execute(url.as_str(), "CREATE SCHEMA own").await;
+    let before = schema(&engine, url.as_str()).await;
+    let mark = if url.as_str().contains('?') { '&' } else { '?' };
+    let database = connect(&format!("{url}{mark}options[search_path]=own,public")).await;
+    store::migrations::run(&database).await.unwrap();
+    store::migrations::run(&database).await.unwrap();
+    store::migrations::check(&database).await.unwrap();
+    assert_eq!(schema(&engine, url.as_str()).await, before);
+
+    let insert = "INSERT INTO cloudflare_images SELECT '0123456789abcdef0123456789abcdef', 'old', '', '', '', 5, '', 'uploaded', true, '{}', \
+        now(), now(), now(), now(), 1, 1, '', '[]', '{}', ''";
+    sql::execute(url.as_str(), insert).await;
+    assert_eq!(sql::count(url.as_str(), "SELECT sum(images) FROM own.cfimages_image_counts").await, 1);
+    sql::execute(url.as_str(), "DROP INDEX cfimages_images_owner_idx").await;
+    assert_eq!(store::migrations::missing_objects(&database).await.unwrap(), ["cfimages_images_owner_idx"]);
+    store::migrations::run(&database).await.unwrap();
+    store::migrations::remove(&database).await.unwrap();
+    assert_eq!(sql::texts(url.as_str(), OURS).await, []);
+}
+
+/// What `serve` may do, and no more.
+const GRANTS: &str = "GRANT SELECT, INSERT, UPDATE, DELETE ON cloudflare_images, cloudflare_image_logs, cloudflare_image_usages TO {role}; \
+    GRANT SELECT, INSERT ON django_content_type TO {role}; \
+    GRANT SELECT ON auth_user, authtoken_token, django_session, cfimages_migrations, cfimages_image_counts TO {role}; \
+    GRANT SELECT, INSERT, UPDATE, DELETE ON cfimages_pending_deletions TO {role}";
+
+/// The same database for somebody who may do what the role may.
+fn as_role(url: &str, role: &str) -> String {
+    format!("{url}{}options[role]={role}", if url.contains('?') { '&' } else { '?' })
+}
+
+async fn few_rights(engine: Engine) {
+    let database_url = migrated_database(&engine).await;
+    let url = database_url.as_str();
+    let name = sql::text(url, "SELECT current_database()::text").await;
+    let role = format!("{name}_serve");
+    sql::execute_all(url, &format!("CREATE ROLE {role}; GRANT USAGE ON SCHEMA public TO {role}")).await;
+    sql::execute_all(url, &GRANTS.replace("{role}", &role)).await;
+    let limited = as_role(url, &role);
+
+    let app = TestApp::builder()
+        .set(&settings::CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, "false")
+        .set(&settings::DATABASE_URL, &limited)
+        .start_on(database_url)
+        .await;
+    let upload = app.create_upload(&json!({"custom_id": "few-rights"})).await;
+    let sent =
+        app.upload(upload["upload_url"].as_str().unwrap(), "photo.jpg", "image/jpeg", picture("photo.jpg")).await;
+    assert_eq!(sent.status, 200, "{}", sent.text);
+    app.wait_for_status(upload["id"].as_str().unwrap(), "uploaded").await;
+    assert_eq!(app.get("images/").await.json()["count"], 1);
+    assert_eq!(app.get("stats/").await.json()["uploaded_images"], 1);
+    assert_eq!(app.anonymous(reqwest::Method::GET, "../../readyz").send().await.unwrap().status(), 200);
+
+    let url = app.database_url.as_str();
+    let database = connect(&limited).await;
+    store::migrations::check(&database).await.unwrap();
+    let own = connect(url).await;
+    store::migrations::remove(&own).await.unwrap();
+    let error = store::migrations::run(&database).await.unwrap_err().to_string();
+    assert!(error.contains("must be owner of table") && error.contains("the owner of Django's tables"), "{error}");
+    assert_eq!(sql::texts(url, OURS).await, []);
+    let empty = engine.create_database().await;
+    let nowhere = connect(&as_role(empty.as_str(), &role)).await;
+    let error = store::migrations::run(&nowhere).await.unwrap_err().to_string();
+    assert!(error.contains("permission denied for schema public"), "{error}");
+    store::migrations::run(&own).await.unwrap();
+    let error = store::migrations::check(&database).await.unwrap_err().to_string();
+    assert!(error.contains("permission denied for table cfimages_migrations"), "{error}");
+    for database in [database, own, nowhere] {
+        database.close().await;
+    }
+    sql::execute_all(url, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
 async fn several_at_once(engine: Engine) {

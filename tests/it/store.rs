@@ -29,7 +29,7 @@ fn at(time: &str) -> Timestamp {
 fn image(cloudflare_id: &str, metadata: &str) -> NewImage {
     NewImage {
         cloudflare_id: CloudflareId::new(cloudflare_id),
-        user_id: UserId(1),
+        user_id: UserId::Number(1),
         original_filename: "Ärger 'quoted'.png".to_owned(),
         upload_url: UploadUrl::new("https://upload.example/x"),
         require_signed_urls: true,
@@ -71,7 +71,7 @@ async fn times(engine: Engine) {
             }
         }
         let filter = ImageFilter { ids: Some(vec![written.id]), ..ImageFilter::default() };
-        let found = store::selections::find(&database, UserId(1), &filter).await.unwrap().unwrap();
+        let found = store::selections::find(&database, UserId::Number(1), &filter).await.unwrap().unwrap();
         assert_eq!(found.created_at.to_string(), time);
     }
     for edge in ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"] {
@@ -182,7 +182,7 @@ async fn rollback(engine: Engine) {
         sql::texts(url.as_str(), "SELECT cloudflare_id FROM cloudflare_images").await,
         [Some("kept".to_owned())]
     );
-    assert_eq!(store::selections::count(&database, UserId(1), &ImageFilter::default()).await.unwrap(), 1);
+    assert_eq!(store::selections::count(&database, UserId::Number(1), &ImageFilter::default()).await.unwrap(), 1);
 }
 
 async fn stable_order(engine: Engine) {
@@ -193,7 +193,8 @@ async fn stable_order(engine: Engine) {
     let mut seen = Vec::new();
     for offset in [0, 3, 6, 9] {
         let page = PageRequest { offset, size: 3 };
-        let images = store::selections::list(&database, UserId(1), &ImageFilter::default(), &[], page).await.unwrap();
+        let images =
+            store::selections::list(&database, UserId::Number(1), &ImageFilter::default(), &[], page).await.unwrap();
         seen.extend(images.into_iter().map(|image| image.id));
     }
     let mut sorted = seen.clone();

@@ -88,8 +88,10 @@ fn load_config(
     emulator_url: &str,
 ) -> anyhow::Result<Config> {
     let presets = [(&settings::CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, "false".to_owned())];
-    let overrides: [(&'static Setting, String); 10] = [
+    let overrides: [(&'static Setting, String); 12] = [
         (&settings::DATABASE_URL, sqlite_url(&data.join("cfimages.db"))),
+        (&settings::CFIMAGES_USER_TABLE, "auth_user".to_owned()),
+        (&settings::CFIMAGES_USER_KEY, "integer".to_owned()),
         (&settings::CFIMAGES_LISTEN, server_address.to_string()),
         (&settings::CLOUDFLARE_IMAGES_BASE_URL, format!("{emulator_url}/client/v4")),
         (&settings::CLOUDFLARE_IMAGES_ACCOUNT_ID, credentials.account_id.clone()),

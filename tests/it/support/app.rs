@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use cfimages::app::{self, AppState, Lifecycle, SystemClock};
 use cfimages::config::{Config, Loader, Purpose, Setting, settings};
-use cfimages::domain::{Clock, NewUser};
+use cfimages::domain::{Clock, NewUser, UserKey};
 use cfimages::emulator::{Destination, Emulator, EmulatorConfig, StorageKind, Variant};
 use cfimages::store::{self, Database, DatabaseSettings};
 use reqwest::{Method, RequestBuilder, StatusCode, multipart};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
+use super::django::AUTH_USERS;
 use super::suite::{Engine, TestDatabaseUrl};
 
 pub(crate) const ALICE: &str = "616c696365616c696365616c696365616c696365";
@@ -227,10 +228,17 @@ async fn prepare(url: &str) {
 
 /// Opens a database with a pool of one connection.
 pub(crate) async fn connect(url: &str) -> Database {
+    connect_with_users(url, AUTH_USERS.table, AUTH_USERS.key).await
+}
+
+/// The same, with users of another model.
+pub(crate) async fn connect_with_users(url: &str, table: &str, key: &str) -> Database {
     let settings = DatabaseSettings {
         max_connections: 1,
         acquire_timeout: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(30),
+        user_table: table.parse().unwrap(),
+        user_key: UserKey::from_name(key).unwrap(),
     };
     Database::connect(url, &settings).await.unwrap()
 }
