@@ -84,8 +84,7 @@ impl CloudflareService {
             WebhookEvent::Test => Ok(WebhookOutcome::Done),
             WebhookEvent::ImageReport { id, details } => {
                 let Some(image) = self.find_reported(&id).await? else { return Ok(WebhookOutcome::UnknownImage) };
-                self.record_report(&image, &details, &details.raw).await?;
-                Ok(WebhookOutcome::Done)
+                self.record_report(&image, &details, &details.raw).await
             }
             WebhookEvent::Notification { id: None, .. } => {
                 warn!("A notification of Cloudflare names no image");
@@ -99,7 +98,9 @@ impl CloudflareService {
     async fn confirm_notification(&self, id: &CloudflareId, payload: &Json) -> Result<WebhookOutcome, Error> {
         let Some(image) = self.find_reported(id).await? else { return Ok(WebhookOutcome::Done) };
         match self.client.get_image(id).await {
-            Ok(details) => self.record_report(&image, &details, payload).await?,
+            Ok(details) => {
+                self.record_report(&image, &details, payload).await?;
+            }
             Err(cause) if cause.is_not_found() => {
                 warn!(image.cloudflare_id = ?id.as_str(), "Cloudflare notified of an image that it does not know");
             }
@@ -120,15 +121,24 @@ impl CloudflareService {
         Ok(image)
     }
 
-    async fn record_report(&self, image: &Image, details: &ImageDetails, payload: &Json) -> Result<(), Error> {
+    /// An image that was deleted since it was looked up is as unknown as one that never was.
+    async fn record_report(
+        &self,
+        image: &Image,
+        details: &ImageDetails,
+        payload: &Json,
+    ) -> Result<WebhookOutcome, Error> {
         let now = self.clock.now();
         let changes: ImageChanges = details.changes(now);
         let mut transaction = self.database.begin().await?;
-        let image = store::images::apply(&mut transaction, image.id, &changes, now).await?.ok_or(Error::NotFound)?;
+        let Some(image) = store::images::apply(&mut transaction, image.id, &changes, now).await? else {
+            warn!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "An image was deleted while a webhook told of it");
+            return Ok(WebhookOutcome::UnknownImage);
+        };
         store::upload_logs::insert(&mut transaction, image.id, &UploadEvent::WebhookReceived { payload }, now).await?;
         transaction.commit().await?;
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Processed a webhook for image {:?}", image.cloudflare_id.as_str());
-        Ok(())
+        Ok(WebhookOutcome::Done)
     }
 }
 

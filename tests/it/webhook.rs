@@ -1,10 +1,13 @@
 //! `webhook/`
 
+use std::time::Duration;
+
 use cfimages::config::settings;
 use hmac::{Hmac, KeyInit, Mac};
 use reqwest::Method;
 use serde_json::json;
 use sha2::Sha256;
+use sqlx::{Connection, Executor, PgConnection};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -21,6 +24,7 @@ pub(crate) fn register(suite: &mut Suite) {
         "webhook::a_notification_that_cannot_be_confirmed_is_asked_for_again",
         unconfirmed_notification,
     );
+    suite.on_postgres("webhook::an_image_that_is_deleted_meanwhile_is_unknown", deleted_meanwhile);
     suite.on_both_engines("webhook::bodies_of_every_encoding_are_read_and_nonsense_is_refused", bodies);
     suite.on_both_engines("webhook::values_that_do_not_fit_are_left_out", unfit_values);
     suite.on_both_engines("webhook::a_failed_upload_is_failed", failed_upload);
@@ -142,6 +146,25 @@ async fn unconfirmed_notification(engine: Engine) {
     let body = br#"{"alert_type": "image_notification", "data": {"image_id": "hook-a"}}"#;
     assert_eq!(authorised(&app, body).await, answer(500, "Internal server error"));
     assert_eq!(sql::text(app.database_url.as_str(), "SELECT status FROM cloudflare_images").await, "pending");
+}
+
+async fn deleted_meanwhile(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    app.create_upload(&json!({"custom_id": "hook-gone"})).await;
+    let mut django = PgConnection::connect(url).await.unwrap();
+    django.execute("BEGIN; DELETE FROM cloudflare_image_logs; DELETE FROM cloudflare_images").await.unwrap();
+    let report = authorised(&app, br#"{"id": "hook-gone", "uploaded": "2024-06-01T10:00:00Z"}"#);
+    let commit = async {
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sql::count(url, waiting).await == 0 {}
+        django.execute("COMMIT").await.unwrap();
+    };
+    let both = async { tokio::join!(report, commit) };
+    let (reported, ()) =
+        tokio::time::timeout(Duration::from_secs(20), both).await.expect("the webhook waits for Django");
+    assert_eq!(reported, answer(404, "Image not found"));
 }
 
 async fn bodies(engine: Engine) {

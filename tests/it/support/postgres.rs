@@ -27,42 +27,8 @@ pub(crate) const SERVER_VARIABLE: &str = "TEST_DATABASE_URL";
 /// A server that takes longer than this is as good as none.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
-/// Starts a cluster, says `ready FOLDER`, holds it until standard input closes, and leaves nothing behind. The pipe closes
-/// however the test process ends, so that not even a killed one leaves a server running.
-const CLUSTER_SCRIPT: &str = r#"
-trap '' PIPE # Nobody may be left to hear that it is ready.
-bin=$1
-folder=$(mktemp -d "${TMPDIR:-/tmp}/cfimages-postgres.XXXXXX") || exit 1
-as_owner() { "$@"; }
-if [ "$(id -u)" = 0 ]; then
-    as_owner() { runuser -u postgres -- "$@"; } # PostgreSQL refuses to run as root
-    chown postgres "$folder"
-fi
-
-start() {
-    as_owner "$bin/initdb" -D "$folder/data" -A trust -U postgres --no-sync --locale=C.UTF-8 --encoding=UTF8 || return
-    # Only a socket in a folder of its owner's: no port to collide on, and trust is given to nobody else.
-    cat >>"$folder/data/postgresql.conf" <<END
-listen_addresses = ''
-port = 5432
-unix_socket_directories = '$folder'
-max_connections = 200
-fsync = off
-synchronous_commit = off
-full_page_writes = off
-END
-    as_owner "$bin/pg_ctl" -D "$folder/data" -l "$folder/server.log" -w start
-}
-
-if start >"$folder/start.log" 2>&1; then
-    echo "ready $folder"
-    cat
-    as_owner "$bin/pg_ctl" -D "$folder/data" -m immediate -w stop >/dev/null 2>&1
-else
-    tail -n 20 "$folder"/*.log
-fi
-rm -rf -- "$folder"
-"#;
+/// Starts a cluster, says `ready FOLDER`, holds it until standard input closes, and leaves nothing behind.
+const CLUSTER_SCRIPT: &str = include_str!("cluster.sh");
 
 /// A server on which each test gets a database of its own.
 pub(crate) struct PostgresServer {

@@ -1,0 +1,1 @@
+"""Checks that cfimages and Django find each other's rows their own, on one database."""
