@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 
 use super::ApiError;
 use super::csrf::CsrfRules;
@@ -107,7 +107,7 @@ impl Authentication {
         let mut looked_at_cookies = false;
         for method in &self.0.order {
             let result = match method {
-                AuthMethod::Token => self.user_of_token(request.headers().get(header::AUTHORIZATION).cloned()).await,
+                AuthMethod::Token => self.user_of_token(authorization(request.headers())).await,
                 AuthMethod::Session => {
                     looked_at_cookies = true;
                     let result;
@@ -132,10 +132,9 @@ impl Authentication {
         }
     }
 
-    async fn user_of_token(&self, header: Option<HeaderValue>) -> Result<Option<User>, AuthError> {
-        let header = header.as_ref().map(HeaderValue::as_bytes);
+    async fn user_of_token(&self, header: Vec<u8>) -> Result<Option<User>, AuthError> {
         let refuse = |text: &str| AuthError::NotAuthenticated(text.to_owned());
-        let Some(token) = read_token(header.unwrap_or_default()).map_err(refuse)? else { return Ok(None) };
+        let Some(token) = read_token(&header).map_err(refuse)? else { return Ok(None) };
         match self.0.accounts.authenticate(token).await {
             Ok(user) => Ok(Some(user)),
             Err(TokenError::Store(error)) => Err(error.into()),
@@ -156,6 +155,12 @@ impl Authentication {
     }
 }
 
+/// The header `Authorization`. Where it is repeated, it is one list to WSGI, and no proof.
+fn authorization(headers: &HeaderMap) -> Vec<u8> {
+    let values: Vec<&[u8]> = headers.get_all(header::AUTHORIZATION).iter().map(HeaderValue::as_bytes).collect();
+    values.join(&b',')
+}
+
 /// Takes the token out of `Authorization: Token <key>`; `None` where the header is about something else.
 fn read_token(header: &[u8]) -> Result<Option<&str>, &'static str> {
     let words: Vec<&[u8]> = header.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()).collect();
@@ -173,6 +178,13 @@ fn read_token(header: &[u8]) -> Result<Option<&str>, &'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_repeated_header_is_one_list() {
+        let headers = ["Token a", "Token b"].map(|value| (header::AUTHORIZATION, HeaderValue::from_static(value)));
+        assert_eq!(authorization(&headers.into_iter().collect()), b"Token a,Token b");
+        assert_eq!(authorization(&HeaderMap::new()), b"");
+    }
 
     #[test]
     fn the_header_is_read_as_drf_reads_it() {

@@ -17,6 +17,8 @@ const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 const MULTIPART: &str = "multipart/form-data";
 
+/// The most characters of a `Content-Type` that DRF looks at.
+const MAX_CONTENT_TYPE: usize = 256;
 /// The most bytes of a multipart body: files in it are passed over, and do not count towards [`MAX_BODY_BYTES`].
 const MAX_MULTIPART_BYTES: usize = 32 * 1024 * 1024;
 /// The most files: Django's `DATA_UPLOAD_MAX_NUMBER_FILES`.
@@ -96,7 +98,9 @@ impl<S: Send + Sync> FromRequest<S> for RequestData {
             return Ok(data);
         }
         let content_type = content_type(request.headers());
-        let parser = MEDIA_TYPES.into_iter().find(|known| media_type::matches(known, &content_type));
+        let is_asked =
+            |known: &&str| content_type.len() <= MAX_CONTENT_TYPE && media_type::matches(known, &content_type);
+        let parser = MEDIA_TYPES.into_iter().find(is_asked);
         if parser == Some(MULTIPART) && !has_no_body(request.headers()) {
             return read_multipart(request, state).await.map(Self::Form);
         }
@@ -116,7 +120,7 @@ impl<S: Send + Sync> FromRequest<S> for RequestData {
 fn content_type(headers: &HeaderMap) -> String {
     headers
         .get(header::CONTENT_TYPE)
-        .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        .map(|value| value.as_bytes().iter().copied().map(char::from).collect())
         .unwrap_or_default()
 }
 
@@ -130,7 +134,9 @@ fn has_no_body(headers: &HeaderMap) -> bool {
 fn read_json(body: &[u8]) -> Result<Box<RawValue>, ApiError> {
     let parse_error = |error: String| ApiError::Unreadable(format!("JSON parse error - {error}"));
     let text = utf8(body).map_err(|error| parse_error(error.to_string()))?;
-    serde_json::from_str(text).map_err(|_| parse_error(json_syntax::explain(text).to_string()))
+    let document = serde_json::from_str(text).map_err(|_| parse_error(json_syntax::explain(text).to_string()))?;
+    json_syntax::check(text).map_err(|error| parse_error(error.to_string()))?;
+    Ok(document)
 }
 
 fn read_form(body: &[u8]) -> Result<Form, ApiError> {

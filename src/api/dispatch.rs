@@ -171,7 +171,10 @@ fn set_path(request: &mut Request, path: &str) -> Result<(), ApiError> {
 
 /// Sends the client to the same URL with a slash at the end. Methods with a body keep method and body.
 fn redirect(method: &Method, path: &str, query: Option<&str>) -> Response {
-    let location = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    let location = match query {
+        Some(query) if !query.is_empty() => format!("{path}?{query}"),
+        _ => path.to_owned(),
+    };
     let status = match *method {
         Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
         _ => StatusCode::PERMANENT_REDIRECT,

@@ -186,7 +186,7 @@ fn service_error(error: &service::Error) -> Response {
     match error {
         service::Error::NotFound => detail(StatusCode::NOT_FOUND, NOT_FOUND.to_owned()),
         service::Error::CustomIdTaken => {
-            let errors = FieldErrors::of("custom_id", "An image with this custom ID already exists.");
+            let errors = FieldErrors::of("custom_id", CUSTOM_ID_TAKEN);
             (StatusCode::BAD_REQUEST, Json(errors)).into_response()
         }
         service::Error::CustomIdCannotBePrivate => message(
@@ -226,6 +226,7 @@ pub(super) fn text_of(error: &service::Error) -> String {
     }
 }
 
+pub(super) const CUSTOM_ID_TAKEN: &str = "An image with this custom ID already exists.";
 const NOT_FOUND: &str = "No CloudflareImage matches the given query.";
 const UNAVAILABLE: &str = "The database is not available. Try again later.";
 const INTERNAL_ERROR: &str = "Internal server error.";

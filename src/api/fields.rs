@@ -1,8 +1,11 @@
 //! Validation of the fields of a request, by the rules of DRF's serializers and with their messages.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::Utf8Chunk;
 
+use serde::de::{Deserialize, Deserializer, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -63,8 +66,9 @@ impl<'a> Fields<'a> {
             "NoneType" => "No data provided".to_owned(),
             kind => format!("Invalid data. Expected a dictionary, but got {kind}."),
         };
-        let values =
+        let values: HashMap<AnyString, &RawValue> =
             serde_json::from_str(document.get()).map_err(|_| FieldErrors::of("non_field_errors", &no_object()))?;
+        let values = values.into_iter().map(|(AnyString(name), value)| (name, value)).collect();
         Ok(Self { source: Source::Json(values), errors: FieldErrors::default() })
     }
 
@@ -156,12 +160,12 @@ impl<'a> Fields<'a> {
     }
 
     fn checked_integer(&mut self, name: &str, range: &RangeInclusive<i64>, sent: Sent<'_>) -> Option<i64> {
-        let text = match sent {
-            Sent::Text(text) => text.to_owned(),
-            Sent::File => String::new(),
-            Sent::Json(raw) => number_text(raw).unwrap_or_default(),
+        let (text, is_number) = match sent {
+            Sent::Text(text) => (text.to_owned(), false),
+            Sent::File => (String::new(), false),
+            Sent::Json(raw) => (number_text(raw).unwrap_or_default(), !raw.get().starts_with('"')),
         };
-        if text.chars().count() > MAX_NUMBER_CHARS {
+        if !is_number && text.chars().count() > MAX_NUMBER_CHARS {
             return self.none_with(name, "String value too large.");
         }
         let value = self.or_refuse(name, python::int(without_zero_fraction(&text)), "A valid integer is required.")?;
@@ -359,14 +363,17 @@ fn is_null(sent: Sent<'_>) -> bool {
 
 /// A text of DRF's `CharField`, or all that is wrong with it.
 fn read_text(sent: Sent<'_>, max_chars: usize) -> Result<String, Vec<String>> {
+    let no_text = || vec!["Not a valid string.".to_owned()];
+    let mut surrogate = None;
     let text = match sent {
         Sent::Text(text) => text.to_owned(),
         Sent::Json(raw) if raw.get() == "null" => return Err(vec![NULL.to_owned()]),
-        Sent::Json(raw) => match raw.get().as_bytes().first() {
-            Some(b'"') => serde_json::from_str(raw.get()).map_err(|_| vec![lone_surrogate(raw.get())])?,
-            _ => number_text(raw).ok_or_else(|| vec!["Not a valid string.".to_owned()])?,
-        },
-        Sent::File => return Err(vec!["Not a valid string.".to_owned()]),
+        Sent::Json(raw) if raw.get().starts_with('"') => serde_json::from_str(raw.get()).or_else(|_| {
+            surrogate = lone_surrogate(raw.get());
+            serde_json::from_str(raw.get()).map(|AnyString(text)| text).map_err(|_| no_text())
+        })?,
+        Sent::Json(raw) => number_text(raw).ok_or_else(no_text)?,
+        Sent::File => return Err(no_text()),
     };
     let text = strip(&text).to_owned();
     let mut messages = Vec::new();
@@ -376,11 +383,37 @@ fn read_text(sent: Sent<'_>, max_chars: usize) -> Result<String, Vec<String>> {
     if text.contains('\0') {
         messages.push("Null characters are not allowed.".to_owned());
     }
+    messages.extend(surrogate);
     if messages.is_empty() { Ok(text) } else { Err(messages) }
 }
 
+/// A JSON string, with something else in the place of each half of a surrogate pair.
+#[derive(PartialEq, Eq, Hash)]
+struct AnyString(String);
+
+impl<'de> Deserialize<'de> for AnyString {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnyStringVisitor;
+        impl Visitor<'_> for AnyStringVisitor {
+            type Value = AnyString;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_bytes<E>(self, bytes: &[u8]) -> Result<AnyString, E> {
+                // A half is written in three bytes, of which none is UTF-8 and only the first is 0xed.
+                let halves = |chunk: &Utf8Chunk<'_>| chunk.invalid().contains(&0xed).then_some('\u{fffd}');
+                let text = bytes.utf8_chunks().flat_map(|chunk| chunk.valid().chars().chain(halves(&chunk)));
+                Ok(AnyString(text.collect()))
+            }
+        }
+        deserializer.deserialize_bytes(AnyStringVisitor)
+    }
+}
+
 /// What to say of a string that is JSON and still no text: it holds half of a surrogate pair.
-fn lone_surrogate(literal: &str) -> String {
+fn lone_surrogate(literal: &str) -> Option<String> {
     let units = literal.match_indices("\\u").filter_map(|(at, _)| {
         let is_escaped = literal[..at].bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1;
         if is_escaped {
@@ -400,17 +433,27 @@ fn lone_surrogate(literal: &str) -> String {
             _ => false,
         }
     };
-    match (0..units.len()).find(|place| is_half(*place)) {
-        Some(place) => format!("Surrogate characters are not allowed: U+{:X}.", units[place].1),
-        None => "Not a valid string.".to_owned(),
-    }
+    let place = (0..units.len()).find(|place| is_half(*place))?;
+    Some(format!("Surrogate characters are not allowed: U+{:X}.", units[place].1))
 }
 
 /// Python's `str` of a JSON number.
 fn number_text(raw: &RawValue) -> Option<String> {
     match raw.get().as_bytes().first()? {
         b'"' => serde_json::from_str(raw.get()).ok(),
-        b'-' | b'0'..=b'9' => Json::from_raw(raw).ok().map(|json| json.as_str().to_owned()),
+        b'-' | b'0'..=b'9' => match Json::from_raw(raw) {
+            Ok(json) => Some(json.as_str().to_owned()),
+            Err(_) => infinity(raw.get()).map(str::to_owned),
+        },
+        _ => None,
+    }
+}
+
+/// What Python makes of a number beyond its range.
+fn infinity(number: &str) -> Option<&'static str> {
+    match number.parse::<f64>().ok()? {
+        f64::INFINITY => Some("inf"),
+        f64::NEG_INFINITY => Some("-inf"),
         _ => None,
     }
 }
@@ -614,6 +657,43 @@ mod tests {
         assert!(fields.are_valid());
         assert_eq!(fields.json("e").map(drop), None);
         assert_eq!(fields.finish().unwrap_err(), FieldErrors::of("e", "Value must be valid JSON."));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_a_text_is_told_at_once() {
+        let long = "x".repeat(9);
+        assert_eq!(
+            errors_of(&format!(r#"{{"x":"{long}\u0000\ud800"}}"#), |f| drop(f.text("x", 10))),
+            r#"{"x":["Ensure this field has no more than 10 characters.","Null characters are not allowed.","Surrogate characters are not allowed: U+D800."]}"#
+        );
+    }
+
+    #[test]
+    fn names_of_other_fields_may_be_any_string() {
+        assert_eq!(value_of(r#"{"\ud800": 1, "\u0078": "y"}"#, |f| f.text("x", 9)).as_deref(), Some("y"));
+    }
+
+    #[test]
+    fn numbers_beyond_the_range_are_infinite_texts_and_no_whole_numbers() {
+        assert_eq!(value_of(r#"{"x":1e400}"#, |f| f.text("x", 9)).as_deref(), Some("inf"));
+        assert_eq!(value_of(r#"{"x":-1e400}"#, |f| f.text("x", 9)).as_deref(), Some("-inf"));
+        assert_eq!(
+            errors_of(r#"{"x":1e400}"#, |f| _ = f.integer("x", &(2..=360))),
+            r#"{"x":["A valid integer is required."]}"#
+        );
+    }
+
+    #[test]
+    fn only_texts_can_be_too_long_for_numbers() {
+        let nines = "9".repeat(1001);
+        assert_eq!(
+            errors_of(&format!(r#"{{"x":{nines}}}"#), |f| _ = f.integer("x", &(2..=360))),
+            r#"{"x":["Ensure this value is less than or equal to 360."]}"#
+        );
+        assert_eq!(
+            errors_of(&format!(r#"{{"x":"{nines}"}}"#), |f| _ = f.integer("x", &(2..=360))),
+            r#"{"x":["String value too large."]}"#
+        );
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 /// How deep arrays and objects are followed.
 const MAX_DEPTH: usize = 1000;
+/// Python reads no whole number of more digits.
+const MAX_DIGITS: usize = 4300;
 
 /// Why a text is no JSON.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,9 +23,29 @@ pub enum JsonSyntaxError {
     /// It is one of the numbers that Python reads and JSON does not have.
     #[error("Out of range float values are not JSON compliant: '{0}'")]
     Constant(&'static str),
+    /// A whole number is too long.
+    #[error(
+        "Exceeds the limit ({MAX_DIGITS} digits) for integer string conversion: value has {0} digits; \
+         use sys.set_int_max_str_digits() to increase the limit"
+    )]
+    LongInteger(usize),
     /// It is beyond what our own parser takes, though Python would read it.
     #[error("nested too deeply, or not to be read for another reason")]
     Unsupported,
+}
+
+/// What Python has against a text that is JSON.
+///
+/// # Errors
+/// If the text holds a whole number of too many digits.
+pub(super) fn check(text: &str) -> Result<(), JsonSyntaxError> {
+    if !text.as_bytes().chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()).any(|run| run.len() > MAX_DIGITS) {
+        return Ok(());
+    }
+    match explain(text) {
+        JsonSyntaxError::Unsupported => Ok(()),
+        error => Err(error),
+    }
 }
 
 /// Describes why `text`, which is no JSON, is none.
@@ -33,6 +55,7 @@ pub fn explain(text: &str) -> JsonSyntaxError {
     match scanner.document() {
         Err(Stop::At(rule, at)) => located(&chars, rule, at),
         Err(Stop::Constant(name)) => JsonSyntaxError::Constant(name),
+        Err(Stop::LongInteger(digits)) => JsonSyntaxError::LongInteger(digits),
         Ok(()) | Err(Stop::TooDeep) => JsonSyntaxError::Unsupported,
     }
 }
@@ -47,6 +70,7 @@ fn located(chars: &[char], rule: &'static str, at: usize) -> JsonSyntaxError {
 enum Stop {
     At(&'static str, usize),
     Constant(&'static str),
+    LongInteger(usize),
     TooDeep,
 }
 
@@ -181,12 +205,13 @@ impl Scanner<'_> {
     }
 
     fn number(&self, start: usize) -> Result<usize, Stop> {
-        let mut at = if self.get(start) == Some('-') { start + 1 } else { start };
-        at = match self.get(at) {
-            Some('0') => at + 1,
-            Some('1'..='9') => self.skip_digits(at),
+        let first = if self.get(start) == Some('-') { start + 1 } else { start };
+        let whole = match self.get(first) {
+            Some('0') => first + 1,
+            Some('1'..='9') => self.skip_digits(first),
             _ => return Err(Stop::At("Expecting value", start)),
         };
+        let mut at = whole;
         if self.get(at) == Some('.') && self.is_digit(at + 1) {
             at = self.skip_digits(at + 1);
         }
@@ -195,6 +220,9 @@ impl Scanner<'_> {
             if self.is_digit(digits) {
                 at = self.skip_digits(digits);
             }
+        }
+        if at == whole && whole - first > MAX_DIGITS {
+            return Err(Stop::LongInteger(whole - first));
         }
         Ok(at)
     }
@@ -249,6 +277,19 @@ mod tests {
         ] {
             assert_eq!(explain(text).to_string(), want, "{text}");
         }
+    }
+
+    #[test]
+    fn whole_numbers_have_an_end() {
+        let nines = "9".repeat(4300);
+        for text in [format!("-{nines}"), format!("{nines}9.5"), format!("{nines}9e1"), format!("\"{nines}9\"")] {
+            assert_eq!(check(&text), Ok(()), "{text}");
+        }
+        assert_eq!(
+            check(&format!("{{\"a\": [1, -{nines}9]}}")).unwrap_err().to_string(),
+            "Exceeds the limit (4300 digits) for integer string conversion: value has 4301 digits; use \
+             sys.set_int_max_str_digits() to increase the limit"
+        );
     }
 
     #[test]

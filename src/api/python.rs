@@ -22,7 +22,8 @@ pub(super) fn strip(text: &str) -> &str {
 /// Python's `int` of a text: blanks around, a sign, single underscores between decimal digits of any script. Numbers beyond 128
 /// bits become the nearest that 128 bits hold.
 pub(super) fn int(text: &str) -> Option<i128> {
-    let text = strip(text);
+    // Unlike for `strip`, the separators of ASCII are no blanks here.
+    let text = text.trim();
     let (is_negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -56,7 +57,8 @@ mod tests {
     fn numbers_are_read_in_every_form_that_python_takes() {
         for (text, want) in [
             ("5", 5),
-            (" +5\u{1f}", 5),
+            (" +5\u{b}\n", 5),
+            ("\u{85}٢\u{a0}", 2),
             ("-12", -12),
             ("1_000", 1000),
             ("٢٣", 23),
@@ -67,7 +69,9 @@ mod tests {
         ] {
             assert_eq!(int(text), Some(want), "{text}");
         }
-        for text in ["", "-", "1.0", "1e2", "_1", "1_", "1__0", "x", "½", "²", "0x10", "True", "1 2"] {
+        for text in
+            ["", "-", "1.0", "1e2", "_1", "1_", "1__0", "x", "½", "²", "0x10", "True", "1 2", "2\u{1f}", "\u{1c}٢"]
+        {
             assert_eq!(int(text), None, "{text}");
         }
     }

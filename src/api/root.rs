@@ -47,10 +47,10 @@ pub async fn get_root(Extension(context): Extension<ViewContext>) -> Json<RootRe
     let url = context.url.trim_end_matches('/');
     let base = if context.suffix.is_some() { url.rsplit_once('/').map_or("", |(base, _)| base) } else { url };
     // The format goes on with the links, in the place where it was given.
-    let link = |name: &str| match (&context.suffix, context.query.get("format")) {
-        (Some(format), _) => format!("{base}/{name}.{format}"),
-        (None, Some(format)) => format!("{base}/{name}/?format={format}"),
-        (None, None) => format!("{base}/{name}/"),
+    let suffix = context.suffix.as_ref().map_or_else(|| "/".to_owned(), |format| format!(".{format}"));
+    let link = |name: &str| match context.query.get("format") {
+        Some(format) => format!("{base}/{name}{suffix}?format={format}"),
+        None => format!("{base}/{name}{suffix}"),
     };
     Json(RootResponse { images: link("images"), usages: link("usages") })
 }

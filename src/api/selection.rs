@@ -2,7 +2,7 @@
 
 use super::body::Form;
 use super::fields::Fields;
-use super::{ApiError, FieldErrors, search};
+use super::{ApiError, FieldErrors, python, search};
 use crate::domain::{CloudflareId, ImageFilter, ImageId, ImageOrder, ImageSort, MetadataMatch};
 use crate::http::query::Query;
 
@@ -32,6 +32,24 @@ const OPERATORS: [&str; 21] = [
     "has_any_keys",
     "contained_by",
 ];
+/// Those that Django knows behind a key, where they are no keys.
+const KEY_OPERATORS: [&str; 15] = [
+    "exact",
+    "iexact",
+    "icontains",
+    "in",
+    "gt",
+    "gte",
+    "lt",
+    "lte",
+    "startswith",
+    "istartswith",
+    "endswith",
+    "iendswith",
+    "isnull",
+    "regex",
+    "iregex",
+];
 /// More terms, or places in metadata, are not what people look for.
 const MAX_CONDITIONS: usize = 100;
 
@@ -50,7 +68,8 @@ pub(super) fn filter(query: &Query) -> Result<ImageFilter, ApiError> {
 /// # Errors
 /// As [`filter`], or if the search is no text.
 pub(super) fn filter_with_search(query: &Query) -> Result<ImageFilter, ApiError> {
-    Ok(ImageFilter { terms: search_terms(query)?, ..filter(query)? })
+    let filter = filter(query)?;
+    Ok(ImageFilter { terms: search_terms(query)?, ..filter })
 }
 
 /// The words of `search`, all of which must be found.
@@ -81,7 +100,7 @@ pub(super) fn with_cloudflare_id(filter: ImageFilter, id: CloudflareId) -> Image
 
 /// What to sort by; unknown names do not count.
 pub(super) fn order(query: &Query) -> Vec<ImageOrder> {
-    let names = query.get("ordering").unwrap_or_default().split(',').map(super::python::strip);
+    let names = query.get("ordering").unwrap_or_default().split(',').map(python::strip);
     names.filter_map(read_order).collect()
 }
 
@@ -124,13 +143,18 @@ fn metadata(query: &Query) -> Result<Vec<MetadataMatch>, ApiError> {
         if path.last().is_some_and(|key| OPERATORS.contains(&key.as_str())) {
             return Err(refuse("Unsupported metadata lookup operator."));
         }
+        if path.iter().skip(1).any(|key| KEY_OPERATORS.contains(&key.as_str())) {
+            return Err(refuse("Unsupported metadata lookup."));
+        }
         if name.contains('\0') || value.contains('\0') {
             return Err(refuse("Null characters are not allowed."));
         }
         if places.len() == MAX_CONDITIONS {
             return Err(refuse("Too many metadata lookups."));
         }
-        places.push(MetadataMatch { path, value: value.to_owned() });
+        let place = if let [key] = path.as_slice() { python::int(key) } else { None };
+        let path = place.map_or(path, |place| vec![place.to_string()]);
+        places.push(MetadataMatch { path, is_place_only: place.is_some(), value: value.to_owned() });
     }
     Ok(places)
 }
@@ -170,10 +194,23 @@ mod tests {
             .metadata;
         let place = |path: &[&str], value: &str| MetadataMatch {
             path: path.iter().map(|&key| key.to_owned()).collect(),
+            is_place_only: false,
             value: value.to_owned(),
         };
         assert_eq!(places, [place(&["a", "0"], "w"), place(&["k", ""], "y"), place(&[""], "1")]);
-        for wrong in ["metadata__gt=1", "metadata__a__icontains=1", "metadata__a=%00", "metadata__%00=1"] {
+        let is_place_only = |text| filter(&query(text)).unwrap().metadata[0].is_place_only;
+        assert!(
+            is_place_only("metadata__-1=x") && is_place_only("metadata__%D9%A3=x") && is_place_only("metadata__1_0=x")
+        );
+        assert!(!is_place_only("metadata__a__0=x") && !is_place_only("metadata__1.0=x"));
+        assert!(filter(&query("metadata__exact__a=1&metadata__a__contains__b=1")).is_ok());
+        for wrong in [
+            "metadata__a__exact__b=1",
+            "metadata__gt=1",
+            "metadata__a__icontains=1",
+            "metadata__a=%00",
+            "metadata__%00=1",
+        ] {
             assert!(filter(&query(wrong)).is_err(), "{wrong}");
         }
     }

@@ -9,10 +9,10 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body::RequestData;
-use super::error::{BadRequest, ErrorDetail, ErrorMessage};
+use super::error::{BadRequest, CUSTOM_ID_TAKEN, ErrorDetail, ErrorMessage};
 use super::model::UploadUrlResponse;
 use super::view::{Access, View};
-use super::{ApiError, FieldErrors, Fields, Principal};
+use super::{ApiError, Fields, Principal};
 use crate::domain::CloudflareId;
 use crate::service::{CloudflareService, ImageLinks, UploadRequest};
 
@@ -79,14 +79,22 @@ pub async fn create_upload_url(
     State(links): State<ImageLinks>,
     data: RequestData,
 ) -> Result<(StatusCode, Json<UploadUrlResponse>), ApiError> {
-    let request = read_request(Fields::new(&data)?)?;
+    let mut fields = Fields::new(&data)?;
+    let request = read_request(&mut fields);
+    if let Some(id) = &request.custom_id
+        && !fields.are_valid()
+        && service.is_taken(id).await?
+    {
+        fields.refuse("custom_id", CUSTOM_ID_TAKEN);
+    }
+    fields.finish()?;
     let image = service.create_direct_upload_url(&user, request).await?;
     Ok((StatusCode::CREATED, Json(UploadUrlResponse::new(image, &links)?)))
 }
 
-fn read_request(mut fields: Fields<'_>) -> Result<UploadRequest, FieldErrors> {
+fn read_request(fields: &mut Fields<'_>) -> UploadRequest {
     let request = UploadRequest {
-        custom_id: read_custom_id(&mut fields),
+        custom_id: read_custom_id(fields),
         metadata: fields.json("metadata"),
         require_signed_urls: fields.boolean("require_signed_urls"),
         expiry_minutes: fields.integer("expiry_minutes", &EXPIRY_MINUTES),
@@ -96,8 +104,7 @@ fn read_request(mut fields: Fields<'_>) -> Result<UploadRequest, FieldErrors> {
     if request.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
         fields.refuse("metadata", "metadata must be a JSON object.");
     }
-    fields.finish()?;
-    Ok(request)
+    request
 }
 
 /// `.` and `..` are refused because no URL can hold them as a segment, so the image could never be reached again.

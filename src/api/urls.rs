@@ -32,13 +32,11 @@ const VIEWS: &[&View] = &[
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'/')
     .remove(b':')
-    .remove(b';')
     .remove(b'@')
     .remove(b'&')
     .remove(b'+')
     .remove(b'$')
     .remove(b',')
-    .remove(b'=')
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
@@ -161,6 +159,11 @@ mod tests {
         ] {
             assert_eq!(target(path), want, "{path}");
         }
+    }
+
+    #[test]
+    fn what_separates_parameters_is_encoded_in_paths() {
+        assert_eq!(target("/p/api/images/a;b=c,d:e@f+g"), "-> /p/api/images/a%3Bb%3Dc,d:e@f+g/");
     }
 
     #[test]

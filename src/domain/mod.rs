@@ -3,6 +3,7 @@
 mod clock;
 mod due_image;
 mod image;
+mod isoformat;
 mod json;
 mod page;
 mod selection;

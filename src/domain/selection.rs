@@ -36,6 +36,8 @@ pub struct ImageFilter {
 pub struct MetadataMatch {
     /// Keys of objects or places in lists, from the outside; at least one.
     pub path: Vec<String>,
+    /// Whether only lists are looked into, because the path is a single number.
+    pub is_place_only: bool,
     /// The string there.
     pub value: String,
 }

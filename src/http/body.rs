@@ -7,29 +7,46 @@ pub const MAX_BODY_BYTES: usize = 2_621_440;
 
 /// The bytes are no text. [`Display`](std::fmt::Display) says it in Python's words.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("'utf-8' codec can't decode byte 0x{byte:02x} in position {position}: {reason}")]
-pub struct NotUtf8 {
-    byte: u8,
-    position: usize,
-    reason: &'static str,
+pub enum NotUtf8 {
+    /// A byte that fits nowhere.
+    #[error("'utf-8' codec can't decode byte 0x{byte:02x} in position {position}: {reason}")]
+    Byte {
+        /// The byte.
+        byte: u8,
+        /// Where it stands, from 0.
+        position: usize,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A character that begins well and goes on wrongly.
+    #[error("'utf-8' codec can't decode bytes in position {first}-{last}: invalid continuation byte")]
+    Bytes {
+        /// Where it begins, from 0.
+        first: usize,
+        /// Its last good byte.
+        last: usize,
+    },
 }
 
-/// Reads UTF-8, without a byte order mark.
+/// Reads UTF-8, without a byte order mark. As for Python's readers of streams, a character that is cut off at the end is none.
 ///
 /// # Errors
 /// If the bytes are no UTF-8.
 pub fn utf8(body: &[u8]) -> Result<&str, NotUtf8> {
-    std::str::from_utf8(body).map_err(|error| {
-        let position = error.valid_up_to();
-        let is_start = |byte: u8| matches!(byte, 0xc2..=0xf4);
-        let byte = body.get(position).copied().unwrap_or_default();
-        let reason = match error.error_len() {
-            None => "unexpected end of data",
-            Some(_) if is_start(byte) => "invalid continuation byte",
-            Some(_) => "invalid start byte",
-        };
-        NotUtf8 { byte, position, reason }
-    })
+    let error = match std::str::from_utf8(body) {
+        Ok(text) => return Ok(text),
+        Err(error) => error,
+    };
+    let position = error.valid_up_to();
+    let byte = body.get(position).copied().unwrap_or_default();
+    match error.error_len() {
+        None => Ok(std::str::from_utf8(&body[..position]).unwrap_or_default()),
+        Some(1) if matches!(byte, 0xc2..=0xf4) => {
+            Err(NotUtf8::Byte { byte, position, reason: "invalid continuation byte" })
+        }
+        Some(1) => Err(NotUtf8::Byte { byte, position, reason: "invalid start byte" }),
+        Some(length) => Err(NotUtf8::Bytes { first: position, last: position + length - 1 }),
+    }
 }
 
 /// Reads JSON text as Python's `json.loads` does: UTF-8 with or without a byte order mark, UTF-16 and UTF-32 of either order.
@@ -93,6 +110,10 @@ mod tests {
             "'utf-8' codec can't decode byte 0xff in position 14: invalid start byte"
         );
         assert_eq!(message(b"a\xc3("), "'utf-8' codec can't decode byte 0xc3 in position 1: invalid continuation byte");
-        assert_eq!(message(b"a\xc3"), "'utf-8' codec can't decode byte 0xc3 in position 1: unexpected end of data");
+        assert_eq!(
+            message(b"\"\xe2\x82\""),
+            "'utf-8' codec can't decode bytes in position 1-2: invalid continuation byte"
+        );
+        assert_eq!((utf8(b"a\xc3"), utf8(b"\xf0\x9f\x98")), (Ok("a"), Ok("")));
     }
 }

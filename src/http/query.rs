@@ -8,7 +8,7 @@ pub const MAX_FIELDS: usize = 1000;
 /// What Python's `quote_plus` leaves as it is; blanks become `+`.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// There are more than [`MAX_FIELDS`] pairs.
+/// There are more than [`MAX_FIELDS`] pairs, counting empty ones.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("more than {MAX_FIELDS} fields")]
 pub struct TooManyFields;
@@ -23,13 +23,12 @@ impl Query {
     /// # Errors
     /// If there are too many parameters.
     pub fn parse(query: &str) -> Result<Self, TooManyFields> {
+        if query.split('&').nth(MAX_FIELDS).is_some() {
+            return Err(TooManyFields);
+        }
         let pairs = query.split('&').filter(|pair| !pair.is_empty());
-        let pairs: Vec<_> = pairs
-            .take(MAX_FIELDS + 1)
-            .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(name, value)| (decode(name), decode(value)))
-            .collect();
-        if pairs.len() > MAX_FIELDS { Err(TooManyFields) } else { Ok(Self(pairs)) }
+        let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        Ok(Self(pairs.map(|(name, value)| (decode(name), decode(value))).collect()))
     }
 
     /// The last value of a parameter, as Django's `QueryDict` gives it.
@@ -97,8 +96,9 @@ mod tests {
 
     #[test]
     fn there_is_an_end_to_parameters() {
-        assert!(Query::parse(&"a=1&".repeat(1000)).is_ok());
-        assert_eq!(Query::parse(&"a=1&".repeat(1001)).err(), Some(TooManyFields));
+        assert!(Query::parse(&"&a=1".repeat(999)).is_ok() && Query::parse("").is_ok());
+        assert_eq!(Query::parse(&"&a=1".repeat(1000)).err(), Some(TooManyFields));
+        assert_eq!(Query::parse(&"&".repeat(1000)).err(), Some(TooManyFields));
     }
 
     proptest! {

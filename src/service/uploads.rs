@@ -51,6 +51,14 @@ impl CloudflareService {
         .await
     }
 
+    /// Whether there is an image with this id, whoever owns it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn is_taken(&self, id: &CloudflareId) -> Result<bool, Error> {
+        Ok(store::images::find_by_cloudflare_id(&self.database, id).await?.is_some())
+    }
+
     async fn create_and_record(
         &self,
         owner: &User,
@@ -79,10 +87,9 @@ impl CloudflareService {
     }
 
     async fn require_unknown(&self, custom_id: Option<&CloudflareId>) -> Result<(), Error> {
-        let Some(id) = custom_id else { return Ok(()) };
-        match store::images::find_by_cloudflare_id(&self.database, id).await? {
-            Some(_) => Err(Error::CustomIdTaken),
-            None => Ok(()),
+        match custom_id {
+            Some(id) if self.is_taken(id).await? => Err(Error::CustomIdTaken),
+            _ => Ok(()),
         }
     }
 

@@ -168,8 +168,7 @@ fn order_text(order: ImageOrder) -> &'static str {
     }
 }
 
-/// A key of the path may be the place of an item in a list, counted from the end where it is negative. Only where the path has a
-/// single key and that is a number, Django looks into lists alone.
+/// A key of the path may be the place of an item in a list, counted from the end where it is negative.
 fn push_metadata(statement: &mut Statement, place: &MetadataMatch) {
     if place.path.is_empty() || place.path.len() > MAX_PATH {
         statement.push("FALSE");
@@ -187,7 +186,7 @@ fn push_metadata_on_postgres(statement: &mut Statement, place: &MetadataMatch) {
         statement.push(if at == 0 { "" } else { ", " }).bind(Argument::Text(key.clone()));
     }
     statement.push("]::text[] = to_jsonb(").bind(Argument::Text(place.value.clone())).push("::text)");
-    if is_single_number(place) {
+    if place.is_place_only {
         statement.push(" AND jsonb_typeof(metadata) = 'array'");
     }
 }
@@ -207,7 +206,7 @@ fn push_metadata_on_sqlite(statement: &mut Statement, place: &MetadataMatch) {
             None => ("metadata".to_owned(), "json_type(metadata)".to_owned()),
             Some(outer) => (format!("level{outer}.value"), format!("level{outer}.type")),
         };
-        if let Ok(index) = key.parse::<i64>() {
+        if let Ok(index) = key.trim_start().parse::<i64>() {
             statement.push(&format!("CASE {kind} WHEN 'array' THEN level{level}.key = "));
             if index < 0 {
                 statement.push(&format!("json_array_length({parent}) + "));
@@ -221,12 +220,8 @@ fn push_metadata_on_sqlite(statement: &mut Statement, place: &MetadataMatch) {
     let last = place.path.len() - 1;
     statement.push(&format!("level{last}.type = 'text' AND level{last}.value = "));
     statement.bind(Argument::Text(place.value.clone()));
-    if is_single_number(place) {
+    if place.is_place_only {
         statement.push(" AND json_type(metadata) = 'array'");
     }
     statement.push(")");
-}
-
-fn is_single_number(place: &MetadataMatch) -> bool {
-    matches!(place.path.as_slice(), [key] if key.parse::<i64>().is_ok())
 }

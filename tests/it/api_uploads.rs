@@ -17,6 +17,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("api_uploads::fields_are_refused_in_drfs_words_before_cloudflare_is_asked", invalid_fields);
     suite.on_both_engines("api_uploads::bodies_that_cannot_be_read_are_refused", unreadable_bodies);
     suite.on_both_engines("api_uploads::a_custom_id_can_be_used_once", custom_id_taken);
+    suite.on_both_engines("api_uploads::a_taken_custom_id_is_told_beside_other_mistakes", custom_id_taken_and_more);
     suite.on_both_engines("api_uploads::a_private_image_with_a_custom_id_is_refused_with_advice", private_custom_id);
     suite.on_both_engines("api_uploads::hostile_custom_ids_reach_their_own_image_only", hostile_ids);
     suite.on_both_engines("api_uploads::cloudflare_gets_the_toolkits_form", form);
@@ -162,6 +163,20 @@ async fn custom_id_taken(engine: Engine) {
     app.post("upload-url/", &json!({"custom_id": "one"})).await.assert_is(400, &taken);
     app.post("upload-url/", &json!({"custom_id": " one "})).await.assert_is(400, &taken);
     assert_eq!(app.get("images/").await.json()["count"], 1);
+}
+
+async fn custom_id_taken_and_more(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    app.create_upload(&json!({"custom_id": "one"})).await;
+    let answer = app.post("upload-url/", &json!({"custom_id": "one", "expiry_minutes": 1, "metadata": []})).await;
+    answer.assert_is(
+        400,
+        &json!({
+            "custom_id": ["An image with this custom ID already exists."],
+            "expiry_minutes": ["Ensure this value is greater than or equal to 2."],
+            "metadata": ["metadata must be a JSON object."],
+        }),
+    );
 }
 
 async fn private_custom_id(engine: Engine) {
