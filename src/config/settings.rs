@@ -39,6 +39,11 @@ settings! {
         /// Where a row's reference to an image may be null, deleting the image sets it to null; where it may not, the
         /// image cannot be deleted unless the table is listed here. Name those that have `on_delete=CASCADE` in Django.
         CFIMAGES_HOST_DELETE_TABLES: optional_list("gallery_badge"),
+        /// The columns of the application's tables that name images, for `cfimages reconcile-usage`, each as
+        /// `TABLE:KEY_COLUMN:IMAGE_COLUMN:APP.MODEL` or `TABLE:KEY_COLUMN:IMAGE_COLUMN:APP.MODEL:FIELD`. The table may be
+        /// `schema.table`; the column holds Cloudflare ids, or is a foreign key to `cloudflare_images`; the field is the
+        /// column, without `_id` where it is a foreign key.
+        CFIMAGES_USAGE_SOURCES: optional_list("gallery_article:id:hero:gallery.article, gallery_article:id:cover_id:gallery.article"),
     }
 
     "HTTP" {

@@ -244,7 +244,7 @@ impl HostPlan {
 const IMAGES: Pair = in_set!("id");
 
 /// An identifier as it stands in a statement.
-fn quote(name: &str) -> String {
+pub(super) fn quote(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 

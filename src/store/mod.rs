@@ -5,6 +5,7 @@
 //! of constants. Reads take the [`Database`], writes a [`Transaction`].
 
 pub mod cleanup;
+pub mod content_types;
 mod database;
 pub mod host_tables;
 mod image_set;
@@ -19,6 +20,7 @@ pub mod stats;
 pub mod tokens;
 mod types;
 pub mod upload_logs;
+pub mod usage_sources;
 pub mod usages;
 pub mod users;
 
