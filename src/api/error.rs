@@ -185,6 +185,9 @@ impl IntoResponse for ApiError {
 fn service_error(error: &service::Error) -> Response {
     match error {
         service::Error::NotFound => detail(StatusCode::NOT_FOUND, NOT_FOUND.to_owned()),
+        service::Error::UsageNotFound => {
+            detail(StatusCode::NOT_FOUND, "No ImageUsage matches the given query.".to_owned())
+        }
         service::Error::CustomIdTaken => {
             let errors = FieldErrors::of("custom_id", CUSTOM_ID_TAKEN);
             (StatusCode::BAD_REQUEST, Json(errors)).into_response()
@@ -202,6 +205,20 @@ fn service_error(error: &service::Error) -> Response {
         service::Error::RequiredByHost { .. } => {
             let other = Conflict::Other(ErrorMessage { error: error.to_string(), request_id: None });
             (StatusCode::CONFLICT, Json(other)).into_response()
+        }
+        service::Error::CustomIdCannotBecomePrivate => message(
+            StatusCode::BAD_REQUEST,
+            "Failed to update image: Cloudflare does not allow private images with a custom ID. \
+             To make it private, delete it and upload it again without custom_id."
+                .to_owned(),
+        ),
+        service::Error::CloudflareIdTooLong => message(StatusCode::BAD_REQUEST, error.to_string()),
+        service::Error::UnknownToCloudflare(_) => message(StatusCode::NOT_FOUND, error.to_string()),
+        service::Error::NotUploaded(_) | service::Error::AutomaticUsage => {
+            message(StatusCode::CONFLICT, error.to_string())
+        }
+        service::Error::OtherCreator(_) | service::Error::OtherOwner(_) | service::Error::UsageOfOtherOwner => {
+            message(StatusCode::FORBIDDEN, error.to_string())
         }
         service::Error::Cloudflare { cause, .. } => {
             warn!(error = %chain(error), "A call to Cloudflare failed: {error}");

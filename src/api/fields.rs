@@ -80,6 +80,17 @@ impl<'a> Fields<'a> {
         self.errors.into_result()
     }
 
+    /// What was read of the fields, which is there unless something is wrong.
+    ///
+    /// # Errors
+    /// As [`finish`](Fields::finish).
+    pub fn finish_with<T>(self, value: Option<T>) -> Result<T, FieldErrors> {
+        match value {
+            Some(value) if self.errors.is_empty() => Ok(value),
+            _ => Err(self.errors),
+        }
+    }
+
     /// Whether nothing is wrong so far.
     pub fn are_valid(&self) -> bool {
         self.errors.is_empty()
@@ -100,6 +111,17 @@ impl<'a> Fields<'a> {
     /// A text without blanks around it, of 1 to `max_chars` characters. DRF's `CharField`. An empty one in a form is none.
     pub fn text(&mut self, name: &str, max_chars: usize) -> Option<String> {
         let text = self.checked_text(name, max_chars, self.not_empty(name)?)?;
+        if text.is_empty() {
+            self.errors.add(name, BLANK);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// A text that has to be there, of 1 to `max_chars` characters. DRF's `CharField` that is required.
+    pub fn required_text(&mut self, name: &str, max_chars: usize) -> Option<String> {
+        self.require(name);
+        let text = self.text_or_blank(name, max_chars)?;
         if text.is_empty() {
             self.errors.add(name, BLANK);
             return None;

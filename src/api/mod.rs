@@ -21,12 +21,14 @@ mod negotiation;
 pub mod openapi;
 mod pagination;
 mod python;
+pub mod registration;
 pub mod root;
 mod search;
 mod selection;
 pub mod stats;
 pub mod uploads;
 mod urls;
+pub mod usages;
 pub mod view;
 
 pub use auth::{AuthError, Authentication, Identity, Principal};

@@ -379,6 +379,21 @@ impl From<ImageUsage> for UsageResponse {
     }
 }
 
+/// A page of usages.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UsageListResponse {
+    /// How many usages there are in all.
+    pub count: u64,
+    /// The next page.
+    #[schema(required, format = "uri")]
+    pub next: Option<String>,
+    /// The page before.
+    #[schema(required, format = "uri")]
+    pub previous: Option<String>,
+    /// The usages of this page.
+    pub results: Vec<UsageResponse>,
+}
+
 /// An entry of an image's log.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LogResponse {

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::view::View;
-use super::{cleanup, deletions, images, root, stats, uploads};
+use super::{cleanup, deletions, images, registration, root, stats, uploads, usages};
 use crate::webhook;
 
 /// All views of the API, in the order in which they are tried.
@@ -17,11 +17,15 @@ const VIEWS: &[&View] = &[
     &deletions::BULK_DELETE,
     &images::BULK_STATUS_CHECK,
     &images::ORPHANS,
+    &registration::REGISTER,
     &images::IMAGE,
     &images::CHECK_STATUS,
     &deletions::DELETE_FROM_CLOUDFLARE,
     &images::LOGS,
     &images::USAGES,
+    &registration::REMOTE,
+    &usages::USAGES,
+    &usages::USAGE,
     &uploads::UPLOAD_URL,
     &webhook::WEBHOOK,
     &stats::STATS,

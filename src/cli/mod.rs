@@ -12,6 +12,8 @@ mod dev;
 mod healthcheck;
 mod migrate;
 mod output;
+mod progress;
+mod reconcile_usage;
 mod serve;
 mod token;
 mod user;
@@ -52,6 +54,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Mark what expired, and delete what is not needed any more; for cron.
     CleanupExpired(cleanup_expired::CleanupExpiredArgs),
+    /// Rebuild where images are used, out of the application's tables.
+    ReconcileUsage(reconcile_usage::ReconcileUsageArgs),
     /// Create users, list them, set their passwords.
     User(user::UserArgs),
     /// Create, list and revoke API tokens.
@@ -117,6 +121,7 @@ impl Cli {
             Command::Serve(args) => Box::pin(args.run(&context)).await,
             Command::Migrate(args) => args.run(&context).await,
             Command::CleanupExpired(args) => Box::pin(args.run(&context)).await,
+            Command::ReconcileUsage(args) => args.run(&context).await,
             Command::User(args) => args.run(&context).await,
             Command::Token(args) => args.run(&context).await,
             Command::Config(args) => args.run(context.loader(), &mut std::io::stdout(), &mut std::io::stderr()),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::multipart::Form;
 use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::model::errors_in;
-use super::{DirectUpload, DirectUploadRequest, Error, ImageDetails};
+use super::{DirectUpload, DirectUploadRequest, Error, ImageDetails, ImageUpdate};
 use crate::domain::CloudflareId;
 
 /// How long to try to reach Cloudflare.
@@ -99,6 +99,18 @@ impl Client {
     /// See [`Error`]; [`Error::is_not_found`] where there is no such image.
     pub async fn get_image(&self, id: &CloudflareId) -> Result<ImageDetails, Error> {
         let result = call(self.http.get(self.image_url(id)?)).await?;
+        ImageDetails::from_result(&result)
+    }
+
+    /// Changes metadata, privacy or creator of an image. The image may have another id then: that of the answer counts.
+    ///
+    /// # Errors
+    /// See [`Error`]; [`Error::is_not_found`] where there is no such image, [`Error::CUSTOM_ID_CANNOT_BE_PRIVATE`] where it has
+    /// a custom id and was to become private.
+    pub async fn update_image(&self, id: &CloudflareId, update: &ImageUpdate) -> Result<ImageDetails, Error> {
+        let request = self.http.patch(self.image_url(id)?).header(CONTENT_TYPE, "application/json");
+        let body = serde_json::to_string(update).map_err(|_| Error::Malformed("the update is no JSON"))?;
+        let result = call(request.body(body)).await?;
         ImageDetails::from_result(&result)
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::{ApiMessage, Error};
@@ -54,9 +54,27 @@ impl DirectUpload {
     }
 }
 
+/// What is to be changed in an image; what is `None` stays as it is.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ImageUpdate {
+    /// Takes the place of all metadata: an object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<Json>,
+    /// Whether the picture is delivered with signed URLs only.
+    #[serde(rename = "requireSignedURLs", skip_serializing_if = "Option::is_none")]
+    pub require_signed_urls: Option<bool>,
+    /// Cloudflare's `creator`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
+}
+
 /// What a report on an image says: `result` of Cloudflare's API, or the payload of a webhook in the toolkit's form.
 #[derive(Debug, Clone)]
 pub struct ImageDetails {
+    /// The image.
+    pub id: Option<CloudflareId>,
+    /// Whether the picture is delivered with signed URLs only.
+    pub require_signed_urls: Option<bool>,
     /// Whether there is a time of upload, readable or not.
     pub has_uploaded: bool,
     /// When Cloudflare got the picture; on a draft, when the draft was made.
@@ -106,6 +124,8 @@ impl ImageDetails {
         let mut reader = FieldReader { fields, unfit: Vec::new() };
         let uploaded: Option<serde_json::Value> = reader.any("uploaded");
         let details = Self {
+            id: reader.any::<String>("id").map(CloudflareId::new),
+            require_signed_urls: reader.any("requireSignedURLs"),
             has_uploaded: uploaded.is_some(),
             uploaded: uploaded.and_then(|value| value.as_str().and_then(|text| text.parse().ok())),
             is_draft: reader.any::<serde_json::Value>("draft").is_some_and(|value| is_true(&value)),
@@ -122,6 +142,15 @@ impl ImageDetails {
             raw: stored(report)?,
         };
         Ok((details, reader.unfit))
+    }
+
+    /// The metadata that the image was uploaded with, from `meta` or else `metadata`; none where they are empty.
+    ///
+    /// upstream: `cf_meta` in `CloudflareImagesService.register_uploaded_image`
+    pub fn upload_metadata(&self) -> Option<Json> {
+        let fields: HashMap<String, &RawValue> = serde_json::from_str(self.raw.as_str()).ok()?;
+        let is_there = |json: &Json| !json.is_empty();
+        ["meta", "metadata"].iter().find_map(|name| Json::from_raw(fields.get(*name)?).ok().filter(is_there))
     }
 
     /// What the report changes in the record of the image.
@@ -293,6 +322,22 @@ mod tests {
     #[test]
     fn metadata_wins_over_meta() {
         assert_eq!(read(r#"{"meta":{"a":1},"metadata":{"b":2}}"#).0.metadata.unwrap().as_str(), r#"{"b": 2}"#);
+    }
+
+    #[test]
+    fn uploads_have_their_metadata_in_meta() {
+        let metadata = |report: &str| read(report).0.upload_metadata().map(|json| json.as_str().to_owned());
+        assert_eq!(metadata(r#"{"meta":{"a":1},"metadata":{"b":2}}"#).as_deref(), Some(r#"{"a": 1}"#));
+        assert_eq!(metadata(r#"{"meta":{},"metadata":{"b":2}}"#).as_deref(), Some(r#"{"b": 2}"#));
+        assert_eq!((metadata(r#"{"meta":null}"#), metadata("{}")), (None, None));
+    }
+
+    #[test]
+    fn updates_name_only_what_changes() {
+        let metadata = Some(Json::parse(r#"{"a":1.0}"#).unwrap());
+        let update = ImageUpdate { metadata, require_signed_urls: Some(false), creator: None };
+        assert_eq!(serde_json::to_string(&update).unwrap(), r#"{"metadata":{"a": 1.0},"requireSignedURLs":false}"#);
+        assert_eq!(serde_json::to_string(&ImageUpdate::default()).unwrap(), "{}");
     }
 
     #[test]

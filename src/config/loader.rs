@@ -20,6 +20,7 @@ use super::settings::{
     CLOUDFLARE_IMAGES_WEBHOOK_SECRET,
 };
 use super::uploads::UploadsConfig;
+use super::usages::UsagesConfig;
 use super::values::{EffectiveValue, Values};
 use super::webhook::WebhookConfig;
 use super::{Config, Purpose};
@@ -142,6 +143,7 @@ impl Config {
         let uploads = UploadsConfig::read(values);
         let delivery = DeliveryConfig::read(values);
         let webhook = WebhookConfig::read(values);
+        let usages = UsagesConfig::read(values);
         if must_serve {
             let missing = cloudflare.as_ref().err().into_iter().flat_map(ConfigErrors::problems);
             values.problems.extend(missing.cloned());
@@ -157,6 +159,7 @@ impl Config {
             uploads: uploads?,
             delivery: delivery?,
             webhook: webhook?,
+            usages,
         })
     }
 }

@@ -26,6 +26,7 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 mod uploads;
+mod usages;
 mod values;
 mod webhook;
 
@@ -41,6 +42,7 @@ pub use problem::{ConfigErrors, Problem};
 pub use server::{ServerConfig, TrustedProxies, parse_listen};
 pub use setting::Setting;
 pub use uploads::UploadsConfig;
+pub use usages::UsagesConfig;
 pub use values::EffectiveValue;
 pub use webhook::WebhookConfig;
 
@@ -61,6 +63,8 @@ pub struct Config {
     pub delivery: DeliveryConfig,
     /// Which webhooks are believed.
     pub webhook: WebhookConfig,
+    /// Where the application's own tables name images.
+    pub usages: UsagesConfig,
     cloudflare: Result<CloudflareConfig, ConfigErrors>,
 }
 

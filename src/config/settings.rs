@@ -45,6 +45,12 @@ settings! {
 
         /// The type of the keys in that table: `integer`, `bigint` (Django's `BigAutoField`) or `uuid`.
         CFIMAGES_USER_KEY: text("integer"),
+
+        /// The columns of the application's tables that name images, for `cfimages reconcile-usage`, each as
+        /// `TABLE:KEY_COLUMN:IMAGE_COLUMN:APP.MODEL` or `TABLE:KEY_COLUMN:IMAGE_COLUMN:APP.MODEL:FIELD`. The table may be
+        /// `schema.table`; the column holds Cloudflare ids, or is a foreign key to `cloudflare_images`; the field is the
+        /// column, without `_id` where it is a foreign key.
+        CFIMAGES_USAGE_SOURCES: optional_list("gallery_article:id:hero:gallery.article, gallery_article:id:cover_id:gallery.article"),
     }
 
     "HTTP" {

@@ -322,6 +322,32 @@ pub struct ImageEdit {
     pub metadata: Option<Json>,
 }
 
+/// An image to be recorded whose picture is at Cloudflare already.
+#[derive(Debug, Clone)]
+pub struct RegisteredImage {
+    /// The key at Cloudflare.
+    pub cloudflare_id: CloudflareId,
+    /// The owner.
+    pub user_id: UserId,
+    /// Whether the picture is delivered with signed URLs only; what is not known stays as it is, or is the default.
+    pub require_signed_urls: Option<bool>,
+    /// What is kept with the image; what is not known stays as it is.
+    pub metadata: Option<Json>,
+}
+
+/// What was changed in an image at Cloudflare; what is `None` stays as it is.
+#[derive(Debug, Clone)]
+pub struct RemoteChanges {
+    /// The key at Cloudflare, which a change of the privacy may change too.
+    pub cloudflare_id: CloudflareId,
+    /// What the client wants kept with the image.
+    pub metadata: Option<Json>,
+    /// Whether the picture is delivered with signed URLs only.
+    pub require_signed_urls: Option<bool>,
+    /// Cloudflare's `creator`, at most 255 characters.
+    pub creator: Option<String>,
+}
+
 /// What a report of Cloudflare changes in an image; what is `None` stays as it is.
 #[derive(Debug, Clone, Default)]
 pub struct ImageChanges {

@@ -12,11 +12,15 @@ mod table_name;
 mod timestamp;
 mod upload_log;
 mod usage;
+mod usage_source;
 mod user;
 
 pub use clock::{Clock, ManualClock};
 pub use due_image::DueImage;
-pub use image::{CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, NewImage, UploadUrl, Variants};
+pub use image::{
+    CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, NewImage, RegisteredImage, RemoteChanges,
+    UploadUrl, Variants,
+};
 pub use json::{Json, JsonError};
 pub use page::{Page, PageRequest};
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
@@ -24,5 +28,6 @@ pub use stats::ImageStats;
 pub use table_name::{ParseTableNameError, TableName, quote_identifier};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use upload_log::{LogEntry, UploadEvent};
-pub use usage::ImageUsage;
+pub use usage::{ContentType, ImageUsage, ParseContentTypeError, UsageOrder, UsageSelection, UsageSlot, UsageSort};
+pub use usage_source::{ParseUsageSourceError, UsageSource};
 pub use user::{NewUser, User, UserId, UserKey};

@@ -54,7 +54,8 @@ struct Part<'a>(&'a str);
 
 impl fmt::Display for Part<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.contains(['.', '"']) { f.write_str(&quote_identifier(self.0)) } else { f.write_str(self.0) }
+        let is_plain = !self.0.contains(['.', '"']) && self.0.trim() == self.0;
+        if is_plain { f.write_str(self.0) } else { f.write_str(&quote_identifier(self.0)) }
     }
 }
 

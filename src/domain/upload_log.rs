@@ -35,6 +35,13 @@ pub enum UploadEvent<'a> {
         /// `result` of Cloudflare's answer.
         response: &'a Json,
     },
+    /// The image, uploaded elsewhere, was looked up at Cloudflare and recorded.
+    ImageRegistered {
+        /// Whether the record is new.
+        is_new: bool,
+        /// `result` of Cloudflare's answer.
+        response: &'a Json,
+    },
     /// A webhook reported on the image.
     WebhookReceived {
         /// The body of the webhook.
@@ -48,6 +55,7 @@ impl UploadEvent<'_> {
         match self {
             Self::UploadUrlCreated { .. } => "upload_url_created",
             Self::StatusChecked { .. } => "status_checked",
+            Self::ImageRegistered { .. } => "image_registered",
             Self::WebhookReceived { .. } => "webhook_received",
         }
     }
@@ -57,6 +65,8 @@ impl UploadEvent<'_> {
         match self {
             Self::UploadUrlCreated { .. } => "Direct upload URL created successfully".to_owned(),
             Self::StatusChecked { status, .. } => format!("Image status checked: {status}"),
+            Self::ImageRegistered { is_new: true, .. } => "Image registered from Cloudflare".to_owned(),
+            Self::ImageRegistered { .. } => "Existing image refreshed during registration".to_owned(),
             Self::WebhookReceived { .. } => "Webhook processed successfully".to_owned(),
         }
     }
@@ -64,7 +74,9 @@ impl UploadEvent<'_> {
     /// The data kept with the event.
     pub fn data(&self) -> Json {
         match self {
-            Self::UploadUrlCreated { response } | Self::StatusChecked { response, .. } => response.wrapped("response"),
+            Self::UploadUrlCreated { response }
+            | Self::StatusChecked { response, .. }
+            | Self::ImageRegistered { response, .. } => response.wrapped("response"),
             Self::WebhookReceived { payload } => payload.wrapped("payload"),
         }
     }

@@ -29,6 +29,11 @@ pub(super) fn check(id: &str) -> Result<(), ApiError> {
     }
 }
 
+/// Whether an image has an id that the application chose: generated ones are UUIDs, and only they are.
+pub(super) fn is_custom(id: &str) -> bool {
+    Uuid::try_parse(id).is_err()
+}
+
 fn problem(id: &str) -> Option<&'static str> {
     if id.is_empty() {
         Some("Must not be empty")

@@ -152,7 +152,8 @@ fn parse_expiry(text: &str, now: Timestamp) -> Result<Timestamp, ApiError> {
     }
 }
 
-fn parse_metadata(text: &str) -> Result<Box<RawValue>, ApiError> {
+/// Checks metadata: an object of a bounded size, kept as it was sent.
+pub(super) fn parse_metadata(text: &str) -> Result<Box<RawValue>, ApiError> {
     if text.len() > MAX_METADATA_BYTES {
         return Err(ApiError::bad_request("metadata must not be larger than 1024 bytes"));
     }
@@ -161,14 +162,16 @@ fn parse_metadata(text: &str) -> Result<Box<RawValue>, ApiError> {
     serde_json::from_str(text).map_err(not_an_object)
 }
 
-fn check_creator(creator: String) -> Result<String, ApiError> {
+/// Checks the length of a creator.
+pub(super) fn check_creator(creator: String) -> Result<String, ApiError> {
     if creator.chars().count() > MAX_CREATOR_CHARS {
         return Err(ApiError::bad_request("creator must not be longer than 1024 characters"));
     }
     Ok(creator)
 }
 
-fn private_custom_id() -> ApiError {
+/// The error for private images with a custom id.
+pub(super) fn private_custom_id() -> ApiError {
     ApiError::new(
         StatusCode::BAD_REQUEST,
         5410,

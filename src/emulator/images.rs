@@ -1,16 +1,18 @@
-//! Images in the REST API: the image object, `GET` and `DELETE`.
+//! Images in the REST API: the image object, `GET`, `PATCH` and `DELETE`.
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::Uri;
 use axum::response::Response;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::direct_upload::{check_creator, parse_metadata, private_custom_id};
 use super::envelope::{self, ApiError};
 use super::storage::StoredImage;
-use super::{Account, path};
+use super::{Account, custom_id, path};
 
 /// An image as the REST API shows it. A draft has no `filename`, and `uploaded` is the time it was made.
 #[derive(Debug, Serialize)]
@@ -51,6 +53,45 @@ pub(super) async fn show(State(account): State<Arc<Account>>, uri: Uri) -> Resul
     let image = path::last_segment(uri.path())
         .and_then(|id| account.storage.find(&id, account.clock.now()))
         .ok_or_else(ApiError::image_not_found)?;
+    Ok(envelope::success(ImageObject::new(&account, &image)))
+}
+
+/// The body of `PATCH images/v1/{image_id}`.
+#[derive(Debug, Deserialize)]
+struct Update {
+    metadata: Option<Box<RawValue>>,
+    #[serde(rename = "requireSignedURLs")]
+    require_signed_urls: Option<bool>,
+    creator: Option<String>,
+}
+
+/// `PATCH images/v1/{image_id}`: new metadata takes the place of all the old; what is left out stays.
+///
+/// UNCONFIRMED, and chosen here: the id stays when the privacy changes; drafts can be changed too; `null` is the same as left
+/// out, an empty creator is none; fields that are not known are ignored.
+pub(super) async fn update(State(account): State<Arc<Account>>, uri: Uri, body: Bytes) -> Result<Response, ApiError> {
+    let id = path::last_segment(uri.path()).ok_or_else(ApiError::image_not_found)?;
+    let now = account.clock.now();
+    let update: Update = serde_json::from_slice(&body)
+        .map_err(|error| ApiError::bad_request(format!("The body could not be read: {error}")))?;
+    let meta = update.metadata.as_deref().map(|metadata| parse_metadata(metadata.get())).transpose()?;
+    let creator = update.creator.map(check_creator).transpose()?;
+    if update.require_signed_urls == Some(true) && custom_id::is_custom(&id) {
+        // Of an image that is not there, this is what matters.
+        account.storage.find(&id, now).ok_or_else(ApiError::image_not_found)?;
+        return Err(private_custom_id());
+    }
+    let image = account
+        .on_storage(move |storage| {
+            storage.update(&id, now, |image| {
+                image.meta = meta.or_else(|| image.meta.take());
+                image.require_signed_urls = update.require_signed_urls.unwrap_or(image.require_signed_urls);
+                if let Some(creator) = creator {
+                    image.creator = Some(creator).filter(|creator| !creator.is_empty());
+                }
+            })
+        })
+        .await?;
     Ok(envelope::success(ImageObject::new(&account, &image)))
 }
 

@@ -30,7 +30,10 @@ pub(super) fn build(account: Arc<Account>) -> Router {
 fn api(account: &Arc<Account>) -> Router<Arc<Account>> {
     Router::new()
         .route("/accounts/{account_id}/images/v2/direct_upload", post(direct_upload::create))
-        .route("/accounts/{account_id}/images/v1/{image_id}", get(images::show).delete(images::delete))
+        .route(
+            "/accounts/{account_id}/images/v1/{image_id}",
+            get(images::show).patch(images::update).delete(images::delete),
+        )
         .fallback(async |OriginalUri(uri): OriginalUri| auth::no_route(&uri))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(direct_upload::MAX_BODY))

@@ -1,6 +1,6 @@
 //! Why a use case failed.
 
-use crate::domain::ImageUsage;
+use crate::domain::{CloudflareId, ImageUsage};
 use crate::{cloudflare, store};
 
 /// Why a use case failed.
@@ -30,6 +30,33 @@ pub enum Error {
         /// How many of its rows there are.
         rows: u64,
     },
+    /// Cloudflare does not let an image with a custom id become private.
+    #[error("an image with a custom ID cannot become private")]
+    CustomIdCannotBecomePrivate,
+    /// Cloudflare does not know an image that is to be registered.
+    #[error("Image {0} not found in Cloudflare")]
+    UnknownToCloudflare(CloudflareId),
+    /// An image that is to be registered has no picture yet.
+    #[error("Image {0} is still a draft (upload not completed)")]
+    NotUploaded(CloudflareId),
+    /// An image that is to be registered was made by somebody else.
+    #[error("Image {0} does not belong to the expected creator")]
+    OtherCreator(CloudflareId),
+    /// An image that is to be registered is somebody else's.
+    #[error("Image {0} is already registered to another user")]
+    OtherOwner(CloudflareId),
+    /// The id is longer than the database keeps.
+    #[error("cloudflare_id exceeds {} characters", CloudflareId::MAX_CHARS)]
+    CloudflareIdTooLong,
+    /// There is no such usage, or it is of somebody else's image.
+    #[error("there is no such usage")]
+    UsageNotFound,
+    /// The image of a usage is somebody else's.
+    #[error("The image belongs to another user.")]
+    UsageOfOtherOwner,
+    /// The usage follows a field of a Django model.
+    #[error("The usage is kept by Django, which follows the field of the model. Use another field_name.")]
+    AutomaticUsage,
     /// A call to Cloudflare failed.
     #[error("{operation}: {cause}")]
     Cloudflare {

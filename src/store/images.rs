@@ -4,7 +4,8 @@ use super::database::Engine;
 use super::image_set::{Pair, in_set};
 use super::{Database, DuplicateExt, Error, ImageSet, Transaction, on, usages};
 use crate::domain::{
-    CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, Json, NewImage, Timestamp, Variants,
+    CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, Json, NewImage, RegisteredImage, RemoteChanges,
+    Timestamp, Variants,
 };
 
 /// The columns of an [`Image`]. `file_size` is an `integer` on one engine and of any size on the other.
@@ -52,6 +53,93 @@ pub async fn insert(transaction: &mut Transaction, image: &NewImage, now: Timest
         .duplicate_of("cloudflare_id"))?;
     usages::link(transaction, &image, now).await?;
     Ok(image)
+}
+
+const REGISTER: &str = concat!(
+    r"
+    INSERT INTO cloudflare_images (
+        id, cloudflare_id, user_id, filename, original_filename, content_type, upload_url, status, require_signed_urls, metadata,
+        created_at, updated_at, expires_at, format, variants, cloudflare_metadata, creator
+    )
+    VALUES ($1, $2, $3, '', '', '', '', $4, $5, $6, $7, $7, $7, '', $8, $9, '')
+    ON CONFLICT (cloudflare_id) DO NOTHING
+    RETURNING ",
+    columns!()
+);
+
+/// Records an image whose picture is at Cloudflare, as `uploaded`; none if it is recorded already. Its upload URL has been used,
+/// so it ends now.
+///
+/// # Errors
+/// If the database fails.
+pub async fn register(
+    transaction: &mut Transaction,
+    image: &RegisteredImage,
+    require_signed_urls: bool,
+    now: Timestamp,
+) -> Result<Option<Image>, Error> {
+    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(REGISTER)
+        .bind(ImageId::random())
+        .bind(&image.cloudflare_id)
+        .bind(image.user_id)
+        .bind(ImageStatus::Uploaded)
+        .bind(image.require_signed_urls.unwrap_or(require_signed_urls))
+        .bind(image.metadata.clone().unwrap_or_default())
+        .bind(now)
+        .bind(Variants::none())
+        .bind(Json::default())
+        .fetch_optional(connection)
+        .await)?)
+}
+
+const CLAIM: &str = concat!(
+    r"
+    UPDATE cloudflare_images
+    SET user_id = $2,
+        require_signed_urls = coalesce($3, require_signed_urls),
+        metadata = coalesce($4, metadata)
+    WHERE cloudflare_id = $1 AND (user_id IS NULL OR user_id = $2)
+    RETURNING ",
+    columns!()
+);
+
+/// Gives an image that is recorded to its owner; none if it is somebody else's.
+///
+/// # Errors
+/// If the database fails.
+pub async fn claim(transaction: &mut Transaction, image: &RegisteredImage) -> Result<Option<Image>, Error> {
+    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(CLAIM)
+        .bind(&image.cloudflare_id)
+        .bind(image.user_id)
+        .bind(image.require_signed_urls)
+        .bind(&image.metadata)
+        .fetch_optional(connection)
+        .await)?)
+}
+
+const CHANGE: &str = r"
+    UPDATE cloudflare_images
+    SET cloudflare_id = $2,
+        metadata = coalesce($3, metadata),
+        require_signed_urls = coalesce($4, require_signed_urls),
+        creator = coalesce($5, creator)
+    WHERE id = $1";
+
+/// Records what was changed in an image at Cloudflare; [`apply`] records the rest of the answer.
+///
+/// # Errors
+/// [`Error::Duplicate`] if the new id at Cloudflare is known already.
+pub async fn change(transaction: &mut Transaction, id: ImageId, changes: &RemoteChanges) -> Result<(), Error> {
+    on!(transaction.connection(), connection => sqlx::query(CHANGE)
+        .bind(id)
+        .bind(&changes.cloudflare_id)
+        .bind(&changes.metadata)
+        .bind(changes.require_signed_urls)
+        .bind(&changes.creator)
+        .execute(connection)
+        .await
+        .map(drop)
+        .duplicate_of("cloudflare_id"))
 }
 
 const FIND_BY_CLOUDFLARE_ID: &str = concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE cloudflare_id = $1");

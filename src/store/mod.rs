@@ -5,6 +5,7 @@
 //! of constants. Reads take the [`Database`], writes a [`Transaction`].
 
 pub mod cleanup;
+pub mod content_types;
 mod database;
 pub mod host_tables;
 mod image_set;
@@ -20,6 +21,7 @@ pub mod tokens;
 mod toolkit_tables;
 mod types;
 pub mod upload_logs;
+pub mod usage_sources;
 pub mod usages;
 mod user_table;
 pub mod users;

@@ -1,8 +1,15 @@
 //! Rows of `cloudflare_image_usages`.
 
+use sqlx::{AssertSqlSafe, FromRow};
+
+use super::database::Engine;
 use super::image_set::{Pair, in_set};
+use super::sql::{Argument, Dialect, Statement, bind_all};
 use super::{Database, Error, ImageSet, Transaction, on};
-use crate::domain::{Image, ImageId, ImageUsage, Timestamp};
+use crate::domain::{
+    CloudflareId, ContentType, Image, ImageId, ImageUsage, PageRequest, Timestamp, UsageOrder, UsageSelection,
+    UsageSlot, UsageSort, User, UserId,
+};
 
 /// The columns of an [`ImageUsage`], in a join of usages and their content types.
 macro_rules! columns {
@@ -12,12 +19,20 @@ macro_rules! columns {
     };
 }
 
+/// Usages and their content types.
+macro_rules! joined {
+    () => {
+        r"
+    FROM cloudflare_image_usages AS usages
+    JOIN django_content_type AS types ON types.id = usages.content_type_id"
+    };
+}
+
 const LIST_OF_IMAGE: &str = concat!(
     "SELECT ",
     columns!(),
+    joined!(),
     r"
-    FROM cloudflare_image_usages AS usages
-    JOIN django_content_type AS types ON types.id = usages.content_type_id
     WHERE usages.image_id = $1
     ORDER BY usages.updated_at DESC, usages.id DESC"
 );
@@ -29,6 +44,277 @@ const LIST_OF_IMAGE: &str = concat!(
 pub async fn list_of_image(database: &Database, image: ImageId) -> Result<Vec<ImageUsage>, Error> {
     Ok(on!(database.reader(), pool => {
         sqlx::query_as::<_, ImageUsage>(LIST_OF_IMAGE).bind(image).fetch_all(pool).await
+    })?)
+}
+
+/// Adds the usages that a user may see and that are selected.
+fn push_selected(statement: &mut Statement, reader: &User, selection: &UsageSelection) {
+    statement.push(joined!());
+    if reader.is_staff {
+        statement.push(" WHERE TRUE");
+    } else {
+        statement.push(" JOIN cloudflare_images AS images ON images.id = usages.image_id WHERE images.user_id = ");
+        statement.bind(Argument::User(reader.id));
+    }
+    if let Some(ContentType { app_label, model }) = &selection.content_type {
+        statement.push(" AND types.app_label = ").bind(Argument::Text(app_label.clone()));
+        statement.push(" AND types.model = ").bind(Argument::Text(model.clone()));
+    }
+    if let Some(field_name) = &selection.field_name {
+        statement.push(" AND usages.field_name = ").bind(Argument::Text(field_name.clone()));
+    }
+    if selection.only_unregistered {
+        statement.push(" AND usages.image_id IS NULL");
+    }
+    for term in &selection.terms {
+        let columns = ["usages.cloudflare_id", "usages.field_name", "usages.object_id"];
+        statement.push(" AND ").any_contains(&columns, term);
+    }
+}
+
+/// How many of the usages that a user may see are selected.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count(database: &Database, reader: &User, selection: &UsageSelection) -> Result<u64, Error> {
+    let mut statement = Statement::new(Dialect::of(database), "SELECT count(*)");
+    push_selected(&mut statement, reader, selection);
+    let Statement { text, arguments, .. } = statement;
+    let count: i64 = on!(database.reader(), pool => {
+        bind_all!(sqlx::query_scalar(AssertSqlSafe(text)), arguments).fetch_one(pool).await
+    })?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// A page of the usages that a user may see and that are selected; the latest change first where no order is given, ties by
+/// number, in the direction of the order.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(
+    database: &Database,
+    reader: &User,
+    selection: &UsageSelection,
+    order: &[UsageOrder],
+    page: PageRequest,
+) -> Result<Vec<ImageUsage>, Error> {
+    const LATEST_CHANGE_FIRST: UsageOrder = UsageOrder { by: UsageSort::UpdatedAt, descending: true };
+    let order = if order.is_empty() { &[LATEST_CHANGE_FIRST] } else { order };
+    let mut statement = Statement::new(Dialect::of(database), concat!("SELECT ", columns!()));
+    push_selected(&mut statement, reader, selection);
+    statement.push(" ORDER BY ");
+    for order in order {
+        statement.push(order_text(*order)).push(", ");
+    }
+    let ties = if order[0].descending { "usages.id DESC" } else { "usages.id ASC" };
+    let offset = i64::try_from(page.offset).unwrap_or(i64::MAX);
+    statement.push(ties).push(" LIMIT ").bind(Argument::Number(page.size.into()));
+    statement.push(" OFFSET ").bind(Argument::Number(offset));
+    fetch(database, statement).await
+}
+
+/// A usage by its number, where a user may see it and it is selected.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_selected(
+    database: &Database,
+    reader: &User,
+    selection: &UsageSelection,
+    id: i64,
+) -> Result<Option<ImageUsage>, Error> {
+    let mut statement = Statement::new(Dialect::of(database), concat!("SELECT ", columns!()));
+    push_selected(&mut statement, reader, selection);
+    statement.push(" AND usages.id = ").bind(Argument::Number(id));
+    Ok(fetch(database, statement).await?.pop())
+}
+
+async fn fetch(database: &Database, statement: Statement) -> Result<Vec<ImageUsage>, Error> {
+    let Statement { text, arguments, .. } = statement;
+    Ok(on!(database.reader(), pool => {
+        bind_all!(sqlx::query_as::<_, ImageUsage>(AssertSqlSafe(text)), arguments).fetch_all(pool).await
+    })?)
+}
+
+fn order_text(order: UsageOrder) -> &'static str {
+    match (order.by, order.descending) {
+        (UsageSort::CreatedAt, false) => "usages.created_at ASC",
+        (UsageSort::CreatedAt, true) => "usages.created_at DESC",
+        (UsageSort::UpdatedAt, false) => "usages.updated_at ASC",
+        (UsageSort::UpdatedAt, true) => "usages.updated_at DESC",
+    }
+}
+
+/// An image that is to be referred to.
+#[derive(Debug, Clone, Copy, FromRow)]
+pub struct Target {
+    /// The image.
+    pub id: ImageId,
+    /// Whose it is.
+    pub user_id: Option<UserId>,
+}
+
+/// The lock keeps the image until the transaction ends: a reference to an image that is gone would fail at its end.
+const LOCK_TARGET_POSTGRES: &str = "SELECT id, user_id FROM cloudflare_images WHERE cloudflare_id = $1 FOR KEY SHARE";
+/// The transaction of SQLite is the only writer anyway.
+const LOCK_TARGET_SQLITE: &str = "SELECT id, user_id FROM cloudflare_images WHERE cloudflare_id = $1";
+
+/// Finds the image with this id at Cloudflare, and keeps it from being deleted until the transaction ends.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock_target(transaction: &mut Transaction, id: &CloudflareId) -> Result<Option<Target>, Error> {
+    Ok(match transaction.connection() {
+        Engine::Postgres(connection) => {
+            sqlx::query_as(LOCK_TARGET_POSTGRES).bind(id).fetch_optional(connection).await?
+        }
+        Engine::Sqlite(connection) => sqlx::query_as(LOCK_TARGET_SQLITE).bind(id).fetch_optional(connection).await?,
+    })
+}
+
+/// The row of a slot.
+#[derive(Debug, Clone, FromRow)]
+pub struct UsageRow {
+    /// Its number.
+    pub id: i64,
+    /// The image it refers to, where that is recorded.
+    pub image_id: Option<ImageId>,
+    /// Whether the application recorded it itself; otherwise it follows a field of a Django model.
+    pub is_manual: bool,
+}
+
+macro_rules! find_slot {
+    () => {
+        r"
+    SELECT usages.id, usages.image_id, usages.source = 'manual' OR usages.field_name = 'manual' AS is_manual
+    FROM cloudflare_image_usages AS usages
+    JOIN django_content_type AS types ON types.id = usages.content_type_id
+    WHERE types.app_label = $1 AND types.model = $2 AND usages.object_id = $3 AND usages.field_name = $4"
+    };
+}
+
+const LOCK_SLOT_POSTGRES: &str = concat!(find_slot!(), " FOR UPDATE OF usages");
+/// The transaction of SQLite is the only writer anyway.
+const LOCK_SLOT_SQLITE: &str = find_slot!();
+
+/// Finds the row of a slot, and keeps it as it is until the transaction ends.
+///
+/// The image is not joined: where PostgreSQL has waited for the lock, it would join the image of before.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock_slot(transaction: &mut Transaction, slot: &UsageSlot) -> Result<Option<UsageRow>, Error> {
+    let sql = match transaction.connection() {
+        Engine::Postgres(_) => LOCK_SLOT_POSTGRES,
+        Engine::Sqlite(_) => LOCK_SLOT_SQLITE,
+    };
+    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, UsageRow>(sql)
+        .bind(&slot.content_type.app_label)
+        .bind(&slot.content_type.model)
+        .bind(&slot.object_id)
+        .bind(&slot.field_name)
+        .fetch_optional(connection)
+        .await)?)
+}
+
+const FIND_OWNER: &str = "SELECT user_id FROM cloudflare_images WHERE id = $1";
+
+/// Whose an image is; nobody's, too, where it is gone.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_owner(transaction: &mut Transaction, image: ImageId) -> Result<Option<UserId>, Error> {
+    let owner: Option<Option<UserId>> = on!(transaction.connection(), connection => {
+        sqlx::query_scalar(FIND_OWNER).bind(image).fetch_optional(connection).await
+    })?;
+    Ok(owner.flatten())
+}
+
+const INSERT: &str = r"
+    INSERT INTO cloudflare_image_usages (
+        object_id, field_name, cloudflare_id, created_at, updated_at, content_type_id, image_id, source
+    )
+    VALUES ($1, $2, $3, $4, $4, $5, $6, 'manual')
+    ON CONFLICT (content_type_id, object_id, field_name) DO NOTHING
+    RETURNING id";
+
+/// Fills a slot by hand; none if somebody has filled it already. The content type must be that of the slot.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert(
+    transaction: &mut Transaction,
+    content_type: i64,
+    slot: &UsageSlot,
+    reference: &Reference<'_>,
+    now: Timestamp,
+) -> Result<Option<i64>, Error> {
+    Ok(on!(transaction.connection(), connection => sqlx::query_scalar(INSERT)
+        .bind(&slot.object_id)
+        .bind(&slot.field_name)
+        .bind(reference.cloudflare_id)
+        .bind(now)
+        .bind(content_type)
+        .bind(reference.image)
+        .fetch_optional(connection)
+        .await)?)
+}
+
+/// What a slot refers to.
+#[derive(Debug, Clone, Copy)]
+pub struct Reference<'a> {
+    /// The image at Cloudflare.
+    pub cloudflare_id: &'a CloudflareId,
+    /// Its record, where there is one.
+    pub image: Option<ImageId>,
+}
+
+const UPDATE: &str = r"
+    UPDATE cloudflare_image_usages
+    SET cloudflare_id = $2, image_id = $3, source = 'manual', updated_at = $4
+    WHERE id = $1";
+
+/// Makes a row refer to an image by hand, be it the same or another.
+///
+/// # Errors
+/// If the database fails.
+pub async fn update(
+    transaction: &mut Transaction,
+    id: i64,
+    reference: &Reference<'_>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    on!(transaction.connection(), connection => sqlx::query(UPDATE)
+        .bind(id)
+        .bind(reference.cloudflare_id)
+        .bind(reference.image)
+        .bind(now)
+        .execute(connection)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const DELETE: &str = "DELETE FROM cloudflare_image_usages WHERE id = $1";
+
+/// Removes a row.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete(transaction: &mut Transaction, id: i64) -> Result<(), Error> {
+    on!(transaction.connection(), connection => sqlx::query(DELETE).bind(id).execute(connection).await.map(drop))?;
+    Ok(())
+}
+
+const FIND: &str = concat!("SELECT ", columns!(), joined!(), " WHERE usages.id = $1");
+
+/// A usage by its number, as the transaction has it.
+///
+/// # Errors
+/// If there is none, or the database fails.
+pub async fn find(transaction: &mut Transaction, id: i64) -> Result<ImageUsage, Error> {
+    Ok(on!(transaction.connection(), connection => {
+        sqlx::query_as::<_, ImageUsage>(FIND).bind(id).fetch_one(connection).await
     })?)
 }
 

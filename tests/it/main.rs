@@ -5,9 +5,11 @@ mod api_auth;
 mod api_forms;
 mod api_images;
 mod api_lists;
+mod api_registration;
 mod api_sessions;
 mod api_stats;
 mod api_uploads;
+mod api_usages;
 mod cleanup;
 mod cli;
 mod counts;
@@ -19,9 +21,12 @@ mod http;
 mod main_job;
 mod migrations;
 mod openapi;
+mod reconciliation;
+mod registration;
 mod sign_in;
 mod store;
 mod support;
+mod usages;
 mod webhook;
 
 use std::process::ExitCode;
@@ -37,6 +42,8 @@ fn main() -> ExitCode {
         api_stats::register,
         api_uploads::register,
         cleanup::register,
+        api_registration::register,
+        api_usages::register,
         cli::register,
         counts::register,
         custom_users::register,
@@ -48,7 +55,10 @@ fn main() -> ExitCode {
         migrations::register,
         openapi::register,
         sign_in::register,
+        reconciliation::register,
+        registration::register,
         store::register,
+        usages::register,
         webhook::register,
     ] {
         register(&mut suite);

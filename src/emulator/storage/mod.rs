@@ -132,6 +132,19 @@ impl Storage {
         Ok(self.replace(StoredImage { uploaded, state, ..StoredImage::clone(&draft) })?)
     }
 
+    /// Changes the image or draft with this id.
+    pub(super) fn update(
+        &self,
+        id: &str,
+        now: Timestamp,
+        change: impl FnOnce(&mut StoredImage),
+    ) -> Result<Arc<StoredImage>, StorageError> {
+        let _lock = self.lock(id);
+        let mut image = StoredImage::clone(&*self.find(id, now).ok_or(StorageError::Missing)?);
+        change(&mut image);
+        Ok(self.replace(image)?)
+    }
+
     /// Deletes the image or draft with this id; whether there was one.
     pub(super) fn delete(&self, id: &str, now: Timestamp) -> io::Result<bool> {
         let _lock = self.lock(id);

@@ -208,7 +208,8 @@ async fn other_accounts_routes_and_methods_are_refused() {
         let message = format!("Could not route to {path}, perhaps your object identifier is invalid?");
         assert_eq!(answer.json()["errors"][0]["message"], message);
     }
-    for (method, path, allowed) in [(Method::GET, "v2/direct_upload", "POST"), (Method::PUT, "v1/x", "GET,HEAD,DELETE")]
+    for (method, path, allowed) in
+        [(Method::GET, "v2/direct_upload", "POST"), (Method::PUT, "v1/x", "GET,HEAD,PATCH,DELETE")]
     {
         let answer = app.api(method, path).await;
         assert_eq!(answer.error(), (405, 7001));

@@ -5,6 +5,7 @@ mod drafts;
 mod notifications;
 mod pictures;
 mod restarts;
+mod updates;
 mod uploads;
 
 use std::sync::Arc;

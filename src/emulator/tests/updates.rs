@@ -1,0 +1,51 @@
+//! Changes of images.
+
+use axum::body::Body;
+use axum::http::{Request, header};
+use serde_json::{Value, json};
+
+use super::{ACCOUNT, Answer, App, TOKEN};
+
+impl App {
+    async fn patch(&self, id: &str, body: &str) -> Answer {
+        let request = Request::patch(format!("/client/v4/accounts/{ACCOUNT}/images/v1/{id}"))
+            .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
+            .header(header::CONTENT_TYPE, "application/json");
+        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+    }
+}
+
+#[tokio::test]
+async fn metadata_is_replaced_and_what_is_left_out_stays() {
+    let app = App::new();
+    let (id, _) = app.draft(&[("metadata", r#"{"a":1}"#), ("creator", "me")]).await;
+    let image = app.patch(&id, r#"{"metadata":{"b":2.50},"other":1,"requireSignedURLs":null}"#).await.result();
+    assert_eq!((&image["id"], &image["meta"]), (&json!(id), &json!({"b": 2.5})));
+    assert_eq!((&image["creator"], &image["requireSignedURLs"]), (&json!("me"), &json!(false)));
+
+    let image = app.patch(&id, r#"{"requireSignedURLs":true,"creator":""}"#).await.result();
+    assert_eq!((&image["meta"], &image["requireSignedURLs"]), (&json!({"b": 2.5}), &json!(true)));
+    assert_eq!(image.get("creator"), None::<&Value>);
+    assert_eq!(app.api(axum::http::Method::GET, &format!("v1/{id}")).await.result(), image);
+}
+
+#[tokio::test]
+async fn images_with_a_custom_id_stay_public() {
+    let app = App::new();
+    app.draft(&[("id", "shop/1")]).await;
+    assert_eq!(app.patch("shop%2F1", r#"{"requireSignedURLs":true}"#).await.error(), (400, 5410));
+    assert_eq!(app.patch("shop%2F1", r#"{"requireSignedURLs":false}"#).await.result()["id"], "shop/1");
+    assert_eq!(app.patch("shop%2F2", r#"{"requireSignedURLs":true}"#).await.error(), (404, 5404));
+}
+
+#[tokio::test]
+async fn what_cannot_be_kept_is_refused() {
+    let app = App::new();
+    let (id, _) = app.draft(&[]).await;
+    for body in ["", "[]", r#"{"metadata":[]}"#, r#"{"requireSignedURLs":"true"}"#, r#"{"creator":1}"#] {
+        assert_eq!(app.patch(&id, body).await.error(), (400, 5400), "{body}");
+    }
+    let long = format!(r#"{{"metadata":{{"a":"{}"}}}}"#, "x".repeat(1024));
+    assert_eq!(app.patch(&id, &long).await.error(), (400, 5400));
+    assert_eq!(app.patch("2cdc28f0-017a-49c4-9ed7-87056c839010", "{}").await.error(), (404, 5404));
+}

@@ -1,0 +1,162 @@
+//! Images that were uploaded elsewhere, and changes of images at Cloudflare.
+
+use tracing::{error, info, instrument, warn};
+
+use super::{CloudflareService, Error};
+use crate::cloudflare::{self, ImageDetails, ImageUpdate};
+use crate::domain::{CloudflareId, Image, Json, RegisteredImage, RemoteChanges, UploadEvent, User};
+use crate::store;
+
+const UPDATE: &str = "Failed to update image";
+/// The most characters of a creator that the database keeps.
+const MAX_CREATOR_CHARS: usize = 255;
+
+impl CloudflareService {
+    /// Records an image whose picture is at Cloudflare already, or refreshes its record; also tells whether the record is new.
+    ///
+    /// The id comes from a client, and ids are in every delivery URL: to know one does not make an image one's own. So an image
+    /// that somebody has is refused, and so is one whose `creator` at Cloudflare is neither the one that the caller expects nor,
+    /// where none is named, the user's key or name or the default of the service. Staff are held to a creator they name only.
+    ///
+    /// # Errors
+    /// [`Error::CloudflareIdTooLong`]; [`Error::UnknownToCloudflare`]; [`Error::NotUploaded`]; [`Error::OtherCreator`];
+    /// [`Error::OtherOwner`]; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
+    #[instrument(name = "service.registration.register", skip_all, fields(user.id = %owner.id))]
+    pub async fn register_uploaded_image(
+        &self,
+        owner: &User,
+        id: CloudflareId,
+        expected_creator: Option<String>,
+    ) -> Result<(Image, bool), Error> {
+        if id.as_str().chars().count() > CloudflareId::MAX_CHARS {
+            return Err(Error::CloudflareIdTooLong);
+        }
+        let details = match self.client.get_image(&id).await {
+            Ok(details) => details,
+            Err(cause) if cause.is_not_found() => return Err(Error::UnknownToCloudflare(id)),
+            Err(cause) => return Err(Error::Cloudflare { operation: "Failed to get image", cause }),
+        };
+        if details.is_draft {
+            return Err(Error::NotUploaded(id));
+        }
+        if !self.is_creator_accepted(owner, expected_creator.as_deref(), details.creator.as_deref()) {
+            warn!(image.cloudflare_id = ?id.as_str(), "Refusing to register an image of another creator");
+            return Err(Error::OtherCreator(id));
+        }
+        self.record_registration(owner, id, &details).await
+    }
+
+    fn is_creator_accepted(&self, owner: &User, expected: Option<&str>, creator: Option<&str>) -> bool {
+        match (expected, creator) {
+            (Some(expected), creator) => creator == Some(expected),
+            (None, None) => true,
+            (None, Some(creator)) => {
+                owner.is_staff
+                    || creator == owner.username
+                    || creator == owner.id.to_string()
+                    || creator == self.settings.default_creator
+            }
+        }
+    }
+
+    async fn record_registration(
+        &self,
+        owner: &User,
+        id: CloudflareId,
+        details: &ImageDetails,
+    ) -> Result<(Image, bool), Error> {
+        let now = self.clock.now();
+        let registered = RegisteredImage {
+            cloudflare_id: id,
+            user_id: owner.id,
+            require_signed_urls: details.require_signed_urls,
+            metadata: details.upload_metadata(),
+        };
+        let mut transaction = self.database.begin().await?;
+        let default = self.settings.require_signed_urls;
+        let (image, is_new) = match store::images::register(&mut transaction, &registered, default, now).await? {
+            Some(image) => (image, true),
+            None => match store::images::claim(&mut transaction, &registered).await? {
+                Some(image) => (image, false),
+                None => return Err(Error::OtherOwner(registered.cloudflare_id)),
+            },
+        };
+        let image = store::images::apply(&mut transaction, image.id, &details.changes(now), now)
+            .await?
+            .ok_or(Error::NotFound)?;
+        let event = UploadEvent::ImageRegistered { is_new, response: &details.raw };
+        store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        transaction.commit().await?;
+        info!(image.id = %image.id, image.cloudflare_id = ?image.cloudflare_id.as_str(), "Registered image {:?}", image.cloudflare_id.as_str());
+        Ok((image, is_new))
+    }
+
+    /// Changes metadata, privacy or creator of an image, at Cloudflare and then here. What is `None` stays as it is.
+    ///
+    /// The metadata is laid over what is recorded, and Cloudflare gets the whole, so that both hold the same. The image goes on
+    /// under the id of Cloudflare's answer, which may be new where the privacy changed. All of it goes on to its end when the
+    /// client goes away.
+    ///
+    /// # Errors
+    /// [`Error::CustomIdCannotBecomePrivate`]; [`Error::NotFound`] if the image was deleted meanwhile; otherwise if Cloudflare
+    /// refuses or cannot be reached, or the database fails.
+    #[instrument(name = "service.registration.update", skip_all, fields(image.id = %image.id))]
+    pub async fn update_image(
+        &self,
+        image: &Image,
+        metadata: Option<Json>,
+        require_signed_urls: Option<bool>,
+        creator: Option<String>,
+    ) -> Result<Image, Error> {
+        let update = ImageUpdate {
+            metadata: metadata.map(|metadata| image.metadata.merged_with(&metadata)),
+            require_signed_urls,
+            creator,
+        };
+        let (service, image) = (self.clone(), image.clone());
+        self.run_to_end(async move { service.update_and_record(image, update).await }).await
+    }
+
+    async fn update_and_record(&self, image: Image, update: ImageUpdate) -> Result<Image, Error> {
+        let details = self.client.update_image(&image.cloudflare_id, &update).await.map_err(|cause| {
+            if cause.has_code(cloudflare::Error::CUSTOM_ID_CANNOT_BE_PRIVATE) {
+                Error::CustomIdCannotBecomePrivate
+            } else {
+                Error::Cloudflare { operation: UPDATE, cause }
+            }
+        })?;
+        let new_id = details.id.clone().unwrap_or_else(|| image.cloudflare_id.clone());
+        self.record_update(&image, update, &details, &new_id).await.inspect_err(|error| {
+            error!(image.id = %image.id, image.cloudflare_id = ?new_id.as_str(), error = %error,
+                "Changed an image at Cloudflare, which has the id {:?} there, but could not record it: {error}", new_id.as_str());
+        })
+    }
+
+    async fn record_update(
+        &self,
+        image: &Image,
+        update: ImageUpdate,
+        details: &ImageDetails,
+        new_id: &CloudflareId,
+    ) -> Result<Image, Error> {
+        if new_id.as_str().is_empty() || new_id.as_str().chars().count() > CloudflareId::MAX_CHARS {
+            let cause = cloudflare::Error::Malformed("its id is empty or too long");
+            return Err(Error::Cloudflare { operation: UPDATE, cause });
+        }
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let changes = RemoteChanges {
+            cloudflare_id: new_id.clone(),
+            metadata: update.metadata,
+            require_signed_urls: update.require_signed_urls,
+            creator: update.creator.map(|creator| creator.chars().take(MAX_CREATOR_CHARS).collect()),
+        };
+        store::images::change(&mut transaction, image.id, &changes).await?;
+        let image = store::images::apply(&mut transaction, image.id, &details.changes(now), now)
+            .await?
+            .ok_or(Error::NotFound)?;
+        transaction.commit().await?;
+        info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "Updated image {:?}", image.cloudflare_id.as_str());
+        Ok(image)
+    }
+}
