@@ -168,6 +168,9 @@ async fn addresses(engine: Engine) {
     let names: Vec<String> = accounts.list_tokens().await.unwrap().into_iter().map(|token| token.username).collect();
     assert_eq!(names, ["alice@example.org", "bob@example.org"]);
     accounts.set_password("alice@example.org", "correct horse").await.unwrap();
+    let signed_in = accounts.sign_in("alice@example.org", "correct horse", None).await.unwrap();
+    assert_eq!(signed_in.id, alice.id);
+    assert!(accounts.sign_in("alice@example.org", "wrong", None).await.is_err());
     let changed = "SELECT email FROM \"Shop People\" WHERE password LIKE 'pbkdf2%'";
     assert_eq!(sql::texts(url, changed).await, [Some("alice@example.org".to_owned())]);
 

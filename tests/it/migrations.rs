@@ -6,7 +6,7 @@ use std::sync::Arc;
 use cfimages::app::SystemClock;
 use cfimages::config::settings;
 use cfimages::domain::NewUser;
-use cfimages::service::Accounts;
+use cfimages::service::{Accounts, SignInError};
 use cfimages::store;
 use serde_json::json;
 
@@ -341,7 +341,7 @@ async fn schema_before_djangos(engine: Engine) {
 const GRANTS: &str = "GRANT SELECT, INSERT, UPDATE, DELETE ON cloudflare_images, cloudflare_image_logs, cloudflare_image_usages TO {role}; \
     GRANT SELECT, INSERT ON django_content_type TO {role}; \
     GRANT SELECT ON auth_user, authtoken_token, django_session, cfimages_migrations, cfimages_image_counts TO {role}; \
-    GRANT SELECT, INSERT, UPDATE, DELETE ON cfimages_pending_deletions TO {role}";
+    GRANT SELECT, INSERT, UPDATE, DELETE ON cfimages_pending_deletions, cfimages_sign_in_failures TO {role}";
 
 /// The same database for somebody who may do what the role may.
 fn as_role(url: &str, role: &str) -> String {
@@ -374,6 +374,10 @@ async fn few_rights(engine: Engine) {
     let url = app.database_url.as_str();
     let database = connect(&limited).await;
     store::migrations::check(&database).await.unwrap();
+    let accounts = Accounts::new(database.clone(), Arc::new(SystemClock));
+    let refused = accounts.sign_in("alice", "wrong", None).await;
+    assert!(matches!(refused, Err(SignInError::Refused)), "{refused:?}");
+    assert_eq!(sql::count(url, "SELECT count(*) FROM cfimages_sign_in_failures").await, 1);
     let own = connect(url).await;
     store::migrations::remove(&own).await.unwrap();
     let error = store::migrations::run(&database).await.unwrap_err().to_string();
