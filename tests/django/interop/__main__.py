@@ -22,9 +22,7 @@ def main(binary, *names):
         results = [run("sqlite", folder, binary, folder, names)]
         with postgres_server() as url:
             results.append(run("postgres", url, binary, folder, names))
-    totals = {key: sum(result[key] for result in results) for key in ("passed", "failed", "not checked")}
-    if totals["not checked"]:
-        print(f"\nATTENTION: {totals['not checked']} NOT CHECKED, because this binary lacks what they are about")
+    totals = {key: sum(result[key] for result in results) for key in ("passed", "failed")}
     seconds = time.monotonic() - started
     print(f"\nDjango beside cfimages, {seconds:.0f} s: {totals['passed']} passed, {totals['failed']} failed")
     return 0 if totals["passed"] and not totals["failed"] else 1

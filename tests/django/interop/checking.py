@@ -13,14 +13,13 @@ class Check:
     name: str
     function: Callable
     template: str
-    needs: tuple
 
 
-def check(name, template="seeded", needs=()):
+def check(name, template="seeded"):
     """Makes a function a check. It gets a site of its own, with a copy of the template of this name."""
 
     def register(function):
-        CHECKS.append(Check(name, function, template, tuple(needs)))
+        CHECKS.append(Check(name, function, template))
         return function
 
     return register

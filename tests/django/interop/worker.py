@@ -50,15 +50,10 @@ class Run:
         self.binary = binary
         self.folder = folder
         self.templates = {}
-        self.missing = None
-        self.result = {"passed": 0, "failed": 0, "not checked": 0}
+        self.result = {"passed": 0, "failed": 0}
 
     def check(self, check):
         """Runs one check and prints a line."""
-        lacks = [feature for feature in check.needs if feature in self.features_missing()]
-        if lacks:
-            self.say("NOT CHECKED", "not checked", check.name, f" (this binary lacks: {', '.join(lacks)})")
-            return
         site = self.site(check.template)
         started = time.monotonic()
         try:
@@ -92,18 +87,6 @@ class Run:
         if name not in self.templates:
             self.templates[name] = templates.make(self.engine, name)
         return self.templates[name]
-
-    def features_missing(self):
-        """What the binary cannot do yet."""
-        from . import not_yet
-
-        if self.missing is None:
-            site = self.site("seeded")
-            try:
-                self.missing = not_yet.missing(site)
-            finally:
-                site.close()
-        return self.missing
 
     def say(self, word, key, name, more):
         """Prints what came of a check, and counts it."""

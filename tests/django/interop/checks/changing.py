@@ -30,7 +30,7 @@ def _some_images():
     return [images[number] for number in (2, 7, 8)]
 
 
-@check("PATCH and PUT of images write what the toolkit writes, and refuse in the same words", needs=["PATCH images"])
+@check("PATCH and PUT of images write what the toolkit writes, and refuse in the same words")
 def patching(site):
     keys = [image.pk for image in _some_images()]
 
@@ -45,7 +45,7 @@ def patching(site):
     require_exact_counts(site)
 
 
-@check("PATCH links references and mends old forms of variants as any save of the toolkit does", needs=["PATCH images"])
+@check("PATCH links references and mends old forms of variants as any save of the toolkit does")
 def patching_old_rows(site):
     Article.objects.create(title="Bulk", hero="img-0007")
     ImageUsage.objects.filter(cloudflare_id="img-0007").update(image=None)
@@ -56,7 +56,7 @@ def patching_old_rows(site):
     require_same_effects(site, lambda api: [api.patch(f"images/{key}/", {"filename": "x"}) for key in keys])
 
 
-@check("bulk status checks answer and write what the toolkit does", needs=["bulk_status_check"])
+@check("bulk status checks answer and write what the toolkit does")
 def bulk_status_check(site):
     images = _some_images()
     site.cloudflare.upload(images[0].cloudflare_id, meta=METADATA, width="8")
@@ -74,7 +74,7 @@ def bulk_status_check(site):
     require_exact_counts(site)
 
 
-@check("cleanup-expired/ marks the rows that the toolkit marks, for staff only", needs=["cleanup-expired"])
+@check("cleanup-expired/ marks the rows that the toolkit marks, for staff only")
 def cleanup_expired(site):
     soon = timezone.now() + timedelta(minutes=5)
     CloudflareImage.objects.filter(cloudflare_id="img-0010").update(status="pending", expires_at=soon)

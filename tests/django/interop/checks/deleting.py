@@ -56,7 +56,6 @@ def _upload_to_cloudflare(site):
 
 @check(
     "an image that is used is not deleted: the same refusal as the toolkit's, and nothing changed",
-    needs=["DELETE images"],
 )
 def used(site):
     _upload_to_cloudflare(site)
@@ -67,7 +66,6 @@ def used(site):
 
 @check(
     "unused images are deleted as by the toolkit: known and unknown to Cloudflare, or refused by it",
-    needs=["DELETE images"],
 )
 def unused(site):
     _upload_to_cloudflare(site)
@@ -87,7 +85,6 @@ def unused(site):
 
 @check(
     "images that host rows refer to are deleted by force as the toolkit does: columns emptied, rows and usages gone",
-    needs=["DELETE images", "CFIMAGES_HOST_DELETE_TABLES"],
 )
 def by_force(site):
     _upload_to_cloudflare(site)
@@ -105,7 +102,6 @@ def by_force(site):
 
 @check(
     "a host row that needs its image forbids the deletion before Cloudflare is asked",
-    needs=["DELETE images", "CFIMAGES_HOST_DELETE_TABLES"],
 )
 def required(site):
     _upload_to_cloudflare(site)
@@ -118,7 +114,7 @@ def required(site):
     equal(site.tables(), before, "the rows after the refusal")
 
 
-@check("bulk deletes answer and do what the toolkit does, image by image", needs=["bulk_delete"])
+@check("bulk deletes answer and do what the toolkit does, image by image")
 def in_bulk(site):
     _upload_to_cloudflare(site)
     site.cloudflare.failing[UNUSED[2]] = 500

@@ -16,7 +16,6 @@ from ..comparing import equal, true
 from ..seeds import password_of
 from .written_by_django import require_same_answers
 
-NEEDS = ["CFIMAGES_DJANGO_SECRET_KEY"]
 PATHS = ["images/", "stats/"]
 
 
@@ -42,7 +41,7 @@ def require_signed_in(site, key, is_signed_in):
     require_same_answers(site, PATHS, [None], Cookie=f"sessionid={key}")
 
 
-@check("sessions that Django made sign in to cfimages, whatever keeps and caches them", needs=NEEDS)
+@check("sessions that Django made sign in to cfimages, whatever keeps and caches them")
 def sessions(site):
     serve(site)
     for user in ("alice", "bob", "root", "erin"):
@@ -57,7 +56,7 @@ def sessions(site):
     require_same_answers(site, PATHS, ["bob", None], Cookie=f"sessionid={key}", Authorization="Token nonsense")
 
 
-@check("sessions end as in Django: by time, by signing out, with the password, with the user", needs=NEEDS)
+@check("sessions end as in Django: by time, by signing out, with the password, with the user")
 def ended_sessions(site):
     serve(site)
     for key in ("", "nonsense", "0" * 32):
@@ -93,7 +92,7 @@ def _require_ended_with(site, change):
     User.objects.filter(pk=bob.pk).update(password=password, is_active=is_active)
 
 
-@check("writing with a session needs Django's own CSRF token, and is refused in Django's words", needs=NEEDS)
+@check("writing with a session needs Django's own CSRF token, and is refused in Django's words")
 def csrf(site):
     serve(site)
     session = f"sessionid={sign_in('alice')}"
@@ -136,7 +135,7 @@ def _require_same_refusal(site, headers, body):
     equal([ours.status, ours.json], [theirs.status, theirs.json], f"the answer with {headers}")
 
 
-@check("without the secret of Django, and on the webhook, sessions count for nothing", needs=NEEDS)
+@check("without the secret of Django, and on the webhook, sessions count for nothing")
 def no_sessions(site):
     serve(site)
     cookies = {"Cookie": f"sessionid={sign_in('alice')}"}

@@ -282,7 +282,7 @@ def users(site):
     site.api(Authorization=f"Token {token.key}").get("images/").expect(403)
 
 
-@check("usages that applications record by HTTP are those that register_usage() records", needs=["PUT usages"])
+@check("usages that applications record by HTTP are those that register_usage() records")
 def recorded_usages(site):
     article, image = Article.objects.get(title="Gamma"), CloudflareImage.objects.get(cloudflare_id="img-0022")
     slots = [
@@ -334,7 +334,7 @@ def _references():
     }
 
 
-@check("images that cfimages registers are those that register_uploaded() registers", needs=["register"])
+@check("images that cfimages registers are those that register_uploaded() registers")
 def registering(site):
     alice = User.objects.get(username="alice")
     for cloudflare_id in ("registered-1", "img-0000"):
@@ -362,7 +362,7 @@ def _registered():
     return without_now([row, str(image.user), image.creator, logs])
 
 
-@check("what is changed at Cloudflare by HTTP is changed in the row that Django reads", needs=["PATCH remote"])
+@check("what is changed at Cloudflare by HTTP is changed in the row that Django reads")
 def remote_changes(site):
     site.serve()
     _, image = request_upload(site, '{"custom_id": "remote-1", "require_signed_urls": false}')
