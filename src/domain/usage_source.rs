@@ -8,7 +8,7 @@ use super::{ContentType, ImageUsage, ParseContentTypeError, TableName, UsageSlot
 /// A column of a table of the application that names images, as the configuration tells of it:
 /// `TABLE:KEY_COLUMN:IMAGE_COLUMN:APP.MODEL[:FIELD]`.
 ///
-/// None of the names can hold a colon or a comma; a dot in the table separates its schema.
+/// None of the names can hold a colon or a comma. The table may be `schema.table`; names with dots or quotes are in double quotes there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UsageSource {
     /// The table.

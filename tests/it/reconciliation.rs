@@ -357,7 +357,7 @@ async fn names(engine: Engine) {
         ),
     )
     .await;
-    let source = format!("{prefix}.Order's \" list:select:Hero; DROP TABLE x:shop.order:hero");
+    let source = format!("{prefix}.\"Order's \"\" list\":select:Hero; DROP TABLE x:shop.order:hero");
     assert_eq!(figures(reconcile(&fixture, &[&source], false).await.unwrap()), (3, 0, 3, 0, 3));
     assert_eq!(figures(reconcile(&fixture, &[&source], true).await.unwrap()), (3, 0, 3, 0, 3));
 }
