@@ -165,7 +165,11 @@ async fn read_multipart<S: Send + Sync>(mut request: Request, state: &S) -> Resu
                 skip(&mut part).await?;
                 FormValue::File
             }
-            None => FormValue::Text(read_text(&mut part, &mut bytes_left).await?),
+            None => {
+                // As for Django, a field counts as if it stood in a form of the other kind.
+                bytes_left = bytes_left.checked_sub(name.len() + 2).ok_or(ApiError::BadRequestPage)?;
+                FormValue::Text(read_text(&mut part, &mut bytes_left).await?)
+            }
         };
         form.0.push((name, value));
         if form.0.len() - files > MAX_FIELDS || files > MAX_FILES {

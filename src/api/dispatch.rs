@@ -57,7 +57,7 @@ impl Api {
         let view = resolved.view;
         let mut answer = match Query::parse(request.uri().query().unwrap_or_default()) {
             Ok(query) => self.let_in(resolved, query, request).await,
-            Err(_) => Answer { response: ApiError::BadRequestPage.into_response(), looked_at_cookies: true },
+            Err(_) => Answer { response: ApiError::BadRequestPage.into_response(), looked_at_cookies: false },
         };
         add_headers(&mut answer, view);
         answer.response.extensions_mut().insert(RouteName(format!("{}/{}", self.base, view.path).into()));

@@ -103,7 +103,8 @@ impl<'a> Fields<'a> {
 
     /// Adds a message about a field that has to be there and is not.
     pub fn require(&mut self, name: &str) {
-        if self.sent(name).is_none() {
+        let is_list = matches!(&self.source, Source::Form(form) if form.list(name).is_some());
+        if !is_list && self.sent(name).is_none() {
             self.errors.add(name, REQUIRED);
         }
     }
@@ -673,6 +674,7 @@ mod tests {
         assert_eq!(fields.text_or_blank("t", 9).as_deref(), Some(""));
         assert_eq!(fields.integer_or_null("size", &(0..=9)), Some(None));
         assert_eq!(fields.json("m").unwrap().as_str(), r#"{"a": 1}"#);
+        fields.require("ids");
         assert_eq!(fields.texts("ids").unwrap(), ["a", "b"]);
         assert_eq!(fields.texts("list").unwrap(), ["x", "y"]);
         assert_eq!(fields.texts("none"), None);

@@ -299,6 +299,10 @@ fn read_edit(data: &RequestData) -> Result<ImageEdit, FieldErrors> {
         require_signed_urls: fields.boolean("require_signed_urls"),
         metadata: fields.json("metadata"),
     };
+    // A form can say `null`, too; what is stored must be something.
+    if fields.are_valid() && edit.metadata.as_ref().is_some_and(|metadata| metadata.as_str() == "null") {
+        fields.refuse("metadata", "This field may not be null.");
+    }
     fields.finish()?;
     Ok(edit)
 }

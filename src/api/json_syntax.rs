@@ -1,9 +1,9 @@
 //! Why a text is no JSON, in the words of Python's parser, which clients of the toolkit get to see.
 
+use super::python::MAX_DIGITS;
+
 /// How deep arrays and objects are followed.
 const MAX_DEPTH: usize = 1000;
-/// Python reads no whole number of more digits.
-const MAX_DIGITS: usize = 4300;
 
 /// Why a text is no JSON.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

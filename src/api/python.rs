@@ -9,6 +9,9 @@ const ZEROS: [u32; 66] = [
     0x16ac0, 0x16b50, 0x1d7ce, 0x1d7d8, 0x1d7e2, 0x1d7ec, 0x1d7f6, 0x1e140, 0x1e2f0, 0x1e950, 0x1fbf0,
 ];
 
+/// Python reads no number of more digits.
+pub(super) const MAX_DIGITS: usize = 4300;
+
 /// Python's `str.isspace` of one character.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
@@ -28,6 +31,9 @@ pub(super) fn int(text: &str) -> Option<i128> {
         Some(digits) => (true, digits),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
+    if digits.len() > MAX_DIGITS && digits.chars().filter(|c| *c != '_').count() > MAX_DIGITS {
+        return None;
+    }
     let mut value: i128 = 0;
     for part in digits.split('_') {
         if part.is_empty() {
@@ -74,6 +80,7 @@ mod tests {
         {
             assert_eq!(int(text), None, "{text}");
         }
+        assert_eq!((int(&"0".repeat(4300)), int(&"0".repeat(4301))), (Some(0), None));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("api_forms::leaving_out_a_checkbox_never_makes_pictures_public", privacy);
     suite.on_both_engines("api_forms::large_files_in_a_form_are_passed_over", files);
     suite.on_both_engines("api_forms::bodies_that_are_cut_off_are_refused_before_cloudflare_is_asked", cut_off);
+    suite.on_both_engines("api_forms::numbered_fields_are_a_list_that_is_there", numbered);
+    suite.on_both_engines("api_forms::metadata_cannot_be_null", null_metadata);
     suite.on_both_engines("api_forms::media_types_are_compared_as_drf_compares_them", media_types);
     suite.on_both_engines("api_forms::bodies_beyond_djangos_limits_get_djangos_page", limits);
 }
@@ -29,6 +31,24 @@ fn part(name: &str, value: &str) -> String {
 async fn show(app: &TestApp, created: &Answer) -> Value {
     assert_eq!(created.status, StatusCode::CREATED, "{}", created.text);
     app.get(&format!("images/{}/", created.json()["id"].as_str().unwrap())).await.json()
+}
+
+async fn numbered(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let id = "00000000-0000-4000-8000-000000000000";
+    let answer = post(&app, "images/bulk_status_check/", FORM, format!("image_ids[0]={id}")).await;
+    answer.assert_is(200, &json!({"results": []}));
+    let answer = post(&app, "images/bulk_status_check/", FORM, format!("other[0]={id}")).await;
+    answer.assert_is(400, &json!({"image_ids": ["This field is required."]}));
+}
+
+async fn null_metadata(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let id = app.create_upload(&json!({"metadata": {"a": 1}})).await["id"].as_str().unwrap().to_owned();
+    let path = format!("images/{id}/");
+    let request = app.api(Method::PATCH, &path).header("Content-Type", FORM).body("metadata=null");
+    Answer::of(request).await.assert_is(400, &json!({"metadata": ["This field may not be null."]}));
+    assert_eq!(app.get(&path).await.json()["metadata"], json!({"a": 1}));
 }
 
 async fn both_kinds(engine: Engine) {
