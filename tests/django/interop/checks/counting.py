@@ -176,7 +176,7 @@ class DjangoWriter:
         self.some().update(status=self.dice.choice(STATUSES), file_size=self.dice.randrange(1000))
 
     def save_one(self):
-        for image in self.some(1):
+        for image in self.some(1).select_for_update():
             image.status = self.dice.choice(STATUSES)
             image.require_signed_urls = not image.require_signed_urls
             image.save(update_fields=["status", "require_signed_urls"])
