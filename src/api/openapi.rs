@@ -53,10 +53,17 @@ struct SecuritySchemes;
 
 impl Modify for SecuritySchemes {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = ApiKey::Header(ApiKeyValue::with_description(
+        let token = ApiKey::Header(ApiKeyValue::with_description(
             "Authorization",
             "`Token <key>`, with the 40 digits of an API token.",
         ));
-        document.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::ApiKey(scheme));
+        let session = ApiKey::Cookie(ApiKeyValue::with_description(
+            "sessionid",
+            "The session of a Django that shares its secret key; the cookie has the name that is configured. Requests that \
+             change something also send Django's CSRF token, as the header `X-CSRFToken` or the field `csrfmiddlewaretoken`.",
+        ));
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("token", SecurityScheme::ApiKey(token));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(session));
     }
 }
