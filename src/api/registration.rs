@@ -38,7 +38,7 @@ pub struct RegistrationRequest {
     /// The key of the image at Cloudflare.
     #[schema(max_length = 255, min_length = 1)]
     cloudflare_id: String,
-    /// Who must have made the image: its `creator` at Cloudflare.
+    /// Who must have made the image, beside the other conditions: its `creator` at Cloudflare.
     #[schema(nullable = false, max_length = 255)]
     expected_creator: Option<String>,
 }
@@ -48,10 +48,8 @@ pub struct RegistrationRequest {
 /// Looks up an image that was not uploaded by way of `upload-url/`, and records it as the user's own, or refreshes its record.
 ///
 /// Ids are part of every delivery URL, so whoever sees a picture knows its id, and could register it, delete it or make it
-/// private. Therefore an image that another user has is refused, and so is one whose `creator` at Cloudflare is not the expected one.
-/// Where none is named, the creator must be the key or the name of the user, or the one that the service gives by default;
-/// images without a creator may be registered by anybody, and staff may register whatever nobody has. Give each upload a creator that
-/// others do not know.
+/// private. Therefore a user may register what bears the user's key or name as its `creator` at Cloudflare, and staff what
+/// nobody has. An image that another user has is refused, and so is one whose creator is not the expected one, where one is named.
 #[utoipa::path(
     post,
     path = "/images/register/",

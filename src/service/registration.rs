@@ -14,9 +14,10 @@ const MAX_CREATOR_CHARS: usize = 255;
 impl CloudflareService {
     /// Records an image whose picture is at Cloudflare already, or refreshes its record; also tells whether the record is new.
     ///
-    /// The id comes from a client, and ids are in every delivery URL: to know one does not make an image one's own. So an image
-    /// that somebody has is refused, and so is one whose `creator` at Cloudflare is neither the one that the caller expects nor,
-    /// where none is named, the user's key or name or the default of the service. Staff are held to a creator they name only.
+    /// The id comes from a client, and ids are in every delivery URL: to know one does not make an image one's own. So a user
+    /// may register what is recorded as theirs already, and what bears their key or name as its `creator` at Cloudflare, if it is
+    /// not recorded as somebody else's; staff may register all that nobody has. A creator that the caller expects is a condition
+    /// beside these, for everybody.
     ///
     /// # Errors
     /// [`Error::CloudflareIdTooLong`]; [`Error::UnknownToCloudflare`]; [`Error::NotUploaded`]; [`Error::OtherCreator`];
@@ -39,23 +40,40 @@ impl CloudflareService {
         if details.is_draft {
             return Err(Error::NotUploaded(id));
         }
-        if !self.is_creator_accepted(owner, expected_creator.as_deref(), details.creator.as_deref()) {
-            warn!(image.cloudflare_id = ?id.as_str(), "Refusing to register an image of another creator");
-            return Err(Error::OtherCreator(id));
+        if let Err(refusal) =
+            self.check_creator(owner, &id, expected_creator.as_deref(), details.creator.as_deref()).await
+        {
+            warn!(image.cloudflare_id = ?id.as_str(), "Refusing to register an image: {refusal}");
+            return Err(refusal);
         }
         self.record_registration(owner, id, &details).await
     }
 
-    fn is_creator_accepted(&self, owner: &User, expected: Option<&str>, creator: Option<&str>) -> bool {
-        match (expected, creator) {
-            (Some(expected), creator) => creator == Some(expected),
-            (None, None) => true,
-            (None, Some(creator)) => {
-                owner.is_staff
-                    || creator == owner.username
-                    || creator == owner.id.to_string()
-                    || creator == self.settings.default_creator
-            }
+    async fn check_creator(
+        &self,
+        owner: &User,
+        id: &CloudflareId,
+        expected: Option<&str>,
+        creator: Option<&str>,
+    ) -> Result<(), Error> {
+        if expected.is_some() && creator != expected {
+            return Err(Error::OtherCreator(id.clone()));
+        }
+        if owner.is_staff || creator.is_some_and(|creator| self.names(owner, creator)) {
+            return Ok(());
+        }
+        match store::images::find_by_cloudflare_id(&self.database, id).await?.and_then(|image| image.user_id) {
+            Some(user_id) if user_id == owner.id => Ok(()),
+            Some(_) => Err(Error::OtherOwner(id.clone())),
+            None => Err(Error::OtherCreator(id.clone())),
+        }
+    }
+
+    /// Whether a creator is this user. Names that read as keys do not count, as they may be those of others.
+    fn names(&self, user: &User, creator: &str) -> bool {
+        match self.database.user_key().read(creator) {
+            Some(key) => key == user.id,
+            None => creator == user.username,
         }
     }
 
@@ -140,8 +158,7 @@ impl CloudflareService {
         new_id: &CloudflareId,
     ) -> Result<Image, Error> {
         if new_id.as_str().is_empty() || new_id.as_str().chars().count() > CloudflareId::MAX_CHARS {
-            let cause = cloudflare::Error::Malformed("its id is empty or too long");
-            return Err(Error::Cloudflare { operation: UPDATE, cause });
+            return Err(malformed("its id is empty or too long"));
         }
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
@@ -151,7 +168,10 @@ impl CloudflareService {
             require_signed_urls: update.require_signed_urls,
             creator: update.creator.map(|creator| creator.chars().take(MAX_CREATOR_CHARS).collect()),
         };
-        store::images::change(&mut transaction, image.id, &changes).await?;
+        store::images::change(&mut transaction, image.id, &changes).await.map_err(|error| match error {
+            store::Error::Duplicate(_) => malformed("its id is that of another image"),
+            error => error.into(),
+        })?;
         let image = store::images::apply(&mut transaction, image.id, &details.changes(now), now)
             .await?
             .ok_or(Error::NotFound)?;
@@ -159,4 +179,8 @@ impl CloudflareService {
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "Updated image {:?}", image.cloudflare_id.as_str());
         Ok(image)
     }
+}
+
+fn malformed(why: &'static str) -> Error {
+    Error::Cloudflare { operation: UPDATE, cause: cloudflare::Error::Malformed(why) }
 }

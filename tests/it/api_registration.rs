@@ -43,8 +43,8 @@ async fn patch(app: &TestApp, path: &str, body: &Value) -> Answer {
 async fn uploaded(engine: Engine) {
     let app = TestApp::start(&engine).await;
     let api = cloudflare(&app).await;
-    let id = upload(&app, &api, &[("metadata", r#"{"a":1}"#), ("creator", "user-17")]).await;
-    let body = json!({"cloudflare_id": id, "expected_creator": "user-17"});
+    let id = upload(&app, &api, &[("metadata", r#"{"a":1}"#), ("creator", "alice")]).await;
+    let body = json!({"cloudflare_id": id, "expected_creator": "alice"});
     let first = app.post("images/register/", &body).await;
     assert_eq!(first.status, 201, "{}", first.text);
     let image = first.json();

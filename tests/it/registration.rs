@@ -15,6 +15,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("registration::an_image_that_is_recorded_is_refreshed", known_image);
     suite.on_both_engines("registration::what_is_not_there_or_not_uploaded_is_refused", unusable);
     suite.on_both_engines("registration::images_of_others_are_refused", others);
+    suite.on_both_engines("registration::a_name_that_reads_as_the_key_of_another_claims_nothing", numeric_name);
     suite.on_both_engines("registration::one_record_comes_of_the_same_image_registered_at_once", at_once);
     suite.on_both_engines("remote_update::cloudflare_is_changed_first_and_then_the_record", update);
     suite.on_both_engines("remote_update::the_image_goes_on_under_a_new_id", new_id);
@@ -77,7 +78,7 @@ fn refused(status: u16, code: u16) -> ResponseTemplate {
 async fn new_image(engine: Engine) {
     let world = World::new(&engine).await;
     let alice = &world.fixture.alice;
-    world.knows("img", json!({"meta": {"a": 1.5}, "requireSignedURLs": true})).await;
+    world.knows("img", json!({"meta": {"a": 1.5}, "requireSignedURLs": true, "creator": "alice"})).await;
     let (image, is_new) = world.register(alice, "img", None).await.unwrap();
     assert!(is_new);
     assert_eq!((image.user_id, image.status.as_str(), image.filename.as_str()), (Some(alice.id), "uploaded", "f.jpg"));
@@ -89,7 +90,7 @@ async fn new_image(engine: Engine) {
     assert_eq!(world.logs().await, [Some("image_registered: Image registered from Cloudflare".to_owned())]);
     assert_eq!(world.fixture.service.get_image(alice, &only(image.id)).await.unwrap().cloudflare_id.as_str(), "img");
 
-    world.knows("plain", json!({"requireSignedURLs": "?", "creator": "shop"})).await;
+    world.knows("plain", json!({"requireSignedURLs": "?", "creator": alice.id.to_string()})).await;
     let (image, _) = world.register(alice, "plain", None).await.unwrap();
     assert_eq!((image.require_signed_urls, image.metadata.as_str()), (true, "{}"));
 }
@@ -110,7 +111,7 @@ async fn known_image(engine: Engine) {
     world.fixture.image(bob, "orphan").await;
     let nobodys = "UPDATE cloudflare_images SET user_id = NULL, metadata = '{\"a\": 1}' WHERE cloudflare_id = 'orphan'";
     sql::execute(world.fixture.url.as_str(), nobodys).await;
-    world.knows("orphan", json!({"meta": {}})).await;
+    world.knows("orphan", json!({"meta": {}, "creator": "alice"})).await;
     let (image, is_new) = world.register(alice, "orphan", None).await.unwrap();
     assert_eq!((is_new, image.user_id, image.metadata.as_str()), (false, Some(alice.id), r#"{"a": 1}"#));
 }
@@ -151,24 +152,34 @@ async fn others(engine: Engine) {
     assert_eq!(refusal(alice, "made-by-bob", Some("alice")).await, of_another);
     assert_eq!(refusal(staff, "made-by-bob", Some("alice")).await, of_another);
     world.knows("made-by-nobody", json!({})).await;
-    assert_eq!(refusal(alice, "made-by-nobody", Some("alice")).await, of_another);
-    assert_eq!(refusal(alice, "made-by-nobody", Some("")).await, of_another);
+    world.knows("made-elsewhere", json!({"creator": "user-17"})).await;
+    for expected in [None, Some("alice"), Some("")] {
+        assert_eq!(refusal(alice, "made-by-nobody", expected).await, of_another);
+        assert_eq!(refusal(alice, "made-elsewhere", expected).await, of_another);
+    }
+    assert_eq!(refusal(alice, "made-elsewhere", Some("user-17")).await, of_another);
     assert_eq!((world.images().await, world.logs().await.len()), (1, 0));
 
-    world.register(bob, "made-by-bob", None).await.unwrap();
+    world.register(bob, "made-by-bob", Some("bob")).await.unwrap();
     world.knows("made-by-2", json!({"creator": bob.id.to_string()})).await;
     world.register(bob, "made-by-2", None).await.unwrap();
-    world.knows("made-elsewhere", json!({"creator": "user-17"})).await;
-    world.register(alice, "made-elsewhere", Some("user-17")).await.unwrap();
-    world.knows("made-anywhere", json!({"creator": "user-18"})).await;
-    world.register(staff, "made-anywhere", None).await.unwrap();
-    world.register(alice, "made-by-nobody", None).await.unwrap();
+    world.register(staff, "made-elsewhere", Some("user-17")).await.unwrap();
+    world.register(staff, "made-by-nobody", None).await.unwrap();
+}
+
+async fn numeric_name(engine: Engine) {
+    let world = World::new(&engine).await;
+    let (alice, bob) = (&world.fixture.alice, &world.fixture.bob);
+    let pretender = User { username: bob.id.to_string(), ..alice.clone() };
+    world.knows("img", json!({"creator": bob.id.to_string()})).await;
+    assert!(matches!(world.register(&pretender, "img", None).await.unwrap_err(), Error::OtherCreator(_)));
+    world.register(bob, "img", None).await.unwrap();
 }
 
 /// Each has a connection of its own.
 async fn at_once(engine: Engine) {
     let world = World::new(&engine).await;
-    world.knows("img", json!({})).await;
+    world.knows("img", json!({"creator": "alice"})).await;
     let mut registrations = tokio::task::JoinSet::new();
     for _ in 0..6 {
         let (service, alice) = (world.fixture.another_service().await, world.fixture.alice.clone());
