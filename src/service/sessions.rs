@@ -80,9 +80,10 @@ impl DjangoSessions {
 
     fn read(&self, signed: &str) -> Option<(UserId, SessionData)> {
         let session: SessionData = serde_json::from_slice(&self.keys.loads(signed, DATA_SALT)?).ok()?;
+        let key = self.database.user_key();
         let id = match &session.user {
-            SessionUser::Text(text) => self.database.user_key().read(text.trim())?,
-            SessionUser::Number(number) => UserId::Number(*number),
+            SessionUser::Text(text) => key.read(text.trim())?,
+            SessionUser::Number(number) => key.read(&number.to_string())?,
         };
         Some((id, session))
     }

@@ -131,7 +131,8 @@ const COLUMNS_SQLITE: &str = r#"
                 AND (SELECT group_concat(name) FROM pragma_index_info(indexes.name, $2)) = columns.name
         ) AS is_unique,
         NOT columns."notnull" AND columns.pk = 0 AS is_nullable
-    FROM pragma_table_info($1, $2) AS columns
+    FROM (SELECT 1 WHERE $2 IS NULL OR EXISTS (SELECT 1 FROM pragma_database_list WHERE name = $2))
+    CROSS JOIN pragma_table_info($1, $2) AS columns
     ORDER BY columns.cid"#;
 
 /// The table that images refer to, and whether it is the one named.

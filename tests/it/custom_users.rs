@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::support::app::{Answer, TestApp, connect_with_users};
 use crate::support::django::{self, AUTH_USERS, BIGINT_USERS, UUID_USERS, UserModel};
 use crate::support::suite::{Engine, Suite, TestDatabaseUrl};
-use crate::support::{picture, sql};
+use crate::support::{picture, sessions, sql};
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("custom_users::keys_of_64_bits_do_the_main_job_with_exact_counts", bigint_keys);
@@ -23,6 +23,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("custom_users::users_without_a_name_go_by_their_address", addresses);
     suite.on_both_engines("custom_users::users_without_name_and_address_go_by_their_key", keys_as_names);
     suite.on_both_engines("custom_users::names_are_taken_from_the_column_that_is_unique", unique_names);
+    suite.on_both_engines("custom_users::sessions_with_a_number_are_nobodys_where_keys_are_uuids", numeric_sessions);
     suite.on_both_engines("custom_users::only_users_like_djangos_are_created", creation);
     suite.on_both_engines("custom_users::a_table_that_does_not_fit_is_refused_with_advice", refusals);
 }
@@ -154,6 +155,23 @@ async fn other_schema(engine: Engine) {
     assert_eq!(app.get("images/").await.json()["count"], 1);
 }
 
+async fn numeric_sessions(engine: Engine) {
+    let url = make(&engine, UUID_USERS, [UUID, OTHER_UUID]).await;
+    store::migrations::run(&open(url.as_str(), UUID_USERS).await).await.unwrap();
+    let app = TestApp::builder()
+        .set(&settings::CFIMAGES_USER_TABLE, UUID_USERS.table)
+        .set(&settings::CFIMAGES_USER_KEY, UUID_USERS.key)
+        .set(&settings::CFIMAGES_DJANGO_SECRET_KEY, sessions::SECRET_KEY)
+        .start_on(url)
+        .await;
+    let table = "CREATE TABLE django_session (session_key varchar(40) PRIMARY KEY, session_data text NOT NULL, expire_date timestamp with time zone NOT NULL)";
+    sql::execute(app.database_url.as_str(), table).await;
+    let data = sessions::sign(sessions::SECRET_KEY, &sessions::signed_in(sessions::SECRET_KEY, &json!(1)));
+    sessions::insert(app.database_url.as_str(), "number", &data).await;
+    let answer = Answer::of(app.anonymous(Method::GET, "images/").header("Cookie", "sessionid=number")).await;
+    answer.assert_is(403, &json!({"detail": "Authentication credentials were not provided."}));
+}
+
 async fn addresses(engine: Engine) {
     let url = make(&engine, UUID_USERS, [UUID, OTHER_UUID]).await;
     let url = url.as_str();
@@ -256,6 +274,7 @@ async fn refusals(engine: Engine) {
 
     for (table, words) in [
         ("nowhere", "there is no table nowhere"),
+        ("nowhere.users", "there is no table nowhere.users"),
         ("keyless", "no primary key of one column"),
         ("pairs", "no primary key of one column"),
         ("named", "is name of type"),
