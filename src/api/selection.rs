@@ -98,22 +98,29 @@ pub(super) fn with_cloudflare_id(filter: ImageFilter, id: CloudflareId) -> Image
     ImageFilter { cloudflare_ids: Some(vec![id]), ..filter }
 }
 
-/// What to sort by; unknown names do not count.
+/// What to sort images by.
 pub(super) fn order(query: &Query) -> Vec<ImageOrder> {
-    let names = query.get("ordering").unwrap_or_default().split(',').map(python::strip);
-    names.filter_map(read_order).collect()
+    let columns = sort_columns(query, |name| match name {
+        "created_at" => Some(ImageSort::CreatedAt),
+        "uploaded_at" => Some(ImageSort::UploadedAt),
+        "expires_at" => Some(ImageSort::ExpiresAt),
+        "file_size" => Some(ImageSort::FileSize),
+        _ => None,
+    });
+    columns.into_iter().map(|(by, descending)| ImageOrder { by, descending }).collect()
 }
 
-fn read_order(name: &str) -> Option<ImageOrder> {
-    let (descending, name) = name.strip_prefix('-').map_or((false, name), |name| (true, name));
-    let by = match name {
-        "created_at" => ImageSort::CreatedAt,
-        "uploaded_at" => ImageSort::UploadedAt,
-        "expires_at" => ImageSort::ExpiresAt,
-        "file_size" => ImageSort::FileSize,
-        _ => return None,
-    };
-    Some(ImageOrder { by, descending })
+/// The columns of `ordering`, and which of them are descending. Unknown names do not count, nor does a column once more, which
+/// could not change the order.
+pub(super) fn sort_columns<S: PartialEq>(query: &Query, read: impl Fn(&str) -> Option<S>) -> Vec<(S, bool)> {
+    let mut columns = Vec::new();
+    for name in query.get("ordering").unwrap_or_default().split(',').map(python::strip) {
+        let (descending, name) = name.strip_prefix('-').map_or((false, name), |name| (true, name));
+        if let Some(column) = read(name).filter(|column| columns.iter().all(|(known, _)| known != column)) {
+            columns.push((column, descending));
+        }
+    }
+    columns
 }
 
 /// Where one value is wrong, none of these counts, as in the toolkit.
@@ -223,6 +230,7 @@ mod tests {
             [(ImageSort::FileSize, true), (ImageSort::CreatedAt, false)]
         );
         assert_eq!(order("ordering=--created_at,id,-"), []);
+        assert_eq!(order(&format!("ordering={}", "-file_size,file_size,".repeat(3000))), [(ImageSort::FileSize, true)]);
     }
 
     #[test]

@@ -57,18 +57,13 @@ fn read_selection(query: &Query) -> Result<UsageSelection, ApiError> {
     })
 }
 
-/// What to sort by; unknown names do not count.
-fn read_order(query: &Query) -> Vec<UsageOrder> {
-    let read = |name: &str| {
-        let (descending, name) = name.strip_prefix('-').map_or((false, name), |name| (true, name));
-        let by = match name {
-            "created_at" => UsageSort::CreatedAt,
-            "updated_at" => UsageSort::UpdatedAt,
-            _ => return None,
-        };
-        Some(UsageOrder { by, descending })
-    };
-    query.get("ordering").unwrap_or_default().split(',').map(python::strip).filter_map(read).collect()
+fn order(query: &Query) -> Vec<UsageOrder> {
+    let columns = selection::sort_columns(query, |name| match name {
+        "created_at" => Some(UsageSort::CreatedAt),
+        "updated_at" => Some(UsageSort::UpdatedAt),
+        _ => None,
+    });
+    columns.into_iter().map(|(by, descending)| UsageOrder { by, descending }).collect()
 }
 
 /// List usages.
@@ -105,7 +100,7 @@ pub async fn list_usages(
     State(service): State<CloudflareService>,
     Extension(context): Extension<ViewContext>,
 ) -> Result<Json<UsageListResponse>, ApiError> {
-    let (selection, order) = (read_selection(&context.query)?, read_order(&context.query));
+    let (selection, order) = (read_selection(&context.query)?, order(&context.query));
     let mut pagination = None;
     let choose = |count| {
         let chosen = Pagination::of(&context.query, count).map_err(ApiError::from)?;

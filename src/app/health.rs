@@ -48,6 +48,8 @@ async fn check_database(database: &Database) -> (&'static str, &'static str) {
         Ok(Ok(())) => ("ok", "ok"),
         Ok(Err(store::Error::PendingMigrations(_))) => ("ok", "pending"),
         Ok(Err(store::Error::MissingObjects(_))) => ("ok", "objects missing"),
+        Ok(Err(store::Error::UserTable(_))) => ("ok", "user table not usable"),
+        Ok(Err(store::Error::Forbidden(_))) => ("rights missing", "unknown"),
         Ok(Err(_)) => ("unavailable", "unknown"),
         Err(_) => ("no answer within 1 s", "unknown"),
     }
