@@ -23,6 +23,7 @@ use crate::http::body::MAX_BODY_BYTES;
 use crate::http::context::add_context;
 use crate::http::hosts::require_allowed_host;
 use crate::http::timeout::{RequestTimeout, limit_time};
+use crate::http::unread::take_rest_of_body;
 use crate::webhook;
 
 /// The handlers of the API's views, below `<prefix>/api`. They are reached through [`Api`] alone.
@@ -90,6 +91,7 @@ pub fn build(state: AppState, config: &ServerConfig) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz))
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn(take_rest_of_body))
         .layer(from_fn_with_state(RequestTimeout(config.request_timeout), limit_time::<RequestTookTooLong>))
         .layer(CatchPanicLayer::custom(|cause: Box<dyn std::any::Any + Send>| {
             api::panicked(cause.as_ref()).into_response()

@@ -31,8 +31,8 @@ const MAX_DAYS: i64 = 36_500;
     1. Pending and draft images whose upload URL has ended are marked as expired.\n\
     2. With --delete, images that expired more than --days ago are deleted here. At Cloudflare, drafts end by themselves.\n\
     3. With --delete-orphans, uploaded images that no content has referred to for --orphan-days are deleted at Cloudflare, then \
-    here. That relies on the usages in the database: let Django's `reconcile_image_usage` run first where content is changed in \
-    bulk.\n\
+    here. That relies on the usages in the database: where content is changed in bulk, let `cfimages reconcile-usage` or Django's \
+    `reconcile_image_usage` run first.\n\
     4. Drafts that were left at Cloudflare after a failure of the server are deleted there.\n\n\
     Rows of the application that refer to a deleted image are set to null. Where they cannot be, the image is kept and the table \
     named; list the table in CFIMAGES_HOST_DELETE_TABLES to have such rows deleted, too.\n\n\
@@ -43,7 +43,7 @@ const MAX_DAYS: i64 = 36_500;
     cfimages cleanup-expired --delete --days 30                    keep expired images for a month\n  \
     cfimages cleanup-expired --delete --delete-orphans --json      print the figures as JSON\n\n\
     In a crontab, every night at 3:17, with mail only if something fails:\n  \
-    17 3 * * * cfimages --config /etc/cfimages.toml cleanup-expired --delete -v 0")]
+    17 3 * * * cfimages --config /etc/cfimages/cfimages.toml cleanup-expired --delete -v 0")]
 pub(super) struct CleanupExpiredArgs {
     /// Show what would be done, and change nothing.
     #[arg(long)]

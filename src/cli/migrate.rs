@@ -12,11 +12,17 @@ use crate::store::{self, Database};
 
 /// Creates or updates the tables in the database. A database that Django made is adopted as it is.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    after_help = "An empty database gets all tables. On one that Django made, no row and no column of Django's tables is changed: what is \
+    added are tables, triggers and indexes, all named cfimages_*. It takes the role that owns Django's tables, and may be repeated.\n\n\
+    It also puts back what was lost, and counts anew then: on SQLite, Django's own migrations drop triggers, so let this \
+    command follow each `manage.py migrate`.\n\n\
+    Examples:\n  \
     cfimages migrate                 apply what is pending\n  \
-    cfimages migrate --status        show what is applied and what is pending; exit code 1 if anything is\n  \
+    cfimages migrate --status        show what is pending, if anything; exit code 1 then\n  \
     cfimages migrate --recount       count all images anew\n  \
-    cfimages migrate --remove        take away everything of ours; Django's tables stay")]
+    cfimages migrate --remove        take away everything of ours; Django's tables stay"
+)]
 pub(super) struct MigrateArgs {
     #[command(flatten)]
     action: Action,

@@ -50,13 +50,13 @@ enum Command {
     Dev(dev::DevArgs),
     /// Run the server.
     Serve(serve::ServeArgs),
-    /// Create or update the tables in the database.
+    /// Create, adopt or update the tables in the database, or take away what is ours.
     Migrate(migrate::MigrateArgs),
     /// Mark what expired, and delete what is not needed any more; for cron.
     CleanupExpired(cleanup_expired::CleanupExpiredArgs),
     /// Rebuild where images are used, out of the application's tables.
     ReconcileUsage(reconcile_usage::ReconcileUsageArgs),
-    /// Create users, list them, set their passwords.
+    /// Create users, list them, set and check their passwords.
     User(user::UserArgs),
     /// Create, list and revoke API tokens.
     Token(token::TokenArgs),

@@ -16,16 +16,20 @@ use crate::config::settings::CFIMAGES_USAGE_SOURCES;
 use crate::service::{Reconciled, UsageReconciler};
 
 /// Rebuilds where images are used, out of the columns that `CFIMAGES_USAGE_SOURCES` names.
-///
-/// References that are missing or outdated are written, those whose content is gone are removed, and all are linked to the
-/// images that are recorded by now. What applications recorded themselves is neither changed nor removed, and neither is what
-/// belongs to other models and fields. It works in short transactions and may run at any time, beside the server and Django.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
+#[command(
+    after_help = "Which content uses an image decides whether it may be deleted, and whether it is an orphan. Content that is written past \
+    Django's signals (in bulk, by SQL, by other programs) is missed; this command finds it, as Django's `reconcile_image_usage` does.\n\n\
+    It looks at the columns that CFIMAGES_USAGE_SOURCES names. References that are missing or outdated are written, those whose \
+    content is gone are removed, and all are linked to the images that are recorded by now. What applications recorded \
+    themselves is left alone, and so is what belongs to other models and fields. It works in short transactions and may run at \
+    any time, beside the server and Django.\n\n\
+    Examples:\n  \
     cfimages reconcile-usage --dry-run    tell what would change, and change nothing\n  \
     cfimages reconcile-usage --json       for scripts\n\n\
-    A column of ids, and a foreign key to cloudflare_images:\n  \
-    CFIMAGES_USAGE_SOURCES=gallery_article:id:hero:gallery.article,gallery_article:id:cover_id:gallery.article")]
+    Two columns of the model `gallery.article`, one of ids at Cloudflare, one a foreign key to cloudflare_images:\n  \
+    CFIMAGES_USAGE_SOURCES=gallery_article:id:hero:gallery.article,gallery_article:id:cover_id:gallery.article"
+)]
 pub(super) struct ReconcileUsageArgs {
     /// Tell what would change, and change nothing.
     #[arg(long)]

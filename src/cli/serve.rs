@@ -19,7 +19,7 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 /// Runs the server.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    cfimages serve --config /etc/cfimages.toml --migrate\n  \
+    cfimages serve --config /etc/cfimages/cfimages.toml --migrate\n  \
     cfimages config check              says what is missing")]
 pub(super) struct ServeArgs {
     /// Listen on this address [default: 127.0.0.1:8000, or `CFIMAGES_LISTEN`].

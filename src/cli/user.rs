@@ -14,7 +14,7 @@ use super::output::{print_line, print_rows, yes};
 use crate::domain::User;
 use crate::service::SignInError;
 
-/// Creates users, lists them, sets their passwords.
+/// Creates users, lists them, sets and checks their passwords.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cfimages user create alice --staff\n  \
@@ -47,7 +47,10 @@ enum UserCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Check whether a user can sign in with a password; nothing is changed. Tells whether what Django hashed is understood.
+    /// Check whether a user can sign in with a password.
+    ///
+    /// Nothing is changed. The exit code is 0 only if the password is right and the user active. Try it with a user of Django's, to
+    /// see that hashes of its passwords are understood.
     CheckPassword {
         /// The name to sign in with.
         username: String,

@@ -8,6 +8,7 @@ pub mod hosts;
 pub mod media_type;
 pub mod query;
 pub mod timeout;
+pub mod unread;
 
 pub use context::RequestContext;
 pub use cookies::Cookies;

@@ -144,7 +144,8 @@ async fn connect_postgres(url: &str, settings: &DatabaseSettings) -> Result<(Poo
     let options = PgConnectOptions::from_str(url)
         .map_err(|_| Error::InvalidUrl)?
         .application_name("cfimages")
-        .options([("statement_timeout", timeout.as_str()), ("timezone", "UTC")]);
+        // Notices tell what there was nothing to do for.
+        .options([("statement_timeout", timeout.as_str()), ("timezone", "UTC"), ("client_min_messages", "warning")]);
     check_postgres(&options, settings.acquire_timeout).await?;
     let pool = PgPoolOptions::new()
         .max_connections(settings.max_connections)

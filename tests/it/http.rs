@@ -23,6 +23,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.test("http::another_prefix_moves_everything", || prefix(Engine::Sqlite));
     suite.on_both_engines("http::readiness_tells_what_is_missing", readiness);
     suite.test("http::a_slow_body_is_given_up", || slow_body(Engine::Sqlite));
+    suite.test("http::who_sends_a_body_that_is_refused_gets_the_answer", || refused_bodies(Engine::Sqlite));
 }
 
 async fn unknown_paths(engine: Engine) {
@@ -165,4 +166,17 @@ async fn slow_body(engine: Engine) {
     );
     let answer = tokio::time::timeout(Duration::from_secs(10), raw(&app, &head)).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("The request took too long."), "{answer}");
+}
+
+async fn refused_bodies(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let body = "x".repeat(8 * 1024 * 1024);
+    let token = format!("Authorization: Token {}\r\n", crate::support::app::ALICE);
+    for (authorization, status) in [(token.as_str(), "400"), ("", "403")] {
+        let head = format!(
+            "POST /cloudflare-images/api/upload-url/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{authorization}"
+        );
+        let answer = raw(&app, &format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
 }
