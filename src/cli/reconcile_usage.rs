@@ -18,8 +18,9 @@ use crate::service::{Reconciled, UsageReconciler};
 /// Rebuilds where images are used, out of the columns that `CFIMAGES_USAGE_SOURCES` names.
 ///
 /// References that are missing or outdated are written, those whose content is gone are removed, and all are linked to the
-/// images that are recorded by now. What applications recorded themselves is neither changed nor removed, and neither is what
-/// belongs to other models and fields. It works in short transactions and may run at any time, beside the server and Django.
+/// images that are recorded by now. A field that is named belongs to its column: what applications recorded themselves in the place
+/// of a reference is written over. All else that they recorded is neither changed nor removed, and neither is what belongs to other
+/// models and fields. It works in short transactions and may run at any time, beside the server and Django.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     cfimages reconcile-usage --dry-run    tell what would change, and change nothing\n  \

@@ -14,7 +14,8 @@ const BATCH_ROWS: u32 = 2000;
 /// Rebuilds the automatic usages of columns that the configuration names.
 ///
 /// What is right already is left alone, `updated_at` and all, so that a second run changes nothing; Django's command writes every
-/// row anew. Usages that applications record themselves are neither changed nor removed. It works in short transactions, one a
+/// row anew. Where a column has a reference, its usage says so, whatever an application had recorded in its place; all other usages
+/// that applications record themselves are neither changed nor removed. It works in short transactions, one a
 /// batch, so it may run beside everything else, and twice at once.
 #[derive(Debug)]
 pub struct UsageReconciler {
@@ -26,7 +27,7 @@ pub struct UsageReconciler {
 /// What a reconciliation did, or would do.
 #[derive(Debug, Clone, Copy)]
 pub struct Reconciled {
-    /// References in the columns, without those whose usage is manual.
+    /// References in the columns.
     pub tracked: u64,
     /// Usages whose content refers to nothing any more.
     pub removed: u64,

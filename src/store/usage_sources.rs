@@ -254,12 +254,16 @@ impl KeyType {
     }
 }
 
-/// How many rows the application has in the table of a source.
+/// How many rows with a key the application has in the table of a source.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn count_rows(database: &Database, source: &ResolvedSource) -> Result<u64, Error> {
-    let sql = AssertSqlSafe(format!("SELECT count(*) FROM {}", source.table));
+    let sql = AssertSqlSafe(format!(
+        "SELECT count(*) FROM {table} AS host WHERE {key} IS NOT NULL",
+        table = source.table,
+        key = source.key
+    ));
     let count: i64 = on!(database.reader(), pool => sqlx::query_scalar(sql).fetch_one(pool).await)?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
@@ -275,7 +279,8 @@ pub struct Stretch {
     pub rows: u64,
 }
 
-/// The next rows behind a key, `size` at most; none at the end of the table.
+/// The next rows behind a key, `size` at most; none at the end of the table. A unique column may be NULL in any number of rows:
+/// those are no content that a usage could name.
 ///
 /// # Errors
 /// If the database fails.
@@ -287,7 +292,8 @@ pub async fn next_stretch(
 ) -> Result<Option<Stretch>, Error> {
     let sql = AssertSqlSafe(format!(
         "SELECT CAST(batch.batch_key AS text), count(*) OVER () \
-         FROM (SELECT {key} AS batch_key FROM {table} AS host WHERE {after} ORDER BY {key} LIMIT $2) AS batch \
+         FROM (SELECT {key} AS batch_key FROM {table} AS host WHERE {after} AND {key} IS NOT NULL \
+              ORDER BY {key} LIMIT $2) AS batch \
          ORDER BY batch.batch_key DESC LIMIT 1",
         key = source.key,
         table = source.table,
@@ -299,15 +305,19 @@ pub async fn next_stretch(
     Ok(found.map(|(last, rows)| Stretch { after, last, rows: u64::try_from(rows).unwrap_or(0) }))
 }
 
-/// Whether the usage `slot` does not say what its reference says.
-const DIFFERS: &str = "(slot.cloudflare_id <> refs.cloudflare_id OR slot.image_id IS DISTINCT FROM refs.image_id)";
-/// Whether the usage `slot` is that of a reference; manual ones are among them.
+/// Whether the usage `slot` does not say what its reference says, or does not follow it.
+///
+/// A manual usage follows nothing, and anybody who may sign in can record one; so it must not stand where a column has a reference:
+/// the image of the column would count as an orphan.
+const DIFFERS: &str = "(slot.cloudflare_id <> refs.cloudflare_id OR slot.image_id IS DISTINCT FROM refs.image_id \
+     OR slot.source <> 'auto')";
+/// Whether the usage `slot` is in the place of a reference; manual ones are among them.
 const OF_REFERENCE: &str = "slot.content_type_id = $3 AND slot.field_name = $4 AND slot.object_id = refs.object_id";
 
 /// What there is to do in a stretch.
 #[derive(Debug, Clone, Copy, FromRow)]
 pub struct Survey {
-    /// References, without those whose usage is manual.
+    /// References.
     pub tracked: i64,
     /// Those of them whose usage is missing or says something else.
     pub outdated: i64,
@@ -324,8 +334,7 @@ pub async fn survey(
     content_type: Option<i64>,
 ) -> Result<Survey, Error> {
     let sql = AssertSqlSafe(format!(
-        "SELECT count(*) FILTER (WHERE slot.id IS NULL OR slot.source <> 'manual') AS tracked, \
-             count(*) FILTER (WHERE slot.id IS NULL OR (slot.source <> 'manual' AND {DIFFERS})) AS outdated \
+        "SELECT count(*) AS tracked, count(*) FILTER (WHERE slot.id IS NULL OR {DIFFERS}) AS outdated \
          FROM {} LEFT JOIN cloudflare_image_usages AS slot ON {OF_REFERENCE}",
         source.references(stretch)
     ));
@@ -353,7 +362,7 @@ pub async fn lock(transaction: &mut Transaction) -> Result<(), Error> {
     Ok(())
 }
 
-/// Brings the usages of a stretch up to date, and starts the time of every image anew that gained or lost a reference by it.
+/// Brings the usages of a stretch up to date, manual ones in the places of its references too, and starts the time of every image anew that gained or lost a reference by it.
 ///
 /// # Errors
 /// If the database fails.
@@ -367,12 +376,12 @@ pub async fn bring_up_to_date(
     let references = source.references(stretch);
     let changed = format!(
         "SELECT slot.image_id, refs.image_id FROM {references} JOIN cloudflare_image_usages AS slot ON {OF_REFERENCE} \
-         WHERE slot.source <> 'manual' AND slot.image_id IS DISTINCT FROM refs.image_id"
+         WHERE slot.image_id IS DISTINCT FROM refs.image_id"
     );
     let update = format!(
         "UPDATE cloudflare_image_usages AS slot \
          SET cloudflare_id = refs.cloudflare_id, image_id = refs.image_id, source = 'auto', updated_at = $5 \
-         FROM {references} WHERE {OF_REFERENCE} AND slot.source <> 'manual' AND {DIFFERS}"
+         FROM {references} WHERE {OF_REFERENCE} AND {DIFFERS}"
     );
     let insert = format!(
         "INSERT INTO cloudflare_image_usages \
