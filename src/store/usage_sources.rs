@@ -6,8 +6,7 @@
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::database::Engine;
-use super::image_set::{Pair, in_set};
-use super::{Database, Error, ImageSet, Transaction, on};
+use super::{Database, Error, ImageSet, Transaction, on, usages};
 use crate::domain::{ImageId, TableName, Timestamp, UsageSource, quote_identifier};
 
 /// What is wrong with a source, as the catalogue has it.
@@ -375,7 +374,7 @@ pub async fn bring_up_to_date(
 ) -> Result<(), Error> {
     let references = source.references(stretch);
     let changed = format!(
-        "SELECT slot.image_id, refs.image_id FROM {references} JOIN cloudflare_image_usages AS slot ON {OF_REFERENCE} \
+        "SELECT slot.image_id, refs.image_id FROM {references} LEFT JOIN cloudflare_image_usages AS slot ON {OF_REFERENCE} \
          WHERE slot.image_id IS DISTINCT FROM refs.image_id"
     );
     let update = format!(
@@ -388,8 +387,7 @@ pub async fn bring_up_to_date(
              (object_id, field_name, cloudflare_id, created_at, updated_at, content_type_id, image_id, source) \
          SELECT refs.object_id, $4, refs.cloudflare_id, $5, $5, $3, refs.image_id, 'auto' FROM {references} \
          WHERE NOT EXISTS (SELECT 1 FROM cloudflare_image_usages AS slot WHERE {OF_REFERENCE}) \
-         ON CONFLICT (content_type_id, object_id, field_name) DO NOTHING \
-         RETURNING image_id"
+         ON CONFLICT (content_type_id, object_id, field_name) DO NOTHING"
     );
     macro_rules! bind {
         ($query:expr) => {
@@ -399,23 +397,15 @@ pub async fn bring_up_to_date(
     let changed: Vec<(Option<ImageId>, Option<ImageId>)> = on!(transaction.connection(), connection => {
         bind!(sqlx::query_as(AssertSqlSafe(changed))).fetch_all(connection).await
     })?;
+    let images: ImageSet = changed.into_iter().flat_map(|(old, new)| [old, new]).flatten().collect();
+    usages::hold(transaction, &images).await?;
     on!(transaction.connection(), connection => {
         bind!(sqlx::query(AssertSqlSafe(update))).bind(now).execute(connection).await.map(drop)
     })?;
-    let inserted: Vec<Option<ImageId>> = on!(transaction.connection(), connection => {
-        bind!(sqlx::query_scalar(AssertSqlSafe(insert))).bind(now).fetch_all(connection).await
+    on!(transaction.connection(), connection => {
+        bind!(sqlx::query(AssertSqlSafe(insert))).bind(now).execute(connection).await.map(drop)
     })?;
-    let images = changed.into_iter().flat_map(|(old, new)| [old, new]).chain(inserted).flatten();
-    mark_referenced(transaction, images.collect(), now).await
-}
-
-const MARK_REFERENCED: Pair = in_set!("UPDATE cloudflare_images SET last_referenced_at = $2 WHERE id");
-
-async fn mark_referenced(transaction: &mut Transaction, images: ImageSet, now: Timestamp) -> Result<(), Error> {
-    let connection = transaction.connection();
-    let statement = MARK_REFERENCED.of(&connection);
-    on!(connection, connection => sqlx::query(statement).bind(images).bind(now).execute(connection).await.map(drop))?;
-    Ok(())
+    usages::mark_referenced(transaction, &images, now).await
 }
 
 /// A stretch of automatic usages of one field, by number.
@@ -499,16 +489,22 @@ pub async fn remove_stale(
     stretch: UsageStretch,
     now: Timestamp,
 ) -> Result<u64, Error> {
-    let sql = AssertSqlSafe(format!("DELETE {} RETURNING image_id", stale(source)));
-    let removed: Vec<Option<ImageId>> = on!(transaction.connection(), connection => sqlx::query_scalar(sql)
-        .bind(stretch.after)
-        .bind(stretch.last)
-        .bind(content_type)
-        .bind(&source.field_name)
-        .fetch_all(connection)
-        .await)?;
+    macro_rules! bind {
+        ($query:expr) => {
+            $query.bind(stretch.after).bind(stretch.last).bind(content_type).bind(&source.field_name)
+        };
+    }
+    let find = AssertSqlSafe(format!("SELECT image_id {}", stale(source)));
+    let found: Vec<Option<ImageId>> = on!(transaction.connection(), connection => {
+        bind!(sqlx::query_scalar(find)).fetch_all(connection).await
+    })?;
+    usages::hold(transaction, &found.into_iter().flatten().collect()).await?;
+    let delete = AssertSqlSafe(format!("DELETE {} RETURNING image_id", stale(source)));
+    let removed: Vec<Option<ImageId>> = on!(transaction.connection(), connection => {
+        bind!(sqlx::query_scalar(delete)).fetch_all(connection).await
+    })?;
     let count = removed.len() as u64;
-    mark_referenced(transaction, removed.into_iter().flatten().collect(), now).await?;
+    usages::mark_referenced(transaction, &removed.into_iter().flatten().collect(), now).await?;
     Ok(count)
 }
 
@@ -534,6 +530,12 @@ pub async fn next_unlinked(database: &Database, after: i64, size: u32) -> Result
     Ok(last.map(|last| UsageStretch { after, last }))
 }
 
+const LINKABLE: &str = r"
+    SELECT DISTINCT images.id
+    FROM cloudflare_image_usages AS usages
+    JOIN cloudflare_images AS images ON images.cloudflare_id = usages.cloudflare_id
+    WHERE usages.id > $1 AND usages.id <= $2 AND usages.image_id IS NULL";
+
 const LINK: &str = r"
     UPDATE cloudflare_image_usages AS usages
     SET image_id = images.id
@@ -545,6 +547,10 @@ const LINK: &str = r"
 /// # Errors
 /// If the database fails.
 pub async fn link(transaction: &mut Transaction, stretch: UsageStretch) -> Result<(), Error> {
+    let images: Vec<ImageId> = on!(transaction.connection(), connection => {
+        sqlx::query_scalar(LINKABLE).bind(stretch.after).bind(stretch.last).fetch_all(connection).await
+    })?;
+    usages::hold(transaction, &images.into_iter().collect()).await?;
     on!(transaction.connection(), connection => {
         sqlx::query(LINK).bind(stretch.after).bind(stretch.last).execute(connection).await.map(drop)
     })?;

@@ -27,6 +27,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("reconciliation::names_are_taken_as_they_are", names);
     suite.on_both_engines("reconciliation::what_does_not_fit_is_named_before_anything_changes", problems);
     suite.on_both_engines("reconciliation::two_at_once_do_the_work_of_one", at_once);
+    suite.on_postgres("reconciliation::images_that_are_being_deleted_are_waited_for_first", beside_deletion);
     suite.on_both_engines("reconciliation::the_command_prints_the_lines_of_the_toolkit", command);
     suite.test("reconciliation::the_command_needs_a_column", command_without_sources);
 }
@@ -464,6 +465,21 @@ async fn at_once(engine: Engine) {
         assert_eq!(reconciled.unwrap().tracked, 7);
     }
     assert_eq!(rows(&fixture).await.len(), 7);
+}
+
+/// Neither waits in a circle: PostgreSQL would end one of the two.
+async fn beside_deletion(engine: Engine) {
+    let fixture = gallery(&engine).await;
+    reconcile(&fixture, &[HERO], false).await.unwrap();
+    for (change, removed) in [
+        ("UPDATE gallery_article SET hero = 'img-b' WHERE id = 1", 0),
+        ("UPDATE gallery_article SET hero = NULL WHERE id = 5", 1),
+    ] {
+        sql::execute(fixture.url.as_str(), change).await;
+        let deletion = fixture.begin_deletion("img-a").await;
+        let (reconciled, ()) = tokio::join!(reconcile(&fixture, &[HERO], false), deletion);
+        assert_eq!(reconciled.unwrap().removed, removed, "{change}");
+    }
 }
 
 fn cfimages(url: &str, arguments: &[&str]) -> Command {
