@@ -21,8 +21,9 @@ use crate::service::{Reconciled, UsageReconciler};
     after_help = "Which content uses an image decides whether it may be deleted, and whether it is an orphan. Content that is written past \
     Django's signals (in bulk, by SQL, by other programs) is missed; this command finds it, as Django's `reconcile_image_usage` does.\n\n\
     It looks at the columns that CFIMAGES_USAGE_SOURCES names. References that are missing or outdated are written, those whose \
-    content is gone are removed, and all are linked to the images that are recorded by now. What applications recorded \
-    themselves is left alone, and so is what belongs to other models and fields. It works in short transactions and may run at \
+    content is gone are removed, and all are linked to the images that are recorded by now. A field that is named \
+    belongs to its column: what applications recorded themselves in the place of a reference is written over. All else that \
+    they recorded is left alone, and so is what belongs to other models and fields. It works in short transactions and may run at \
     any time, beside the server and Django.\n\n\
     Examples:\n  \
     cfimages reconcile-usage --dry-run    tell what would change, and change nothing\n  \

@@ -3,18 +3,22 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::{Clock, UsageSource};
-use crate::store::usage_sources::{self, ResolvedSource, SourceProblem, Stretch, UsageTotals};
+use crate::store::usage_sources::{self, ResolvedSource, SourceProblem, Stretch, UsageStretch, UsageTotals};
 use crate::store::{self, Database};
 
 /// Rows that are looked at, and changed, at a time.
 const BATCH_ROWS: u32 = 2000;
+/// How long to wait before each further try of a batch.
+const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
 
 /// Rebuilds the automatic usages of columns that the configuration names.
 ///
 /// What is right already is left alone, `updated_at` and all, so that a second run changes nothing; Django's command writes every
-/// row anew. Usages that applications record themselves are neither changed nor removed. It works in short transactions, one a
+/// row anew. Where a column has a reference, its usage says so, whatever an application had recorded in its place; all other usages
+/// that applications record themselves are neither changed nor removed. It works in short transactions, one a
 /// batch, so it may run beside everything else, and twice at once.
 #[derive(Debug)]
 pub struct UsageReconciler {
@@ -26,7 +30,7 @@ pub struct UsageReconciler {
 /// What a reconciliation did, or would do.
 #[derive(Debug, Clone, Copy)]
 pub struct Reconciled {
-    /// References in the columns, without those whose usage is manual.
+    /// References in the columns.
     pub tracked: u64,
     /// Usages whose content refers to nothing any more.
     pub removed: u64,
@@ -174,14 +178,23 @@ impl UsageReconciler {
             && survey.outdated > 0
             && !is_dry_run
         {
-            let mut transaction = self.database.begin().await?;
-            usage_sources::lock(&mut transaction).await?;
-            let now = self.clock.now();
-            usage_sources::bring_up_to_date(&mut transaction, &source.columns, stretch, content_type, now).await?;
-            transaction.commit().await?;
+            retry(|| self.bring_up_to_date(&source.columns, stretch, content_type)).await?;
             tracing::debug!(source = %source.source, rows = survey.outdated, "Brought usages up to date");
         }
         Ok(u64::try_from(survey.tracked).unwrap_or(0))
+    }
+
+    async fn bring_up_to_date(
+        &self,
+        columns: &ResolvedSource,
+        stretch: &Stretch,
+        content_type: i64,
+    ) -> Result<(), store::Error> {
+        let mut transaction = self.database.begin().await?;
+        usage_sources::lock(&mut transaction).await?;
+        let now = self.clock.now();
+        usage_sources::bring_up_to_date(&mut transaction, columns, stretch, content_type, now).await?;
+        transaction.commit().await
     }
 
     /// Removes the usages of a source whose content refers to nothing any more; how many there are.
@@ -196,16 +209,24 @@ impl UsageReconciler {
             removed += if is_dry_run || stale == 0 {
                 stale
             } else {
-                let mut transaction = database.begin().await?;
-                usage_sources::lock(&mut transaction).await?;
-                let now = self.clock.now();
-                let removed =
-                    usage_sources::remove_stale(&mut transaction, columns, content_type, stretch, now).await?;
-                transaction.commit().await?;
-                removed
+                retry(|| self.remove_stale_of(columns, content_type, stretch)).await?
             };
             after = stretch.last;
         }
+        Ok(removed)
+    }
+
+    async fn remove_stale_of(
+        &self,
+        columns: &ResolvedSource,
+        content_type: i64,
+        stretch: UsageStretch,
+    ) -> Result<u64, store::Error> {
+        let mut transaction = self.database.begin().await?;
+        usage_sources::lock(&mut transaction).await?;
+        let now = self.clock.now();
+        let removed = usage_sources::remove_stale(&mut transaction, columns, content_type, stretch, now).await?;
+        transaction.commit().await?;
         Ok(removed)
     }
 
@@ -213,12 +234,34 @@ impl UsageReconciler {
     async fn link(&self) -> Result<(), store::Error> {
         let mut after = 0;
         while let Some(stretch) = usage_sources::next_unlinked(&self.database, after, self.batch_rows).await? {
-            let mut transaction = self.database.begin().await?;
-            usage_sources::lock(&mut transaction).await?;
-            usage_sources::link(&mut transaction, stretch).await?;
-            transaction.commit().await?;
+            retry(|| self.link_stretch(stretch)).await?;
             after = stretch.last;
         }
         Ok(())
     }
+
+    async fn link_stretch(&self, stretch: UsageStretch) -> Result<(), store::Error> {
+        let mut transaction = self.database.begin().await?;
+        usage_sources::lock(&mut transaction).await?;
+        usage_sources::link(&mut transaction, stretch).await?;
+        transaction.commit().await
+    }
+}
+
+/// Tries a batch anew where the database says that this may help: Django has rows in an order of its own, so now and then
+/// PostgreSQL ends one of two who wait for each other.
+async fn retry<T, F>(mut batch: impl FnMut() -> F) -> Result<T, store::Error>
+where
+    F: Future<Output = Result<T, store::Error>>,
+{
+    for pause in RETRY_PAUSES {
+        match batch().await {
+            Err(error) if error.is_transient() => {
+                tracing::debug!(error = %error, "A batch of usages is tried again");
+                tokio::time::sleep(pause).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    batch().await
 }

@@ -7,8 +7,8 @@ use crate::domain::{
     CloudflareId, ImageId, ImageUsage, Page, PageRequest, Timestamp, UsageOrder, UsageSelection, UsageSlot, User,
     UserId,
 };
-use crate::store::usages::{Reference, UsageRow};
-use crate::store::{self, Transaction};
+use crate::store::usages::{HeldImage, Reference, UsageRow};
+use crate::store::{self, ImageSet, Transaction};
 
 impl CloudflareService {
     /// A page of the usages that a user may see: all for staff, those of their own images for others. `choose` says which page,
@@ -54,31 +54,15 @@ impl CloudflareService {
         id: &CloudflareId,
     ) -> Result<(ImageUsage, bool), Error> {
         let now = self.clock.now();
-        let mut transaction = self.database.begin().await?;
-        let content_type = store::content_types::find_or_insert(&mut transaction, &slot.content_type).await?;
-        let target = store::usages::lock_target(&mut transaction, id).await?;
-        if let Some(target) = target {
-            require_access(owner, target.user_id)?;
+        loop {
+            let mut transaction = self.database.begin().await?;
+            if let Some((number, is_new)) = try_to_record(&mut transaction, owner, slot, id, now).await? {
+                let usage = store::usages::find(&mut transaction, number).await?;
+                transaction.commit().await?;
+                return Ok((usage, is_new));
+            }
+            transaction.rollback().await?;
         }
-        let reference = Reference { cloudflare_id: id, image: target.map(|target| target.id) };
-        let (number, is_new) = loop {
-            if let Some(row) = store::usages::lock_slot(&mut transaction, slot).await? {
-                require_manual(&mut transaction, owner, &row).await?;
-                store::usages::update(&mut transaction, row.id, &reference, now).await?;
-                if row.image_id != reference.image {
-                    mark_referenced(&mut transaction, [row.image_id, reference.image], now).await?;
-                }
-                break (row.id, false);
-            }
-            // None if somebody has filled it meanwhile; it is looked at again then.
-            if let Some(number) = store::usages::insert(&mut transaction, content_type, slot, &reference, now).await? {
-                mark_referenced(&mut transaction, [None, reference.image], now).await?;
-                break (number, true);
-            }
-        };
-        let usage = store::usages::find(&mut transaction, number).await?;
-        transaction.commit().await?;
-        Ok((usage, is_new))
     }
 
     /// Forgets that some content refers to an image; it is no error if it was not known.
@@ -88,39 +72,93 @@ impl CloudflareService {
     /// reference follows a field of a Django model.
     #[instrument(name = "service.usages.remove", skip_all, fields(user.id = %owner.id))]
     pub async fn remove_usage(&self, owner: &User, slot: &UsageSlot) -> Result<(), Error> {
-        let mut transaction = self.database.begin().await?;
-        if let Some(row) = store::usages::lock_slot(&mut transaction, slot).await? {
-            require_manual(&mut transaction, owner, &row).await?;
-            store::usages::delete(&mut transaction, row.id).await?;
-            mark_referenced(&mut transaction, [row.image_id, None], self.clock.now()).await?;
+        let now = self.clock.now();
+        loop {
+            let mut transaction = self.database.begin().await?;
+            if let Some(held) = HeldSlot::find(&mut transaction, slot, None).await? {
+                if let Some(row) = &held.row {
+                    held.require_manual(owner, row)?;
+                    store::usages::delete(&mut transaction, row.id).await?;
+                    mark_referenced(&mut transaction, [row.image_id, None], now).await?;
+                }
+                return Ok(transaction.commit().await?);
+            }
+            transaction.rollback().await?;
         }
-        transaction.commit().await?;
-        Ok(())
     }
 }
 
-/// A row may be changed by whoever could have made it.
-async fn require_manual(transaction: &mut Transaction, user: &User, row: &UsageRow) -> Result<(), Error> {
-    if let Some(image) = row.image_id {
-        require_access(user, store::usages::find_owner(transaction, image).await?)?;
+/// Fills a slot; the number of its row, and whether that is new. None if somebody else has filled it meanwhile, and it must be tried
+/// anew in another transaction.
+async fn try_to_record(
+    transaction: &mut Transaction,
+    owner: &User,
+    slot: &UsageSlot,
+    id: &CloudflareId,
+    now: Timestamp,
+) -> Result<Option<(i64, bool)>, Error> {
+    let content_type = store::content_types::find_or_insert(transaction, &slot.content_type).await?;
+    let Some(held) = HeldSlot::find(transaction, slot, Some(id)).await? else { return Ok(None) };
+    let target = held.images.iter().find(|image| image.cloudflare_id == *id);
+    if let Some(target) = target {
+        require_access(owner, target.user_id)?;
     }
-    if row.is_manual { Ok(()) } else { Err(Error::AutomaticUsage) }
+    let reference = Reference { cloudflare_id: id, image: target.map(|target| target.id) };
+    if let Some(row) = &held.row {
+        held.require_manual(owner, row)?;
+        store::usages::update(transaction, row.id, &reference, now).await?;
+        if row.image_id != reference.image {
+            mark_referenced(transaction, [row.image_id, reference.image], now).await?;
+        }
+        return Ok(Some((row.id, false)));
+    }
+    let number = store::usages::insert(transaction, content_type, slot, &reference, now).await?;
+    if number.is_some() {
+        mark_referenced(transaction, [None, reference.image], now).await?;
+    }
+    Ok(number.map(|number| (number, true)))
+}
+
+/// The row of a slot, its image and the one that is to be there, as they are until the transaction ends.
+struct HeldSlot {
+    row: Option<UsageRow>,
+    images: Vec<HeldImage>,
+}
+
+impl HeldSlot {
+    /// None if the slot got another image while it was waited for: that one would have to be held before the row.
+    async fn find(
+        transaction: &mut Transaction,
+        slot: &UsageSlot,
+        id: Option<&CloudflareId>,
+    ) -> Result<Option<Self>, Error> {
+        let old = store::usages::find_slot(transaction, slot).await?.and_then(|row| row.image_id);
+        let images = store::usages::hold_images(transaction, id, old).await?;
+        let row = store::usages::lock_slot(transaction, slot).await?;
+        let image = row.as_ref().and_then(|row| row.image_id);
+        Ok((image.is_none() || image == old).then_some(Self { row, images }))
+    }
+
+    /// A row may be changed by whoever could have made it.
+    fn require_manual(&self, user: &User, row: &UsageRow) -> Result<(), Error> {
+        if let Some(id) = row.image_id {
+            // An image that is gone is nobody's.
+            let image = self.images.iter().find(|image| image.id == id);
+            require_access(user, image.and_then(|image| image.user_id))?;
+        }
+        if row.is_manual { Ok(()) } else { Err(Error::AutomaticUsage) }
+    }
 }
 
 fn require_access(user: &User, owner: Option<UserId>) -> Result<(), Error> {
     if user.is_staff || owner == Some(user.id) { Ok(()) } else { Err(Error::UsageOfOtherOwner) }
 }
 
-/// Marks both images in the order of their keys, so that two who swap them do not wait for each other.
 async fn mark_referenced(
     transaction: &mut Transaction,
     images: [Option<ImageId>; 2],
     now: Timestamp,
 ) -> Result<(), Error> {
-    let mut images: Vec<ImageId> = images.into_iter().flatten().collect();
-    images.sort_unstable();
-    for image in images {
-        store::usages::mark_referenced(transaction, image, now).await?;
-    }
-    Ok(())
+    let images: ImageSet = images.into_iter().flatten().collect();
+    Ok(store::usages::mark_referenced(transaction, &images, now).await?)
 }

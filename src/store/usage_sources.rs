@@ -6,8 +6,7 @@
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::database::Engine;
-use super::image_set::{Pair, in_set};
-use super::{Database, Error, ImageSet, Transaction, on};
+use super::{Database, Error, ImageSet, Transaction, on, usages};
 use crate::domain::{ImageId, TableName, Timestamp, UsageSource, quote_identifier};
 
 /// What is wrong with a source, as the catalogue has it.
@@ -254,12 +253,16 @@ impl KeyType {
     }
 }
 
-/// How many rows the application has in the table of a source.
+/// How many rows with a key the application has in the table of a source.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn count_rows(database: &Database, source: &ResolvedSource) -> Result<u64, Error> {
-    let sql = AssertSqlSafe(format!("SELECT count(*) FROM {}", source.table));
+    let sql = AssertSqlSafe(format!(
+        "SELECT count(*) FROM {table} AS host WHERE {key} IS NOT NULL",
+        table = source.table,
+        key = source.key
+    ));
     let count: i64 = on!(database.reader(), pool => sqlx::query_scalar(sql).fetch_one(pool).await)?;
     Ok(u64::try_from(count).unwrap_or(0))
 }
@@ -275,7 +278,8 @@ pub struct Stretch {
     pub rows: u64,
 }
 
-/// The next rows behind a key, `size` at most; none at the end of the table.
+/// The next rows behind a key, `size` at most; none at the end of the table. A unique column may be NULL in any number of rows:
+/// those are no content that a usage could name.
 ///
 /// # Errors
 /// If the database fails.
@@ -287,7 +291,8 @@ pub async fn next_stretch(
 ) -> Result<Option<Stretch>, Error> {
     let sql = AssertSqlSafe(format!(
         "SELECT CAST(batch.batch_key AS text), count(*) OVER () \
-         FROM (SELECT {key} AS batch_key FROM {table} AS host WHERE {after} ORDER BY {key} LIMIT $2) AS batch \
+         FROM (SELECT {key} AS batch_key FROM {table} AS host WHERE {after} AND {key} IS NOT NULL \
+              ORDER BY {key} LIMIT $2) AS batch \
          ORDER BY batch.batch_key DESC LIMIT 1",
         key = source.key,
         table = source.table,
@@ -299,15 +304,19 @@ pub async fn next_stretch(
     Ok(found.map(|(last, rows)| Stretch { after, last, rows: u64::try_from(rows).unwrap_or(0) }))
 }
 
-/// Whether the usage `slot` does not say what its reference says.
-const DIFFERS: &str = "(slot.cloudflare_id <> refs.cloudflare_id OR slot.image_id IS DISTINCT FROM refs.image_id)";
-/// Whether the usage `slot` is that of a reference; manual ones are among them.
+/// Whether the usage `slot` does not say what its reference says, or does not follow it.
+///
+/// A manual usage follows nothing, and anybody who may sign in can record one; so it must not stand where a column has a reference:
+/// the image of the column would count as an orphan.
+const DIFFERS: &str = "(slot.cloudflare_id <> refs.cloudflare_id OR slot.image_id IS DISTINCT FROM refs.image_id \
+     OR slot.source <> 'auto')";
+/// Whether the usage `slot` is in the place of a reference; manual ones are among them.
 const OF_REFERENCE: &str = "slot.content_type_id = $3 AND slot.field_name = $4 AND slot.object_id = refs.object_id";
 
 /// What there is to do in a stretch.
 #[derive(Debug, Clone, Copy, FromRow)]
 pub struct Survey {
-    /// References, without those whose usage is manual.
+    /// References.
     pub tracked: i64,
     /// Those of them whose usage is missing or says something else.
     pub outdated: i64,
@@ -324,8 +333,7 @@ pub async fn survey(
     content_type: Option<i64>,
 ) -> Result<Survey, Error> {
     let sql = AssertSqlSafe(format!(
-        "SELECT count(*) FILTER (WHERE slot.id IS NULL OR slot.source <> 'manual') AS tracked, \
-             count(*) FILTER (WHERE slot.id IS NULL OR (slot.source <> 'manual' AND {DIFFERS})) AS outdated \
+        "SELECT count(*) AS tracked, count(*) FILTER (WHERE slot.id IS NULL OR {DIFFERS}) AS outdated \
          FROM {} LEFT JOIN cloudflare_image_usages AS slot ON {OF_REFERENCE}",
         source.references(stretch)
     ));
@@ -353,7 +361,7 @@ pub async fn lock(transaction: &mut Transaction) -> Result<(), Error> {
     Ok(())
 }
 
-/// Brings the usages of a stretch up to date, and starts the time of every image anew that gained or lost a reference by it.
+/// Brings the usages of a stretch up to date, manual ones in the places of its references too, and starts the time of every image anew that gained or lost a reference by it.
 ///
 /// # Errors
 /// If the database fails.
@@ -366,21 +374,20 @@ pub async fn bring_up_to_date(
 ) -> Result<(), Error> {
     let references = source.references(stretch);
     let changed = format!(
-        "SELECT slot.image_id, refs.image_id FROM {references} JOIN cloudflare_image_usages AS slot ON {OF_REFERENCE} \
-         WHERE slot.source <> 'manual' AND slot.image_id IS DISTINCT FROM refs.image_id"
+        "SELECT slot.image_id, refs.image_id FROM {references} LEFT JOIN cloudflare_image_usages AS slot ON {OF_REFERENCE} \
+         WHERE slot.image_id IS DISTINCT FROM refs.image_id"
     );
     let update = format!(
         "UPDATE cloudflare_image_usages AS slot \
          SET cloudflare_id = refs.cloudflare_id, image_id = refs.image_id, source = 'auto', updated_at = $5 \
-         FROM {references} WHERE {OF_REFERENCE} AND slot.source <> 'manual' AND {DIFFERS}"
+         FROM {references} WHERE {OF_REFERENCE} AND {DIFFERS}"
     );
     let insert = format!(
         "INSERT INTO cloudflare_image_usages \
              (object_id, field_name, cloudflare_id, created_at, updated_at, content_type_id, image_id, source) \
          SELECT refs.object_id, $4, refs.cloudflare_id, $5, $5, $3, refs.image_id, 'auto' FROM {references} \
          WHERE NOT EXISTS (SELECT 1 FROM cloudflare_image_usages AS slot WHERE {OF_REFERENCE}) \
-         ON CONFLICT (content_type_id, object_id, field_name) DO NOTHING \
-         RETURNING image_id"
+         ON CONFLICT (content_type_id, object_id, field_name) DO NOTHING"
     );
     macro_rules! bind {
         ($query:expr) => {
@@ -390,23 +397,15 @@ pub async fn bring_up_to_date(
     let changed: Vec<(Option<ImageId>, Option<ImageId>)> = on!(transaction.connection(), connection => {
         bind!(sqlx::query_as(AssertSqlSafe(changed))).fetch_all(connection).await
     })?;
+    let images: ImageSet = changed.into_iter().flat_map(|(old, new)| [old, new]).flatten().collect();
+    usages::hold(transaction, &images).await?;
     on!(transaction.connection(), connection => {
         bind!(sqlx::query(AssertSqlSafe(update))).bind(now).execute(connection).await.map(drop)
     })?;
-    let inserted: Vec<Option<ImageId>> = on!(transaction.connection(), connection => {
-        bind!(sqlx::query_scalar(AssertSqlSafe(insert))).bind(now).fetch_all(connection).await
+    on!(transaction.connection(), connection => {
+        bind!(sqlx::query(AssertSqlSafe(insert))).bind(now).execute(connection).await.map(drop)
     })?;
-    let images = changed.into_iter().flat_map(|(old, new)| [old, new]).chain(inserted).flatten();
-    mark_referenced(transaction, images.collect(), now).await
-}
-
-const MARK_REFERENCED: Pair = in_set!("UPDATE cloudflare_images SET last_referenced_at = $2 WHERE id");
-
-async fn mark_referenced(transaction: &mut Transaction, images: ImageSet, now: Timestamp) -> Result<(), Error> {
-    let connection = transaction.connection();
-    let statement = MARK_REFERENCED.of(&connection);
-    on!(connection, connection => sqlx::query(statement).bind(images).bind(now).execute(connection).await.map(drop))?;
-    Ok(())
+    usages::mark_referenced(transaction, &images, now).await
 }
 
 /// A stretch of automatic usages of one field, by number.
@@ -490,16 +489,22 @@ pub async fn remove_stale(
     stretch: UsageStretch,
     now: Timestamp,
 ) -> Result<u64, Error> {
-    let sql = AssertSqlSafe(format!("DELETE {} RETURNING image_id", stale(source)));
-    let removed: Vec<Option<ImageId>> = on!(transaction.connection(), connection => sqlx::query_scalar(sql)
-        .bind(stretch.after)
-        .bind(stretch.last)
-        .bind(content_type)
-        .bind(&source.field_name)
-        .fetch_all(connection)
-        .await)?;
+    macro_rules! bind {
+        ($query:expr) => {
+            $query.bind(stretch.after).bind(stretch.last).bind(content_type).bind(&source.field_name)
+        };
+    }
+    let find = AssertSqlSafe(format!("SELECT image_id {}", stale(source)));
+    let found: Vec<Option<ImageId>> = on!(transaction.connection(), connection => {
+        bind!(sqlx::query_scalar(find)).fetch_all(connection).await
+    })?;
+    usages::hold(transaction, &found.into_iter().flatten().collect()).await?;
+    let delete = AssertSqlSafe(format!("DELETE {} RETURNING image_id", stale(source)));
+    let removed: Vec<Option<ImageId>> = on!(transaction.connection(), connection => {
+        bind!(sqlx::query_scalar(delete)).fetch_all(connection).await
+    })?;
     let count = removed.len() as u64;
-    mark_referenced(transaction, removed.into_iter().flatten().collect(), now).await?;
+    usages::mark_referenced(transaction, &removed.into_iter().flatten().collect(), now).await?;
     Ok(count)
 }
 
@@ -525,6 +530,12 @@ pub async fn next_unlinked(database: &Database, after: i64, size: u32) -> Result
     Ok(last.map(|last| UsageStretch { after, last }))
 }
 
+const LINKABLE: &str = r"
+    SELECT DISTINCT images.id
+    FROM cloudflare_image_usages AS usages
+    JOIN cloudflare_images AS images ON images.cloudflare_id = usages.cloudflare_id
+    WHERE usages.id > $1 AND usages.id <= $2 AND usages.image_id IS NULL";
+
 const LINK: &str = r"
     UPDATE cloudflare_image_usages AS usages
     SET image_id = images.id
@@ -536,6 +547,10 @@ const LINK: &str = r"
 /// # Errors
 /// If the database fails.
 pub async fn link(transaction: &mut Transaction, stretch: UsageStretch) -> Result<(), Error> {
+    let images: Vec<ImageId> = on!(transaction.connection(), connection => {
+        sqlx::query_scalar(LINKABLE).bind(stretch.after).bind(stretch.last).fetch_all(connection).await
+    })?;
+    usages::hold(transaction, &images.into_iter().collect()).await?;
     on!(transaction.connection(), connection => {
         sqlx::query(LINK).bind(stretch.after).bind(stretch.last).execute(connection).await.map(drop)
     })?;

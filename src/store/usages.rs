@@ -145,31 +145,58 @@ fn order_text(order: UsageOrder) -> &'static str {
     }
 }
 
-/// An image that is to be referred to.
-#[derive(Debug, Clone, Copy, FromRow)]
-pub struct Target {
+/// An image that gains or loses a reference, kept until the transaction ends.
+#[derive(Debug, Clone, FromRow)]
+pub struct HeldImage {
     /// The image.
     pub id: ImageId,
+    /// The image at Cloudflare.
+    pub cloudflare_id: CloudflareId,
     /// Whose it is.
     pub user_id: Option<UserId>,
 }
 
-/// The lock keeps the image until the transaction ends: a reference to an image that is gone would fail at its end.
-const LOCK_TARGET_POSTGRES: &str = "SELECT id, user_id FROM cloudflare_images WHERE cloudflare_id = $1 FOR KEY SHARE";
-/// The transaction of SQLite is the only writer anyway.
-const LOCK_TARGET_SQLITE: &str = "SELECT id, user_id FROM cloudflare_images WHERE cloudflare_id = $1";
+macro_rules! find_images {
+    () => {
+        "SELECT id, cloudflare_id, user_id FROM cloudflare_images WHERE cloudflare_id = $1 OR id = $2 ORDER BY id"
+    };
+}
 
-/// Finds the image with this id at Cloudflare, and keeps it from being deleted until the transaction ends.
+/// A reference to an image that is gone would fail at the end of the transaction.
+const HOLD_IMAGES_POSTGRES: &str = concat!(find_images!(), " FOR NO KEY UPDATE");
+/// The transaction of SQLite is the only writer anyway.
+const HOLD_IMAGES_SQLITE: &str = find_images!();
+
+/// Finds the image with an id at Cloudflare and another one, and keeps both as they are until the transaction ends.
+///
+/// Images come before usages, and both in the order of their keys: whoever deletes images has them first, too, and then their
+/// usages, so nobody waits in a circle.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn lock_target(transaction: &mut Transaction, id: &CloudflareId) -> Result<Option<Target>, Error> {
-    Ok(match transaction.connection() {
-        Engine::Postgres(connection) => {
-            sqlx::query_as(LOCK_TARGET_POSTGRES).bind(id).fetch_optional(connection).await?
-        }
-        Engine::Sqlite(connection) => sqlx::query_as(LOCK_TARGET_SQLITE).bind(id).fetch_optional(connection).await?,
-    })
+pub async fn hold_images(
+    transaction: &mut Transaction,
+    id: Option<&CloudflareId>,
+    other: Option<ImageId>,
+) -> Result<Vec<HeldImage>, Error> {
+    let sql = match transaction.connection() {
+        Engine::Postgres(_) => HOLD_IMAGES_POSTGRES,
+        Engine::Sqlite(_) => HOLD_IMAGES_SQLITE,
+    };
+    Ok(on!(transaction.connection(), connection => {
+        sqlx::query_as::<_, HeldImage>(sql).bind(id).bind(other).fetch_all(connection).await
+    })?)
+}
+
+const HOLD: &str = "SELECT id FROM cloudflare_images WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE";
+
+/// Keeps images as they are until the transaction ends; see [`hold_images`].
+pub(super) async fn hold(transaction: &mut Transaction, images: &ImageSet) -> Result<(), Error> {
+    // The transaction of SQLite is the only writer anyway.
+    if let Engine::Postgres(connection) = transaction.connection() {
+        sqlx::query(HOLD).bind(images).execute(connection).await?;
+    }
+    Ok(())
 }
 
 /// The row of a slot.
@@ -197,6 +224,14 @@ const LOCK_SLOT_POSTGRES: &str = concat!(find_slot!(), " FOR UPDATE OF usages");
 /// The transaction of SQLite is the only writer anyway.
 const LOCK_SLOT_SQLITE: &str = find_slot!();
 
+/// Finds the row of a slot.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_slot(transaction: &mut Transaction, slot: &UsageSlot) -> Result<Option<UsageRow>, Error> {
+    fetch_slot(transaction, slot, find_slot!()).await
+}
+
 /// Finds the row of a slot, and keeps it as it is until the transaction ends.
 ///
 /// The image is not joined: where PostgreSQL has waited for the lock, it would join the image of before.
@@ -208,6 +243,14 @@ pub async fn lock_slot(transaction: &mut Transaction, slot: &UsageSlot) -> Resul
         Engine::Postgres(_) => LOCK_SLOT_POSTGRES,
         Engine::Sqlite(_) => LOCK_SLOT_SQLITE,
     };
+    fetch_slot(transaction, slot, sql).await
+}
+
+async fn fetch_slot(
+    transaction: &mut Transaction,
+    slot: &UsageSlot,
+    sql: &'static str,
+) -> Result<Option<UsageRow>, Error> {
     Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, UsageRow>(sql)
         .bind(&slot.content_type.app_label)
         .bind(&slot.content_type.model)
@@ -215,19 +258,6 @@ pub async fn lock_slot(transaction: &mut Transaction, slot: &UsageSlot) -> Resul
         .bind(&slot.field_name)
         .fetch_optional(connection)
         .await)?)
-}
-
-const FIND_OWNER: &str = "SELECT user_id FROM cloudflare_images WHERE id = $1";
-
-/// Whose an image is; nobody's, too, where it is gone.
-///
-/// # Errors
-/// If the database fails.
-pub async fn find_owner(transaction: &mut Transaction, image: ImageId) -> Result<Option<UserId>, Error> {
-    let owner: Option<Option<UserId>> = on!(transaction.connection(), connection => {
-        sqlx::query_scalar(FIND_OWNER).bind(image).fetch_optional(connection).await
-    })?;
-    Ok(owner.flatten())
 }
 
 const INSERT: &str = r"
@@ -319,7 +349,6 @@ pub async fn find(transaction: &mut Transaction, id: i64) -> Result<ImageUsage, 
 }
 
 const LINK: &str = "UPDATE cloudflare_image_usages SET image_id = $1 WHERE cloudflare_id = $2 AND image_id IS NULL";
-const MARK_REFERENCED: &str = "UPDATE cloudflare_images SET last_referenced_at = $2 WHERE id = $1";
 
 /// Links references that were recorded before their image was, as the toolkit does whenever an image is saved.
 ///
@@ -331,19 +360,21 @@ pub(super) async fn link(transaction: &mut Transaction, image: &Image, now: Time
         done.map(|done| done.rows_affected())
     })?;
     if linked > 0 {
-        mark_referenced(transaction, image.id, now).await?;
+        mark_referenced(transaction, &ImageSet::from_iter([image.id]), now).await?;
     }
     Ok(())
 }
 
-/// Starts the time anew after which an image counts as an orphan.
+const MARK_REFERENCED: Pair = in_set!("UPDATE cloudflare_images SET last_referenced_at = $2 WHERE id");
+
+/// Starts the time anew after which images count as orphans. More than one must be held before: their rows are changed in any order.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn mark_referenced(transaction: &mut Transaction, image: ImageId, now: Timestamp) -> Result<(), Error> {
-    on!(transaction.connection(), connection => {
-        sqlx::query(MARK_REFERENCED).bind(image).bind(now).execute(connection).await.map(drop)
-    })?;
+pub async fn mark_referenced(transaction: &mut Transaction, images: &ImageSet, now: Timestamp) -> Result<(), Error> {
+    let connection = transaction.connection();
+    let statement = MARK_REFERENCED.of(&connection);
+    on!(connection, connection => sqlx::query(statement).bind(images).bind(now).execute(connection).await.map(drop))?;
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 use std::process::{Command, Output};
 use std::sync::Arc;
 
-use cfimages::domain::{ImageId, UsageSource};
-use cfimages::service::{Reconciled, UsageReconciler};
+use cfimages::domain::{CloudflareId, ImageId, UsageSlot, UsageSource, User};
+use cfimages::service::{Error, Reconciled, UsageReconciler};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,13 +18,16 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("reconciliation::a_second_run_changes_nothing", no_op);
     suite.on_both_engines("reconciliation::images_that_gain_or_lose_a_reference_start_their_time_anew", clocks);
     suite.on_both_engines("reconciliation::a_dry_run_tells_the_same_and_changes_nothing", dry_run);
-    suite.on_both_engines("reconciliation::manual_usages_stay_as_they_are", manual);
+    suite.on_both_engines("reconciliation::manual_usages_of_other_fields_and_of_no_reference_stay_as_they_are", manual);
+    suite.on_both_engines("reconciliation::the_place_of_a_reference_is_taken_from_manual_usages", taken_over);
+    suite.on_both_engines("reconciliation::rows_without_a_key_are_passed_over", without_keys);
     suite.on_both_engines("reconciliation::other_models_and_fields_are_left_alone", others);
     suite.on_both_engines("reconciliation::usages_of_any_source_are_linked_to_images_of_now", linking);
     suite.on_both_engines("reconciliation::keys_have_the_text_of_django", keys);
     suite.on_both_engines("reconciliation::names_are_taken_as_they_are", names);
     suite.on_both_engines("reconciliation::what_does_not_fit_is_named_before_anything_changes", problems);
     suite.on_both_engines("reconciliation::two_at_once_do_the_work_of_one", at_once);
+    suite.on_postgres("reconciliation::images_that_are_being_deleted_are_waited_for_first", beside_deletion);
     suite.on_both_engines("reconciliation::the_command_prints_the_lines_of_the_toolkit", command);
     suite.test("reconciliation::the_command_needs_a_column", command_without_sources);
 }
@@ -211,28 +214,70 @@ async fn dry_run(engine: Engine) {
     assert_eq!(figures(reconcile(&fixture, &[HERO, COVER], false).await.unwrap()), (3, 4, 3, 2, 1));
 }
 
+async fn record(fixture: &Fixture, user: &User, object: &str, field: &str, id: &str) -> Result<(), Error> {
+    let slot = UsageSlot {
+        content_type: "gallery.article".parse().unwrap(),
+        object_id: object.to_owned(),
+        field_name: field.to_owned(),
+    };
+    fixture.service.record_usage(user, &slot, &CloudflareId::new(id)).await.map(drop)
+}
+
 async fn manual(engine: Engine) {
     let fixture = gallery(&engine).await;
-    let record = async |object: &str, field: &str| {
-        let slot = cfimages::domain::UsageSlot {
-            content_type: "gallery.article".parse().unwrap(),
-            object_id: object.to_owned(),
-            field_name: field.to_owned(),
-        };
-        let id = cfimages::domain::CloudflareId::new("by-hand");
-        fixture.service.record_usage(&fixture.alice, &slot, &id).await.unwrap();
-    };
-    // One where there is a reference too, one whose content is gone, and one of an old release.
-    record("1", "hero").await;
-    record("99", "hero").await;
-    record("99", "manual").await;
+    // One whose column is empty, one whose content is gone, one of another field, and one of an old release.
+    for (object, field) in [("2", "hero"), ("99", "hero"), ("1", "other"), ("99", "manual")] {
+        record(&fixture, &fixture.alice, object, field, "by-hand").await.unwrap();
+    }
     let old = "UPDATE cloudflare_image_usages SET source = 'auto' WHERE field_name = 'manual'";
     sql::execute(fixture.url.as_str(), old).await;
     let before = everything(&fixture).await;
     fixture.clock.advance(1);
-    assert_eq!(figures(reconcile(&fixture, &[HERO], false).await.unwrap()), (3, 0, 6, 1, 4));
-    assert_eq!(everything(&fixture).await[..3], before[..3]);
+    assert_eq!(figures(reconcile(&fixture, &[HERO], false).await.unwrap()), (4, 0, 8, 1, 5));
+    assert_eq!(everything(&fixture).await[..4], before[..4]);
     assert!("t:id:manual:a.b".parse::<UsageSource>().is_err());
+}
+
+async fn taken_over(engine: Engine) {
+    let fixture = gallery(&engine).await;
+    // Whoever names an image that is not recorded may fill a place, and must not hide the reference of the column by it.
+    record(&fixture, &fixture.bob, "1", "hero", "no-image").await.unwrap();
+    record(&fixture, &fixture.alice, "5", "hero", "img-b").await.unwrap();
+    record(&fixture, &fixture.alice, "6", "hero", "img-c").await.unwrap();
+    fixture.clock.advance(1);
+    assert_eq!(figures(reconcile(&fixture, &[HERO], true).await.unwrap()), (4, 0, 3, 1, 1));
+    assert_eq!(figures(reconcile(&fixture, &[HERO], false).await.unwrap()), (4, 0, 4, 1, 1));
+    assert_eq!(
+        rows(&fixture).await,
+        [
+            "gallery.article 1 hero img-a img-a auto",
+            "gallery.article 4 hero img-x - auto",
+            "gallery.article 5 hero img-a img-a auto",
+            "gallery.article 6 hero img-c img-c auto",
+        ]
+    );
+    for (id, time) in [("img-a", Some(1)), ("img-b", Some(1)), ("img-c", Some(0))] {
+        assert_eq!(fixture.referenced(id).await, time, "{id}");
+    }
+    assert!(matches!(record(&fixture, &fixture.bob, "4", "hero", "no-image").await, Err(Error::AutomaticUsage)));
+
+    let before = everything(&fixture).await;
+    fixture.clock.advance(1);
+    assert_eq!(figures(reconcile(&fixture, &[HERO], false).await.unwrap()), (4, 0, 4, 1, 1));
+    assert_eq!(everything(&fixture).await, before);
+}
+
+async fn without_keys(engine: Engine) {
+    let fixture = Fixture::new(&engine).await;
+    sql::execute_all(
+        fixture.url.as_str(),
+        "CREATE TABLE by_sku (sku varchar(50) UNIQUE NULL, pic varchar(255));
+         INSERT INTO by_sku VALUES (NULL, 'n1'), ('s1', 'p1'), ('s2', 'p2'), ('s3', 'p3'), (NULL, 'n2')",
+    )
+    .await;
+    let source = "by_sku:sku:pic:shop.article";
+    assert_eq!(figures(reconcile(&fixture, &[source], false).await.unwrap()), (3, 0, 3, 0, 3));
+    assert_eq!(figures(reconcile(&fixture, &[source], false).await.unwrap()), (3, 0, 3, 0, 3));
 }
 
 async fn others(engine: Engine) {
@@ -420,6 +465,21 @@ async fn at_once(engine: Engine) {
         assert_eq!(reconciled.unwrap().tracked, 7);
     }
     assert_eq!(rows(&fixture).await.len(), 7);
+}
+
+/// Neither waits in a circle: PostgreSQL would end one of the two.
+async fn beside_deletion(engine: Engine) {
+    let fixture = gallery(&engine).await;
+    reconcile(&fixture, &[HERO], false).await.unwrap();
+    for (change, removed) in [
+        ("UPDATE gallery_article SET hero = 'img-b' WHERE id = 1", 0),
+        ("UPDATE gallery_article SET hero = NULL WHERE id = 5", 1),
+    ] {
+        sql::execute(fixture.url.as_str(), change).await;
+        let deletion = fixture.begin_deletion("img-a").await;
+        let (reconciled, ()) = tokio::join!(reconcile(&fixture, &[HERO], false), deletion);
+        assert_eq!(reconciled.unwrap().removed, removed, "{change}");
+    }
 }
 
 fn cfimages(url: &str, arguments: &[&str]) -> Command {

@@ -1,6 +1,7 @@
 //! Usages: who sees them, and how applications record them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cfimages::cloudflare::{Client, ClientSettings};
 use cfimages::domain::{
@@ -8,7 +9,7 @@ use cfimages::domain::{
     UsageSelection, UsageSlot, UsageSort, User,
 };
 use cfimages::service::{CloudflareService, Error, ServiceSettings};
-use cfimages::store::{self, Database};
+use cfimages::store::{self, Database, ImageSet};
 
 use crate::support::app::{connect, migrated_database};
 use crate::support::sql;
@@ -23,6 +24,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("usages::images_that_gain_or_lose_a_reference_start_their_time_anew", clocks);
     suite.on_both_engines("usages::images_of_others_are_neither_taken_nor_given_up", owners);
     suite.on_both_engines("usages::what_django_keeps_is_not_taken_over", automatic);
+    suite.on_postgres("usages::images_that_are_being_deleted_are_waited_for_first", beside_deletion);
     suite.on_both_engines("usages::one_row_comes_of_the_same_usage_recorded_at_once", at_once);
 }
 
@@ -90,6 +92,29 @@ impl Fixture {
         let page: Page<ImageUsage> = self.service.list_usages(reader, selection, order, first).await.unwrap();
         assert_eq!(page.count, page.items.len() as u64);
         page.items.into_iter().map(|usage| usage.object_id).collect()
+    }
+
+    /// Holds an image; then unlinks its usages, as a deletion does, as soon as somebody waits for it.
+    pub(crate) async fn begin_deletion(&self, cloudflare_id: &str) -> impl Future<Output = ()> {
+        let id = CloudflareId::new(cloudflare_id);
+        let image = store::images::find_by_cloudflare_id(&self.database, &id).await.unwrap().unwrap();
+        let images = ImageSet::from_iter([image.id]);
+        let mut deletion = connect(self.url.as_str()).await.begin().await.unwrap();
+        store::images::lock(&mut deletion, &images).await.unwrap();
+        async move {
+            self.wait_for_waiting().await;
+            store::usages::unlink(&mut deletion, &images).await.unwrap();
+            deletion.commit().await.unwrap();
+        }
+    }
+
+    /// Returns when somebody waits for a row on PostgreSQL.
+    async fn wait_for_waiting(&self) {
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        while sql::count(self.url.as_str(), waiting).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// When an image last gained or lost a reference, in seconds since the test began.
@@ -341,6 +366,24 @@ async fn automatic(engine: Engine) {
     )
     .await;
     assert_eq!(rows, [Some("hero a auto".to_owned()), Some("manual b manual".to_owned())]);
+}
+
+/// Neither waits in a circle: PostgreSQL would end one of the two.
+async fn beside_deletion(engine: Engine) {
+    let fixture = Fixture::new(&engine).await;
+    fixture.image(&fixture.alice, "a").await;
+    fixture.image(&fixture.alice, "b").await;
+    let hero = slot("shop.product", "1", "hero");
+    fixture.record(&fixture.alice, &hero, "a").await.unwrap();
+    let deletion = fixture.begin_deletion("a").await;
+    let (recorded, ()) = tokio::join!(fixture.record(&fixture.alice, &hero, "b"), deletion);
+    assert_eq!(recorded.unwrap().0.cloudflare_id.as_str(), "b");
+
+    fixture.record(&fixture.alice, &hero, "a").await.unwrap();
+    let deletion = fixture.begin_deletion("a").await;
+    let (removed, ()) = tokio::join!(fixture.service.remove_usage(&fixture.alice, &hero), deletion);
+    removed.unwrap();
+    assert_eq!(fixture.list(&fixture.staff, &UsageSelection::default()).await, [""; 0]);
 }
 
 /// Each has a connection of its own.
