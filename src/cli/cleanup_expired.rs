@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::database::open_current;
-use super::output::{print_error, print_line};
+use super::output::{print_error, print_line, with_causes};
 use crate::app::{self, SystemClock};
 use crate::config::Config;
 use crate::domain::{Clock, CloudflareId, DueImage, Timestamp};
@@ -31,11 +31,11 @@ const MAX_DAYS: i64 = 36_500;
     1. Pending and draft images whose upload URL has ended are marked as expired.\n\
     2. With --delete, images that expired more than --days ago are deleted here. At Cloudflare, drafts end by themselves.\n\
     3. With --delete-orphans, uploaded images that no content has referred to for --orphan-days are deleted at Cloudflare, then \
-    here. That relies on the usages in the database: let Django's `reconcile_image_usage` run first where content is changed in \
-    bulk.\n\
+    here. That relies on the usages in the database: let `cfimages reconcile-usage` run first where content is changed in bulk.\n\
     4. Drafts that were left at Cloudflare after a failure of the server are deleted there.\n\n\
     Rows of the application that refer to a deleted image are set to null. Where they cannot be, the image is kept and the table \
-    named; list the table in CFIMAGES_HOST_DELETE_TABLES to have such rows deleted, too.\n\n\
+    named; list the table in CFIMAGES_HOST_DELETE_TABLES to have such rows deleted, too. An image that the database refuses to \
+    delete, because a trigger raises or a right is missing, is kept and named as well, and the others are deleted.\n\n\
     All of it goes on in small batches and may run twice at once. The exit code is 0 only if all of it worked. An account at \
     Cloudflare is needed for 3 and 4 only.\n\n\
     Examples:\n  \
@@ -83,7 +83,7 @@ struct Figures {
     marked: u64,
     /// Images that expired long ago and were deleted.
     deleted: Option<u64>,
-    /// Images that expired long ago and were kept, as rows of the application require them.
+    /// Images that expired long ago and were kept, as rows of the application require them, or the database refused.
     kept: Option<u64>,
     /// Images that nothing refers to, deleted at Cloudflare and here.
     orphans_deleted: Option<u64>,
@@ -115,7 +115,9 @@ impl CleanupExpiredArgs {
         let records = ImageRecords::new(database.clone(), clock.clone(), config.database.host_delete_tables.clone());
         let cleanup = Cleanup { args: &self, config: &config, database: &database, records, clock };
         let mut report = Report::new(&self);
+        let started = Instant::now();
         let outcome = cleanup.run(&mut report).await;
+        report.figures.seconds = started.elapsed().as_secs_f64();
         report.bar.finish_and_clear();
         database.close().await;
         if self.json {
@@ -138,7 +140,6 @@ struct Cleanup<'a> {
 impl Cleanup<'_> {
     async fn run(&self, report: &mut Report) -> anyhow::Result<()> {
         let (args, now) = (self.args, self.clock.now());
-        let started = Instant::now();
         if args.dry_run {
             self.show_expiring(report, now).await?;
         } else {
@@ -153,7 +154,6 @@ impl Cleanup<'_> {
         if !args.dry_run {
             self.delete_leftovers(report).await?;
         }
-        report.figures.seconds = started.elapsed().as_secs_f64();
         Ok(())
     }
 
@@ -302,7 +302,7 @@ impl Report {
             }
             CleanupEvent::Kept { image, reason } => {
                 *figures.kept.get_or_insert(0) += 1;
-                self.error(format_args!("kept {}: {reason}", printable(&image.cloudflare_id)));
+                self.error(format_args!("kept {}: {}", printable(&image.cloudflare_id), with_causes(reason)));
             }
             CleanupEvent::OrphanDeleted(image) => {
                 *figures.orphans_deleted.get_or_insert(0) += 1;
@@ -310,7 +310,7 @@ impl Report {
             }
             CleanupEvent::OrphanFailed { image, error } => {
                 *figures.orphans_failed.get_or_insert(0) += 1;
-                self.error(format_args!("{}: {error}", printable(&image.cloudflare_id)));
+                self.error(format_args!("{}: {}", printable(&image.cloudflare_id), with_causes(error)));
             }
             CleanupEvent::LeftoverDeleted(id) => {
                 figures.leftovers_deleted += 1;
