@@ -47,7 +47,7 @@ enum UserCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Check whether a user can sign in with a password; nothing is changed. Tells whether what Django hashed is understood.
+    /// Check whether a user can sign in with a password; nothing is changed, and no failure counted. Tells whether what Django hashed is understood.
     CheckPassword {
         /// The name to sign in with.
         username: String,
@@ -116,7 +116,7 @@ impl UserArgs {
             }
             UserCommand::CheckPassword { username, password } => {
                 accounts.get_user(&username).await?;
-                match accounts.sign_in(&username, &password.read_once()?, None).await {
+                match accounts.check_password(&username, &password.read_once()?).await {
                     Ok(_) => print_line("the password is right")?,
                     Err(SignInError::Refused) => {
                         print_line(format_args!("the password is wrong, or {username} may not sign in"))?;
