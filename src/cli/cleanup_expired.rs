@@ -1,18 +1,18 @@
 //! `cfimages cleanup-expired`
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Context;
 use super::database::open_current;
 use super::output::{print_error, print_line, with_causes};
+use super::progress::progress_bar;
 use crate::app::{self, SystemClock};
 use crate::config::Config;
 use crate::domain::{Clock, CloudflareId, DueImage, Timestamp};
@@ -259,12 +259,10 @@ struct Report {
 
 impl Report {
     fn new(args: &CleanupExpiredArgs) -> Self {
-        let is_shown = std::io::stderr().is_terminal() && args.verbosity > 0 && !args.dry_run;
-        let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self {
             verbosity: if args.json { 0 } else { args.verbosity },
             figures: Figures { dry_run: args.dry_run, ..Figures::default() },
-            bar: ProgressBar::with_draw_target(None, target),
+            bar: progress_bar(args.verbosity > 0 && !args.dry_run),
             step: "",
             step_started: Instant::now(),
         }
@@ -274,9 +272,6 @@ impl Report {
         (self.step, self.step_started) = (step, Instant::now());
         self.bar.reset();
         self.bar.set_length(expected);
-        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
-            self.bar.set_style(style);
-        }
         self.bar.set_message(step);
     }
 
