@@ -3,6 +3,7 @@
 mod clock;
 mod due_image;
 mod image;
+mod image_keys;
 mod isoformat;
 mod json;
 mod page;
@@ -21,6 +22,7 @@ pub use image::{
     CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, NewImage, RegisteredImage, RemoteChanges,
     UploadUrl, Variants,
 };
+pub use image_keys::{ImageKey, ImageKeys};
 pub use json::{Json, JsonError};
 pub use page::{Page, PageRequest};
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
