@@ -15,10 +15,9 @@ use super::output::{print_error, print_line, with_causes};
 use super::progress::progress_bar;
 use crate::app::{self, SystemClock};
 use crate::config::Config;
-use crate::domain::{Clock, CloudflareId, DueImage, Timestamp};
+use crate::domain::{Clock, CloudflareId, Due, DueImage, Timestamp};
 use crate::service::{CleanupEvent, CloudflareService, ImageRecords};
 use crate::store::Database;
-use crate::store::cleanup::Due;
 
 /// How many images a dry run names.
 const NAMED: u32 = 10;

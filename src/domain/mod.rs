@@ -17,7 +17,7 @@ mod usage_source;
 mod user;
 
 pub use clock::{Clock, ManualClock};
-pub use due_image::DueImage;
+pub use due_image::{Due, DueImage};
 pub use image::{
     CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, NewImage, RegisteredImage, RemoteChanges,
     UploadUrl, Variants,

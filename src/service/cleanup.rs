@@ -6,8 +6,7 @@
 use tracing::instrument;
 
 use super::{CloudflareService, Error, ImageRecords};
-use crate::domain::{CloudflareId, DueImage, ImageId, Timestamp};
-use crate::store::cleanup::Due;
+use crate::domain::{CloudflareId, Due, DueImage, ImageId, Timestamp};
 use crate::store::pending_deletions::PendingDeletion;
 use crate::store::{self, ImageSet, Transaction};
 
