@@ -12,7 +12,8 @@ use super::images::{ImagePath, find_image, view};
 use super::model::BulkDeleteResponse;
 use super::view::{View, ViewContext};
 use super::{ApiError, Principal, selection};
-use crate::domain::CloudflareId;
+use crate::domain::{CloudflareId, ImageKey};
+use crate::http::timeout::WorkDeadline;
 use crate::service::CloudflareService;
 
 /// Deleting an image.
@@ -120,7 +121,7 @@ pub struct BulkDeleteRequest {
 /// Delete several images.
 ///
 /// One after the other; a failure does not keep the others from being deleted. An image that is named more than once is
-/// reported once.
+/// reported once. What the time for a request is too short for is reported as an error; the same request again goes on there.
 #[utoipa::path(
     post,
     path = "/images/bulk_delete/",
@@ -141,17 +142,18 @@ pub async fn delete_images(
     Principal(user): Principal,
     State(service): State<CloudflareService>,
     Extension(context): Extension<ViewContext>,
+    Extension(WorkDeadline(until)): Extension<WorkDeadline>,
     data: RequestData,
 ) -> Result<Json<BulkDeleteResponse>, ApiError> {
     let mut fields = Fields::new(&data)?;
-    let ids = fields.image_ids("ids").unwrap_or_default();
-    let cloudflare_ids: Vec<CloudflareId> =
-        fields.texts("cloudflare_ids").unwrap_or_default().into_iter().map(CloudflareId::new).collect();
+    let ids = fields.image_ids("ids").unwrap_or_default().into_iter().map(ImageKey::Id);
+    let cloudflare_ids = fields.texts("cloudflare_ids").unwrap_or_default().into_iter().map(CloudflareId::new);
+    let keys: Vec<ImageKey> = ids.chain(cloudflare_ids.map(ImageKey::CloudflareId)).collect();
     let force = fields.boolean("force").unwrap_or(false);
-    if fields.are_valid() && ids.is_empty() && cloudflare_ids.is_empty() {
+    if fields.are_valid() && keys.is_empty() {
         fields.refuse("non_field_errors", "Provide at least one of 'ids' or 'cloudflare_ids'.");
     }
     fields.finish()?;
     let filter = selection::filter(&context.query)?;
-    Ok(Json(service.delete_images(&user, &filter, &ids, &cloudflare_ids, force).await?.into()))
+    Ok(Json(service.delete_images(&user, &filter, &keys, force, until).await?.into()))
 }

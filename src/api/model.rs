@@ -5,8 +5,10 @@ use utoipa::ToSchema;
 
 use super::FieldErrors;
 use super::fields::{INVALID_URL, check_urls, is_url};
-use crate::domain::{Image, ImageId, ImageStats, ImageStatus, ImageUsage, Json, LogEntry, Timestamp, UploadUrl};
-use crate::service::{self, BulkDeletion, ImageLinks};
+use crate::domain::{
+    Image, ImageId, ImageKey, ImageStats, ImageStatus, ImageUsage, Json, LogEntry, Timestamp, UploadUrl,
+};
+use crate::service::{self, BulkDeletion, BulkOutcome, ImageLinks, NotTried};
 
 /// A one-time upload URL and the image it is for.
 #[derive(Debug, Serialize, ToSchema)]
@@ -250,19 +252,39 @@ pub struct DeletionResult {
     pub error: Option<String>,
 }
 
+impl DeletionResult {
+    /// Of an image that is known by one of its keys alone.
+    fn named(key: ImageKey, status: &'static str, error: Option<String>) -> Self {
+        let (id, cloudflare_id) = match key {
+            ImageKey::Id(id) => (Some(id), None),
+            ImageKey::CloudflareId(id) => (None, Some(id.as_str().to_owned())),
+        };
+        Self { id, cloudflare_id, status, usage_count: None, error }
+    }
+}
+
+const NOT_IN_TIME: &str = "Not tried, the time for the request was over; send it again.";
+const NOT_LOOKED_UP: &str = "Not tried, the image could not be looked up; send it again.";
+const INTERRUPTED: &str = "The time for the request was over meanwhile; send it again.";
+
 impl From<BulkDeletion> for DeletionResult {
     fn from(deletion: BulkDeletion) -> Self {
-        let not_found =
-            |id, cloudflare_id| Self { id, cloudflare_id, status: "not_found", usage_count: None, error: None };
         let (image, outcome) = match deletion {
-            BulkDeletion::UnknownId(id) => return not_found(Some(id), None),
-            BulkDeletion::UnknownCloudflareId(id) => return not_found(None, Some(id.as_str().to_owned())),
+            BulkDeletion::Unknown(key) => return Self::named(key, "not_found", None),
+            BulkDeletion::NotTried(key, why) => {
+                let error = match why {
+                    NotTried::TimeOver => NOT_IN_TIME,
+                    NotTried::LookupFailed => NOT_LOOKED_UP,
+                };
+                return Self::named(key, "error", Some(error.to_owned()));
+            }
             BulkDeletion::Tried { image, outcome } => (image, outcome),
         };
         let (status, usage_count, error) = match outcome {
-            Ok(()) => ("deleted", None, None),
-            Err(service::Error::InUse(usages)) => ("in_use", Some(usages.len()), None),
-            Err(error) => ("error", None, Some(super::error::text_of(&error))),
+            BulkOutcome::Deleted => ("deleted", None, None),
+            BulkOutcome::InUse(usages) => ("in_use", Some(usages), None),
+            BulkOutcome::Failed(error) => ("error", None, Some(super::error::text_of(&error))),
+            BulkOutcome::Interrupted => ("error", None, Some(INTERRUPTED.to_owned())),
         };
         Self {
             id: Some(image.id),

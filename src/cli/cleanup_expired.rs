@@ -1,24 +1,23 @@
 //! `cfimages cleanup-expired`
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use serde::Serialize;
 
 use super::Context;
 use super::database::open_current;
-use super::output::{print_error, print_line};
+use super::output::{print_error, print_line, with_causes};
+use super::progress::progress_bar;
 use crate::app::{self, SystemClock};
 use crate::config::Config;
-use crate::domain::{Clock, CloudflareId, DueImage, Timestamp};
+use crate::domain::{Clock, CloudflareId, Due, DueImage, Timestamp};
 use crate::service::{CleanupEvent, CloudflareService, ImageRecords};
 use crate::store::Database;
-use crate::store::cleanup::Due;
 
 /// How many images a dry run names.
 const NAMED: u32 = 10;
@@ -31,11 +30,11 @@ const MAX_DAYS: i64 = 36_500;
     1. Pending and draft images whose upload URL has ended are marked as expired.\n\
     2. With --delete, images that expired more than --days ago are deleted here. At Cloudflare, drafts end by themselves.\n\
     3. With --delete-orphans, uploaded images that no content has referred to for --orphan-days are deleted at Cloudflare, then \
-    here. That relies on the usages in the database: where content is changed in bulk, let `cfimages reconcile-usage` or Django's \
-    `reconcile_image_usage` run first.\n\
+    here. That relies on the usages in the database: let `cfimages reconcile-usage` run first where content is changed in bulk.\n\
     4. Drafts that were left at Cloudflare after a failure of the server are deleted there.\n\n\
     Rows of the application that refer to a deleted image are set to null. Where they cannot be, the image is kept and the table \
-    named; list the table in CFIMAGES_HOST_DELETE_TABLES to have such rows deleted, too.\n\n\
+    named; list the table in CFIMAGES_HOST_DELETE_TABLES to have such rows deleted, too. An image that the database refuses to \
+    delete, because a trigger raises or a right is missing, is kept and named as well, and the others are deleted.\n\n\
     All of it goes on in small batches and may run twice at once. The exit code is 0 only if all of it worked. An account at \
     Cloudflare is needed for 3 and 4 only.\n\n\
     Examples:\n  \
@@ -83,7 +82,7 @@ struct Figures {
     marked: u64,
     /// Images that expired long ago and were deleted.
     deleted: Option<u64>,
-    /// Images that expired long ago and were kept, as rows of the application require them.
+    /// Images that expired long ago and were kept, as rows of the application require them, or the database refused.
     kept: Option<u64>,
     /// Images that nothing refers to, deleted at Cloudflare and here.
     orphans_deleted: Option<u64>,
@@ -115,7 +114,9 @@ impl CleanupExpiredArgs {
         let records = ImageRecords::new(database.clone(), clock.clone(), config.database.host_delete_tables.clone());
         let cleanup = Cleanup { args: &self, config: &config, database: &database, records, clock };
         let mut report = Report::new(&self);
+        let started = Instant::now();
         let outcome = cleanup.run(&mut report).await;
+        report.figures.seconds = started.elapsed().as_secs_f64();
         report.bar.finish_and_clear();
         database.close().await;
         if self.json {
@@ -138,7 +139,6 @@ struct Cleanup<'a> {
 impl Cleanup<'_> {
     async fn run(&self, report: &mut Report) -> anyhow::Result<()> {
         let (args, now) = (self.args, self.clock.now());
-        let started = Instant::now();
         if args.dry_run {
             self.show_expiring(report, now).await?;
         } else {
@@ -153,7 +153,6 @@ impl Cleanup<'_> {
         if !args.dry_run {
             self.delete_leftovers(report).await?;
         }
-        report.figures.seconds = started.elapsed().as_secs_f64();
         Ok(())
     }
 
@@ -259,12 +258,10 @@ struct Report {
 
 impl Report {
     fn new(args: &CleanupExpiredArgs) -> Self {
-        let is_shown = std::io::stderr().is_terminal() && args.verbosity > 0 && !args.dry_run;
-        let target = if is_shown { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         Self {
             verbosity: if args.json { 0 } else { args.verbosity },
             figures: Figures { dry_run: args.dry_run, ..Figures::default() },
-            bar: ProgressBar::with_draw_target(None, target),
+            bar: progress_bar(args.verbosity > 0 && !args.dry_run),
             step: "",
             step_started: Instant::now(),
         }
@@ -274,9 +271,6 @@ impl Report {
         (self.step, self.step_started) = (step, Instant::now());
         self.bar.reset();
         self.bar.set_length(expected);
-        if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}") {
-            self.bar.set_style(style);
-        }
         self.bar.set_message(step);
     }
 
@@ -302,7 +296,7 @@ impl Report {
             }
             CleanupEvent::Kept { image, reason } => {
                 *figures.kept.get_or_insert(0) += 1;
-                self.error(format_args!("kept {}: {reason}", printable(&image.cloudflare_id)));
+                self.error(format_args!("kept {}: {}", printable(&image.cloudflare_id), with_causes(reason)));
             }
             CleanupEvent::OrphanDeleted(image) => {
                 *figures.orphans_deleted.get_or_insert(0) += 1;
@@ -310,7 +304,7 @@ impl Report {
             }
             CleanupEvent::OrphanFailed { image, error } => {
                 *figures.orphans_failed.get_or_insert(0) += 1;
-                self.error(format_args!("{}: {error}", printable(&image.cloudflare_id)));
+                self.error(format_args!("{}: {}", printable(&image.cloudflare_id), with_causes(error)));
             }
             CleanupEvent::LeftoverDeleted(id) => {
                 figures.leftovers_deleted += 1;

@@ -30,6 +30,18 @@ pub(super) fn print_error(error: impl Display) {
     let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
+/// An error and what caused it, without causes that say nothing new.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |cause| cause.source()) {
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// Prints rows as JSON, or as a table under these headings.
 pub(super) fn print_rows<T: Serialize>(
     json: bool,

@@ -60,7 +60,7 @@ impl ReconcileUsageArgs {
         }
         let database = open_current(&config).await?;
         let reconciler = UsageReconciler::new(database.clone(), Arc::new(SystemClock));
-        let bar = progress_bar("rows");
+        let bar = progress_bar(true).with_message("rows");
         let outcome = reconciler
             .run(sources, self.dry_run, |progress| {
                 bar.set_length(progress.of);

@@ -49,7 +49,7 @@ enum UserCommand {
     },
     /// Check whether a user can sign in with a password.
     ///
-    /// Nothing is changed. The exit code is 0 only if the password is right and the user active. Try it with a user of Django's, to
+    /// Nothing is changed, and no failure is counted. The exit code is 0 only if the password is right and the user active. Try it with a user of Django's, to
     /// see that hashes of its passwords are understood.
     CheckPassword {
         /// The name to sign in with.
@@ -119,7 +119,7 @@ impl UserArgs {
             }
             UserCommand::CheckPassword { username, password } => {
                 accounts.get_user(&username).await?;
-                match accounts.sign_in(&username, &password.read_once()?, None).await {
+                match accounts.check_password(&username, &password.read_once()?).await {
                     Ok(_) => print_line("the password is right")?,
                     Err(SignInError::Refused) => {
                         print_line(format_args!("the password is wrong, or {username} may not sign in"))?;

@@ -3,6 +3,7 @@
 mod clock;
 mod due_image;
 mod image;
+mod image_keys;
 mod isoformat;
 mod json;
 mod page;
@@ -16,11 +17,12 @@ mod usage_source;
 mod user;
 
 pub use clock::{Clock, ManualClock};
-pub use due_image::DueImage;
+pub use due_image::{Due, DueImage};
 pub use image::{
     CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, NewImage, RegisteredImage, RemoteChanges,
     UploadUrl, Variants,
 };
+pub use image_keys::{ImageKey, ImageKeys};
 pub use json::{Json, JsonError};
 pub use page::{Page, PageRequest};
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};

@@ -6,10 +6,9 @@
 use tracing::instrument;
 
 use super::{CloudflareService, Error, ImageRecords};
-use crate::domain::{CloudflareId, DueImage, ImageId, Timestamp};
-use crate::store::cleanup::Due;
+use crate::domain::{CloudflareId, Due, DueImage, ImageId, Timestamp};
 use crate::store::pending_deletions::PendingDeletion;
-use crate::store::{self, ImageSet};
+use crate::store::{self, ImageSet, Transaction};
 
 /// How many images are changed or looked at in one go.
 const BATCH: u32 = 1000;
@@ -25,11 +24,12 @@ pub enum CleanupEvent<'a> {
     Marked(&'a DueImage),
     /// An image that expired long ago was deleted here.
     Deleted(&'a DueImage),
-    /// An image that expired long ago was kept, because a row of the application cannot be without it.
+    /// An image that expired long ago was kept, because the database refuses to delete it, or a row of the application cannot be
+    /// without it.
     Kept {
         /// The image.
         image: &'a DueImage,
-        /// Which row, and what to do.
+        /// Why: which row, and what to do.
         reason: &'a Error,
     },
     /// An image that nothing refers to was deleted, at Cloudflare and here.
@@ -102,39 +102,23 @@ impl ImageRecords {
     }
 
     /// Deletes images that are `expired` since before a time, here only: drafts at Cloudflare end by themselves. Each batch is
-    /// committed alone; images that a row of the application cannot be without are kept.
+    /// committed alone. An image that cannot be deleted is kept, and the others go: a row of the application may require it, a
+    /// trigger may raise, a right may be missing.
     ///
     /// # Errors
-    /// If the database fails; batches before stay deleted.
+    /// If the database fails in a way that may be over a little later, or images cannot be looked for; batches before stay deleted.
     pub async fn delete_expired(&self, before: Timestamp, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
         let mut from = Some(ImageId::first());
         while let Some(start) = from {
-            let (batch, outcome) = self.delete_expired_batch(before, start, BATCH).await?;
-            match outcome {
+            let mut transaction = self.database.begin().await?;
+            let batch = store::cleanup::list_expired(&mut transaction, before, start, BATCH).await?;
+            match self.remove_or_undo(transaction, &batch).await? {
                 Ok(()) => batch.iter().for_each(|image| observer(CleanupEvent::Deleted(image))),
-                Err(Error::RequiredByHost { .. }) => self.delete_expired_one_by_one(before, &batch, observer).await?,
-                Err(error) => return Err(error),
+                Err(_) => self.delete_expired_one_by_one(before, &batch, observer).await?,
             }
             from = next_start(&batch);
         }
         Ok(())
-    }
-
-    /// A batch of images, and whether all of them could be deleted; if not, all are there.
-    async fn delete_expired_batch(
-        &self,
-        before: Timestamp,
-        from: ImageId,
-        limit: u32,
-    ) -> Result<(Vec<DueImage>, Result<(), Error>), Error> {
-        let mut transaction = self.database.begin().await?;
-        let batch = store::cleanup::list_expired(&mut transaction, before, from, limit).await?;
-        let outcome = self.remove(&mut transaction, &batch.iter().map(|image| image.id).collect::<ImageSet>()).await;
-        match outcome {
-            Ok(_) => transaction.commit().await?,
-            Err(_) => transaction.rollback().await?,
-        }
-        Ok((batch, outcome.map(drop)))
     }
 
     async fn delete_expired_one_by_one(
@@ -151,19 +135,32 @@ impl ImageRecords {
                 transaction.rollback().await?;
                 continue;
             }
-            match self.remove(&mut transaction, &ImageSet::from_iter([image.id])).await {
-                Ok(_) => {
-                    transaction.commit().await?;
-                    observer(CleanupEvent::Deleted(image));
-                }
-                Err(reason @ Error::RequiredByHost { .. }) => {
-                    transaction.rollback().await?;
-                    observer(CleanupEvent::Kept { image, reason: &reason });
-                }
-                Err(error) => return Err(error),
+            match self.remove_or_undo(transaction, &found).await? {
+                Ok(()) => observer(CleanupEvent::Deleted(image)),
+                Err(reason) => observer(CleanupEvent::Kept { image, reason: &reason }),
             }
         }
         Ok(())
+    }
+
+    /// Deletes images and commits, or else undoes all of it; the inner result tells which, and is about these images alone.
+    ///
+    /// # Errors
+    /// If the database fails in a way that has nothing to do with the images and may be over a little later.
+    async fn remove_or_undo(
+        &self,
+        mut transaction: Transaction,
+        images: &[DueImage],
+    ) -> Result<Result<(), Error>, Error> {
+        let ids = images.iter().map(|image| image.id).collect::<ImageSet>();
+        let (outcome, undone) = match self.remove(&mut transaction, &ids).await {
+            Ok(_) => (transaction.commit().await.map_err(Error::from), Ok(())),
+            Err(error) => (Err(error), transaction.rollback().await),
+        };
+        match outcome {
+            Err(Error::Store(error)) if error.is_transient() => Err(error.into()),
+            outcome => undone.map(|()| outcome).map_err(Error::from),
+        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::{Instrument, error, info, instrument, warn};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare;
-use crate::domain::{Clock, CloudflareId, Image, ImageFilter, ImageId, User};
+use crate::domain::{Clock, CloudflareId, Image, ImageFilter, ImageId, ImageKey, ImageKeys, User};
 use crate::store::{self, Database, ImageSet, Transaction};
 
 const OPERATION: &str = "Failed to delete image";
@@ -73,16 +74,66 @@ impl ImageRecords {
 #[derive(Debug)]
 pub enum BulkDeletion {
     /// The user has no image with this key.
-    UnknownId(ImageId),
-    /// The user has no image with this key at Cloudflare.
-    UnknownCloudflareId(CloudflareId),
+    Unknown(ImageKey),
+    /// It was not tried.
+    NotTried(ImageKey, NotTried),
     /// It was tried.
     Tried {
-        /// The image, as it was.
-        image: Box<Image>,
+        /// The image.
+        image: ImageKeys,
         /// Whether it worked.
-        outcome: Result<(), Error>,
+        outcome: BulkOutcome,
     },
+}
+
+/// Why the deletion of an image was not tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotTried {
+    /// The time for all of them was over.
+    TimeOver,
+    /// The database failed when the image was looked up.
+    LookupFailed,
+}
+
+/// Whether an image that was to be deleted with others is gone.
+#[derive(Debug)]
+pub enum BulkOutcome {
+    /// It is.
+    Deleted,
+    /// Content refers to it as often as this.
+    InUse(usize),
+    /// The deletion failed.
+    Failed(Error),
+    /// The time for all of them was over meanwhile. Where Cloudflare has been asked already, it goes on to its end.
+    Interrupted,
+}
+
+impl From<Result<(), Error>> for BulkOutcome {
+    fn from(result: Result<(), Error>) -> Self {
+        match result {
+            Ok(()) => Self::Deleted,
+            Err(Error::InUse(usages)) => Self::InUse(usages.len()),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Images that are deleted one after the other, and what became of those before.
+#[derive(Debug, Default)]
+struct BulkRun {
+    /// All keys of what is in the results; a further mention is left out.
+    seen: HashSet<ImageKey>,
+    results: Vec<BulkDeletion>,
+}
+
+impl BulkRun {
+    fn leave(&mut self, keys: &[ImageKey], why: NotTried) {
+        for key in keys {
+            if self.seen.insert(key.clone()) {
+                self.results.push(BulkDeletion::NotTried(key.clone(), why));
+            }
+        }
+    }
 }
 
 impl CloudflareService {
@@ -97,50 +148,75 @@ impl CloudflareService {
     /// cannot be without it; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.deletions.delete", skip_all, fields(image.id = %image.id))]
     pub async fn delete_image(&self, image: &Image, force: bool) -> Result<(), Error> {
+        self.delete_by_keys(image.id, &image.cloudflare_id, force).await
+    }
+
+    async fn delete_by_keys(&self, id: ImageId, cloudflare_id: &CloudflareId, force: bool) -> Result<(), Error> {
         if !force {
-            self.require_unused(image.id).await?;
+            self.require_unused(id).await?;
         }
-        self.delete_removable(image.id, &image.cloudflare_id).await?;
-        info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "Deleted image {:?}", image.cloudflare_id.as_str());
+        self.delete_removable(id, cloudflare_id).await?;
+        info!(image.cloudflare_id = ?cloudflare_id.as_str(), "Deleted image {:?}", cloudflare_id.as_str());
         Ok(())
     }
 
-    /// Deletes images of a user one after the other, those named by their keys here first; what became of each. An image that is
+    /// Deletes images of a user one after the other, in this order, until the time is over; what became of each. An image that is
     /// named more than once is reported once. A failure does not keep the others from being deleted.
     ///
     /// # Errors
-    /// If the images cannot be looked up.
+    /// If the first images cannot be looked up; nothing is deleted then.
     pub async fn delete_images(
         &self,
         owner: &User,
         filter: &ImageFilter,
-        ids: &[ImageId],
-        cloudflare_ids: &[CloudflareId],
+        keys: &[ImageKey],
         force: bool,
+        until: Instant,
     ) -> Result<Vec<BulkDeletion>, Error> {
-        let keys =
-            ImageFilter { ids: Some(ids.to_vec()), cloudflare_ids: Some(cloudflare_ids.to_vec()), ..filter.clone() };
-        let images = store::selections::list_by_keys(&self.database, owner.id, &keys).await?;
-        let by_id: HashMap<ImageId, &Image> = images.iter().map(|image| (image.id, image)).collect();
-        let by_cloudflare_id: HashMap<&CloudflareId, &Image> =
-            images.iter().map(|image| (&image.cloudflare_id, image)).collect();
-        let named = ids.iter().map(|id| (by_id.get(id).copied(), BulkDeletion::UnknownId(*id))).chain(
-            cloudflare_ids
-                .iter()
-                .map(|id| (by_cloudflare_id.get(id).copied(), BulkDeletion::UnknownCloudflareId(id.clone()))),
-        );
-        let (mut seen, mut results) = (HashSet::new(), Vec::new());
-        for (image, unknown) in named {
-            match image {
-                None => results.push(unknown),
-                Some(image) if seen.insert(image.id) => {
-                    let outcome = self.delete_image(image, force).await;
-                    results.push(BulkDeletion::Tried { image: Box::new(image.clone()), outcome });
+        let mut run = BulkRun::default();
+        for batch in keys.chunks(store::selections::MAX_KEYS) {
+            let looking = store::selections::list_keys(&self.database, owner.id, filter, batch);
+            match before(until, looking).await {
+                Some(Ok(images)) => self.delete_batch(&mut run, batch, &images, force, until).await,
+                None => run.leave(batch, NotTried::TimeOver),
+                Some(Err(error)) if run.results.is_empty() => return Err(error.into()),
+                Some(Err(error)) => {
+                    error!(error = %error, "Images to delete could not be looked up: {error}");
+                    run.leave(batch, NotTried::LookupFailed);
                 }
-                Some(_) => {}
             }
         }
-        Ok(results)
+        Ok(run.results)
+    }
+
+    /// Deletes the images that have these keys; `images` are those that were found.
+    async fn delete_batch(
+        &self,
+        run: &mut BulkRun,
+        keys: &[ImageKey],
+        images: &[ImageKeys],
+        force: bool,
+        until: Instant,
+    ) {
+        let found: HashMap<ImageKey, &ImageKeys> =
+            images.iter().flat_map(|image| image.each().map(|key| (key, image))).collect();
+        for key in keys {
+            if run.seen.contains(key) {
+                continue;
+            }
+            let Some(image) = found.get(key) else {
+                run.results.push(BulkDeletion::Unknown(key.clone()));
+                continue;
+            };
+            if Instant::now() >= until {
+                run.leave(std::slice::from_ref(key), NotTried::TimeOver);
+                continue;
+            }
+            run.seen.extend(image.each());
+            let deleting = self.delete_by_keys(image.id, &image.cloudflare_id, force);
+            let outcome = before(until, deleting).await.map_or(BulkOutcome::Interrupted, BulkOutcome::from);
+            run.results.push(BulkDeletion::Tried { image: ImageKeys::clone(image), outcome });
+        }
     }
 
     pub(super) async fn require_unused(&self, id: ImageId) -> Result<(), Error> {
@@ -201,4 +277,12 @@ impl CloudflareService {
         store::pending_deletions::insert(&mut transaction, id, UNRECORDED_DRAFT, &cause, now).await?;
         transaction.commit().await
     }
+}
+
+/// What comes of work that ends in time; nothing is begun when the time is over.
+async fn before<T>(until: Instant, work: impl Future<Output = T>) -> Option<T> {
+    if Instant::now() >= until {
+        return None;
+    }
+    tokio::time::timeout_at(until, work).await.ok()
 }

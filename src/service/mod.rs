@@ -34,7 +34,7 @@ use crate::store::Database;
 
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};
-pub use deletions::{BulkDeletion, ImageRecords};
+pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use error::Error;
 pub use links::ImageLinks;
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};

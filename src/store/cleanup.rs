@@ -2,7 +2,7 @@
 
 use super::image_set::Pair;
 use super::{Database, Error, Transaction, on};
-use crate::domain::{DueImage, ImageId, Timestamp};
+use crate::domain::{Due, DueImage, ImageId, Timestamp};
 
 /// What makes an image expire: its upload URL ended by the time `$1` and nothing was uploaded.
 macro_rules! expiring {
@@ -24,17 +24,6 @@ macro_rules! orphaned {
         "status = 'uploaded' AND coalesce(last_referenced_at, created_at) < $1 \
          AND NOT EXISTS (SELECT 1 FROM cloudflare_image_usages AS usages WHERE usages.image_id = cloudflare_images.id)"
     };
-}
-
-/// Which images a clean-up is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Due {
-    /// Pending and draft images whose upload URL ended before a time.
-    Expiring,
-    /// Images that expired before a time, those included that will be marked as expired first.
-    Old,
-    /// Uploaded images to which nothing has referred since a time.
-    Orphaned,
 }
 
 const COUNT_EXPIRING: &str = concat!("SELECT count(*) FROM cloudflare_images WHERE ", expiring!());

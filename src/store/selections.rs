@@ -2,17 +2,21 @@
 
 use std::cmp::Reverse;
 
-use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow};
 
 use super::images::columns;
 use super::sql::{Argument, Dialect, Statement, bind_all};
 use super::{Database, Error, on};
-use crate::domain::{Image, ImageFilter, ImageOrder, ImageSort, MetadataMatch, PageRequest, UserId};
+use crate::domain::{
+    Image, ImageFilter, ImageKey, ImageKeys, ImageOrder, ImageSort, MetadataMatch, PageRequest, UserId,
+};
 
 /// Paths into metadata that are longer lead nowhere: nothing nested deeper is ever stored.
 const MAX_PATH: usize = crate::domain::Json::MAX_DEPTH;
 /// The most keys of one statement.
-const MAX_KEYS: usize = 500;
+pub const MAX_KEYS: usize = 500;
 
 const FROM_OWNED: &str = " FROM cloudflare_images WHERE user_id = ";
 
@@ -57,6 +61,40 @@ pub async fn list_by_keys(database: &Database, owner: UserId, filter: &ImageFilt
     Ok(images)
 }
 
+/// The keys of the images of `owner` that meet the conditions and have one of these keys, in any order; however many keys there are.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_keys(
+    database: &Database,
+    owner: UserId,
+    filter: &ImageFilter,
+    keys: &[ImageKey],
+) -> Result<Vec<ImageKeys>, Error> {
+    let mut found = Vec::new();
+    for chunk in keys.chunks(MAX_KEYS) {
+        let (mut ids, mut cloudflare_ids) = (Vec::new(), Vec::new());
+        for key in chunk {
+            match key {
+                ImageKey::Id(id) => ids.push(*id),
+                ImageKey::CloudflareId(id) => cloudflare_ids.push(id.clone()),
+            }
+        }
+        if !ids.is_empty() {
+            let by_id = ImageFilter { ids: Some(ids), cloudflare_ids: None, ..filter.clone() };
+            found.extend(fetch(database, select_owned(database, KEYS, owner, &by_id)).await?);
+        }
+        if !cloudflare_ids.is_empty() {
+            let by_id = ImageFilter { ids: None, cloudflare_ids: Some(cloudflare_ids), ..filter.clone() };
+            found.extend(fetch(database, select_owned(database, KEYS, owner, &by_id)).await?);
+        }
+    }
+    Ok(found)
+}
+
+/// The columns of [`ImageKeys`].
+const KEYS: &str = "id, cloudflare_id";
+
 /// The image of `owner` that meets the conditions; there is one at most where the conditions name a key.
 ///
 /// # Errors
@@ -84,10 +122,13 @@ pub async fn count(database: &Database, owner: UserId, filter: &ImageFilter) -> 
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-async fn fetch(database: &Database, statement: Statement) -> Result<Vec<Image>, Error> {
+async fn fetch<T>(database: &Database, statement: Statement) -> Result<Vec<T>, Error>
+where
+    T: Send + Unpin + for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow>,
+{
     let Statement { text, arguments, .. } = statement;
     Ok(on!(database.reader(), pool => {
-        bind_all!(sqlx::query_as::<_, Image>(AssertSqlSafe(text)), arguments).fetch_all(pool).await
+        bind_all!(sqlx::query_as::<_, T>(AssertSqlSafe(text)), arguments).fetch_all(pool).await
     })?)
 }
 

@@ -13,6 +13,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::cli::{cfimages, text};
 use crate::deletions::{deleted, service};
+use crate::migrations::{GRANTS, as_role};
 use crate::support::app::{connect, migrated_database};
 use crate::support::rows::{ImageRow, insert_images, insert_usage, is_sqlite, key, time};
 use crate::support::sql;
@@ -27,6 +28,12 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("cleanup::a_dry_run_tells_and_changes_nothing", dry_run);
     suite.on_both_engines("cleanup::days_count_from_the_end_of_the_upload_url", days);
     suite.on_both_engines("cleanup::images_that_host_rows_require_are_kept_and_named", host_rows);
+    suite.on_both_engines(
+        "cleanup::images_whose_deletion_the_database_refuses_are_kept_and_stop_nothing",
+        raising_trigger,
+    );
+    suite.on_postgres("cleanup::images_in_a_table_that_may_not_be_changed_are_kept_and_stop_nothing", missing_right);
+    suite.on_both_engines("cleanup::the_time_is_told_though_the_run_failed", failed_run);
     suite.on_both_engines("cleanup::orphans_are_deleted_and_a_failure_stops_nothing", orphans);
     suite.on_both_engines("cleanup::orphans_that_were_used_meanwhile_stay", used_meanwhile);
     suite.on_both_engines("cleanup::drafts_left_at_cloudflare_are_deleted_or_put_off", leftovers);
@@ -265,6 +272,87 @@ async fn host_rows(engine: Engine) {
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("Deleted 1 old"), "{out}");
     assert_eq!(sql::count(url, "SELECT count(*) FROM shop_badge").await, 0);
+}
+
+/// A table of the application with a row that refers to `img-3`, and a trigger that lets nobody change it.
+async fn guarded_table(url: &str) {
+    let (key_type, trigger) = if is_sqlite(url) {
+        (
+            "char(32)",
+            "CREATE TRIGGER shop_guard BEFORE UPDATE ON shop_cover BEGIN SELECT raise(ABORT, 'the shop is closed'); END",
+        )
+    } else {
+        (
+            "uuid",
+            "CREATE FUNCTION shop_guard() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'the shop is closed'; END $$;
+             CREATE TRIGGER shop_guard BEFORE UPDATE ON shop_cover FOR EACH ROW EXECUTE FUNCTION shop_guard()",
+        )
+    };
+    let statements = format!(
+        "CREATE TABLE shop_cover (id integer PRIMARY KEY, picture {key_type} REFERENCES cloudflare_images (id));
+         INSERT INTO shop_cover (id, picture) VALUES (1, '{}');
+         {trigger}",
+        key(3)
+    );
+    sql::execute_all(url, &statements).await;
+}
+
+async fn raising_trigger(engine: Engine) {
+    let (url, folder) = (migrated_database(&engine).await, TempDir::new().unwrap());
+    let url = url.as_str();
+    insert_images(url, 1100, "expired").await;
+    guarded_table(url).await;
+    let (code, out, err) = outcome(&mut command(&folder, url, &["--delete"]));
+    assert_eq!(code, Some(1));
+    assert!(out.contains("Deleted 1099 old expired images (older than 7 days)\n"), "{out} {err}");
+    assert!(err.starts_with("error: kept img-3: the database refused a statement: "), "{err}");
+    assert_eq!((err.lines().count(), err.matches("the shop is closed").count()), (1, 1), "{err}");
+    assert_eq!(ids(url, "true").await, ["img-3"]);
+
+    let (code, out, _) = outcome(&mut command(&folder, url, &["--delete", "--json"]));
+    let figures: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &figures["deleted"], &figures["kept"]), (Some(1), &json!(0), &json!(1)));
+
+    sql::execute(url, "DELETE FROM shop_cover").await;
+    assert_eq!(outcome(&mut command(&folder, url, &["--delete"])).0, Some(0));
+    assert_eq!(ids(url, "true").await.len(), 0);
+}
+
+async fn missing_right(engine: Engine) {
+    let (url, folder) = (migrated_database(&engine).await, TempDir::new().unwrap());
+    let url = url.as_str();
+    insert_images(url, 10, "expired").await;
+    guarded_table(url).await;
+    let role = format!("{}_cleanup", sql::text(url, "SELECT current_database()::text").await);
+    sql::execute_all(url, &format!("CREATE ROLE {role}; GRANT USAGE ON SCHEMA public TO {role}")).await;
+    sql::execute_all(url, &GRANTS.replace("{role}", &role)).await;
+    sql::execute_all(url, &format!("GRANT SELECT ON shop_cover TO {role}")).await;
+    let (code, _, err) = outcome(&mut command(&folder, &as_role(url, &role), &["--delete"]));
+    assert_eq!(code, Some(1));
+    assert!(err.starts_with("error: kept img-3: ") && err.contains("shop_cover"), "{err}");
+    assert_eq!(ids(url, "true").await, ["img-3"]);
+    sql::execute_all(url, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+async fn failed_run(engine: Engine) {
+    let (url, folder) = (sample(&engine).await, TempDir::new().unwrap());
+    let url = url.as_str();
+    sql::execute_all(
+        url,
+        if is_sqlite(url) {
+            "CREATE TRIGGER shop_guard BEFORE UPDATE ON cloudflare_images BEGIN SELECT raise(ABORT, 'closed'); END"
+        } else {
+            "CREATE FUNCTION shop_guard() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'closed'; END $$;
+         CREATE TRIGGER shop_guard BEFORE UPDATE ON cloudflare_images FOR EACH ROW EXECUTE FUNCTION shop_guard()"
+        },
+    )
+    .await;
+    let (code, out, err) = outcome(&mut command(&folder, url, &["--json"]));
+    assert!(code == Some(1) && err.contains("closed"), "{err}");
+    let figures: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(figures["marked"], json!(0));
+    assert!(figures["seconds"].as_f64().unwrap() > 0.0, "{out}");
 }
 
 async fn orphans(engine: Engine) {

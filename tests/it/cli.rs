@@ -386,8 +386,7 @@ async fn passwords() {
         let printed = text(&wrong.stdout);
         assert!(wrong.status.code() == Some(1) && printed.contains("password is wrong"), "{printed}");
     }
-    let throttled = check("from a file").unwrap();
-    assert!(!throttled.status.success() && text(&throttled.stderr).contains("try again in 15 minute(s)"));
+    assert!(check("from a file").unwrap().status.success());
     assert!(
         failure(run(&["user", "check-password", "bob"]).env("CFIMAGES_ADMIN_PASSWORD", "x")).contains("no user bob")
     );

@@ -1,20 +1,21 @@
 //! Deleting images: at Cloudflare, here, and what the application's tables have to say about it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cfimages::app::{self, SystemClock};
 use cfimages::config::{Loader, Purpose, settings};
 use cfimages::domain::{CloudflareId, Image, User, UserId};
 use cfimages::service::{CloudflareService, Error, UploadRequest};
 use cfimages::store;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wiremock::matchers::method;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::app::{connect, migrated_database};
-use crate::support::rows::{ImageRow, insert_usage, is_sqlite, key};
+use crate::support::app::{TestApp, connect, migrated_database};
+use crate::support::rows::{ImageRow, insert_images, insert_usage, is_sqlite, key};
 use crate::support::suite::{Engine, Suite, TestDatabaseUrl};
 use crate::support::{eventually, sql};
 
@@ -40,6 +41,8 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("deletions::a_row_that_comes_in_between_makes_it_fail_as_a_whole", row_in_between);
     suite.on_both_engines("deletions::a_deletion_goes_on_though_the_client_went_away", client_gone);
     suite.on_both_engines("deletions::the_same_image_may_be_deleted_twice_at_once", twice_at_once);
+    suite.on_both_engines("deletions::of_many_each_is_deleted_and_reported_once", many);
+    suite.on_both_engines("deletions::what_the_time_is_too_short_for_is_reported_and_may_be_sent_again", too_many);
     suite.on_both_engines("deletions::drafts_that_cannot_be_deleted_are_recorded", recorded_drafts);
     suite.on_both_engines("deletions::drafts_are_tried_again_where_the_database_fails_too", retried_drafts);
 }
@@ -575,6 +578,65 @@ async fn twice_at_once(engine: Engine) {
 }
 
 /// A Cloudflare that hands out drafts whose upload URL is too long to be kept.
+/// What became of images: `KEY STATUS`, and the text of an error.
+async fn delete_in_bulk(app: &TestApp, body: &Value) -> Vec<String> {
+    let answer = app.post("images/bulk_delete/", body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let line = |result: &Value| {
+        let key = result.get("cloudflare_id").unwrap_or(&result["id"]);
+        format!("{} {} {}", text(key), text(&result["status"]), text(&result["error"])).trim_end().to_owned()
+    };
+    answer.json()["results"].as_array().unwrap().iter().map(line).collect()
+}
+
+async fn many(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    insert_images(url, 2, "expired").await;
+    insert_usage(url, 2, "shop.product", "1", "hero", "auto").await;
+    let id = |number: u32| format!("00000000-0000-0000-0000-{number:012x}");
+    let ids: Vec<_> = [1].into_iter().chain(1000..2200).chain([1, 2]).map(id).collect();
+    let results = delete_in_bulk(&app, &json!({"ids": ids, "cloudflare_ids": ["img-1", "img-2", "img-3"]})).await;
+    assert_eq!(results.len(), 1203);
+    assert_eq!(results[..2], ["img-1 deleted".to_owned(), format!("{} not_found", id(1000))]);
+    assert_eq!(results[1201..], ["img-2 in_use", "img-3 not_found"]);
+    assert_eq!(sql::count(url, "SELECT count(*) FROM cloudflare_images").await, 1);
+}
+
+async fn too_many(engine: Engine) {
+    let cloudflare = MockServer::start().await;
+    let slow = deleted().set_delay(Duration::from_millis(500));
+    Mock::given(method("DELETE")).respond_with(slow).mount(&cloudflare).await;
+    let app = TestApp::builder()
+        .set(&settings::CFIMAGES_REQUEST_TIMEOUT_SECONDS, "2")
+        .cloudflare(cloudflare.uri())
+        .start(&engine)
+        .await;
+    let url = app.database_url.as_str();
+    insert_images(url, 600, "expired").await;
+    let named: Vec<_> = (1..=600).map(|number| format!("img-{number}")).collect();
+    let results = delete_in_bulk(&app, &json!({"cloudflare_ids": named})).await;
+    assert_eq!(results.len(), 600);
+
+    let deleted = results.iter().take_while(|result| result.ends_with(" deleted")).count();
+    assert!((1..=4).contains(&deleted), "{deleted}");
+    let rest = &results[deleted..];
+    let interrupted =
+        usize::from(rest[0].ends_with(" error The time for the request was over meanwhile; send it again."));
+    for (result, id) in rest.iter().zip(&named[deleted..]).skip(interrupted) {
+        assert_eq!(*result, format!("{id} error Not tried, the time for the request was over; send it again."));
+    }
+    let left = i64::try_from(rest.len() - interrupted).unwrap();
+    eventually("what Cloudflare was asked for goes on to its end", async || {
+        (sql::count(url, "SELECT count(*) FROM cloudflare_images").await == left).then_some(())
+    })
+    .await;
+
+    let again = delete_in_bulk(&app, &json!({"cloudflare_ids": [named[0], named[599]]})).await;
+    assert_eq!(again, ["img-1 not_found", "img-600 deleted"]);
+}
+
 async fn unrecordable_drafts(cloudflare: &MockServer) {
     let result = json!({"id": "left", "uploadURL": format!("https://u/{}", "x".repeat(500))});
     let answer = ResponseTemplate::new(200).set_body_json(json!({"success": true, "result": result}));

@@ -16,6 +16,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("sign_in::all_others_are_refused_in_the_same_words", refused);
     suite.on_both_engines("sign_in::too_many_failures_make_wait", throttled);
     suite.on_both_engines("sign_in::many_attempts_at_once_count_as_well", at_once);
+    suite.on_both_engines("sign_in::checking_a_password_neither_counts_nor_forgives_failures", checked);
     suite.on_both_engines("sign_in::a_success_makes_up_for_failures", forgiven);
 }
 
@@ -154,4 +155,22 @@ async fn forgiven(engine: Engine) {
         fixture.sign_in("alice", PASSWORD, "192.0.2.1").await.unwrap();
     }
     assert_eq!(fixture.rows().await, 3);
+}
+
+async fn checked(engine: Engine) {
+    let fixture = Fixture::new(&engine).await;
+    let accounts = fixture.accounts();
+    for _ in 0..4 {
+        assert!(matches!(accounts.sign_in("alice", "wrong", None).await, Err(SignInError::Refused)));
+    }
+    for _ in 0..6 {
+        assert!(matches!(accounts.check_password("alice", "wrong").await, Err(SignInError::Refused)));
+    }
+    assert_eq!(accounts.check_password("alice", PASSWORD).await.unwrap().username, "alice");
+    assert!(matches!(accounts.check_password("carol", PASSWORD).await, Err(SignInError::Refused)));
+    assert_eq!(fixture.rows().await, 4);
+
+    assert!(matches!(accounts.sign_in("alice", "wrong", None).await, Err(SignInError::Refused)));
+    assert!(matches!(accounts.sign_in("alice", PASSWORD, None).await, Err(SignInError::Throttled { .. })));
+    assert_eq!(accounts.check_password("alice", PASSWORD).await.unwrap().username, "alice");
 }
