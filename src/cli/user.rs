@@ -49,8 +49,8 @@ enum UserCommand {
     },
     /// Check whether a user can sign in with a password.
     ///
-    /// Nothing is changed, and no failure is counted. The exit code is 0 only if the password is right and the user active. Try it with a user of Django's, to
-    /// see that hashes of its passwords are understood.
+    /// Nothing is changed, and no failure is counted. The exit code is 0 only if the password is right and the user active. Try
+    /// it with a user of Django's, to see that hashes of its passwords are understood.
     CheckPassword {
         /// The name to sign in with.
         username: String,
