@@ -61,7 +61,7 @@ pub async fn delete_image(
     Extension(context): Extension<ViewContext>,
 ) -> Result<StatusCode, ApiError> {
     let image = find_image(&service, &user, &context, &path).await?;
-    service.delete_image(&image, is_forced(&context)).await?;
+    service.delete_image(&image, selection::is_on(&context.query, "force")).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -96,11 +96,6 @@ pub async fn delete_image_from_cloudflare(
     context: Extension<ViewContext>,
 ) -> Result<StatusCode, ApiError> {
     delete_image(principal, path, service, context).await
-}
-
-fn is_forced(context: &ViewContext) -> bool {
-    let force = context.query.get("force").unwrap_or_default().to_lowercase();
-    matches!(force.as_str(), "1" | "true" | "yes" | "on")
 }
 
 /// Which images to delete; at least one.

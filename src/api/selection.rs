@@ -98,6 +98,11 @@ pub(super) fn with_cloudflare_id(filter: ImageFilter, id: CloudflareId) -> Image
     ImageFilter { cloudflare_ids: Some(vec![id]), ..filter }
 }
 
+/// Whether a parameter is set to one of the toolkit's words for yes, in letters of either case.
+pub(super) fn is_on(query: &Query, name: &str) -> bool {
+    query.get(name).is_some_and(|word| matches!(word.to_lowercase().as_str(), "1" | "true" | "yes" | "on"))
+}
+
 /// What to sort images by.
 pub(super) fn order(query: &Query) -> Vec<ImageOrder> {
     let columns = sort_columns(query, |name| match name {

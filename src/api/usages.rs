@@ -48,11 +48,10 @@ fn read_selection(query: &Query) -> Result<UsageSelection, ApiError> {
             return Err(FieldErrors::of(name, "Null characters are not allowed.").into());
         }
     }
-    let is_true = |word: &str| matches!(word.to_lowercase().as_str(), "1" | "true" | "yes" | "on");
     Ok(UsageSelection {
         content_type: query.get("content_type").and_then(ContentType::split),
         field_name: query.get("field_name").filter(|name| !name.is_empty()).map(str::to_owned),
-        only_unregistered: query.get("unregistered").is_some_and(is_true),
+        only_unregistered: selection::is_on(query, "unregistered"),
         terms: selection::search_terms(query)?,
     })
 }
