@@ -1,7 +1,6 @@
 //! Usages: who sees them, and how applications record them.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use cfimages::cloudflare::{Client, ClientSettings};
 use cfimages::domain::{
@@ -102,18 +101,9 @@ impl Fixture {
         let mut deletion = connect(self.url.as_str()).await.begin().await.unwrap();
         store::images::lock(&mut deletion, &images).await.unwrap();
         async move {
-            self.wait_for_waiting().await;
+            sql::somebody_waits(self.url.as_str()).await;
             store::usages::unlink(&mut deletion, &images).await.unwrap();
             deletion.commit().await.unwrap();
-        }
-    }
-
-    /// Returns when somebody waits for a row on PostgreSQL.
-    async fn wait_for_waiting(&self) {
-        let waiting =
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        while sql::count(self.url.as_str(), waiting).await == 0 {
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 

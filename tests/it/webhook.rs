@@ -156,9 +156,7 @@ async fn deleted_meanwhile(engine: Engine) {
     django.execute("BEGIN; DELETE FROM cloudflare_image_logs; DELETE FROM cloudflare_images").await.unwrap();
     let report = authorised(&app, br#"{"id": "hook-gone", "uploaded": "2024-06-01T10:00:00Z"}"#);
     let commit = async {
-        let waiting =
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
-        while sql::count(url, waiting).await == 0 {}
+        sql::somebody_waits(url).await;
         django.execute("COMMIT").await.unwrap();
     };
     let both = async { tokio::join!(report, commit) };

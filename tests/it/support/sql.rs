@@ -2,6 +2,8 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection, SqliteConnection};
 
+use super::eventually;
+
 /// Runs a statement.
 pub(crate) async fn execute(url: &str, statement: &str) {
     let statement = statement.to_owned();
@@ -48,4 +50,11 @@ pub(crate) async fn text(url: &str, query: &str) -> String {
 /// The number that a query counts.
 pub(crate) async fn count(url: &str, query: &str) -> i64 {
     text(url, &format!("SELECT CAST(({query}) AS text)")).await.parse().unwrap()
+}
+
+/// Returns when somebody waits for a row; PostgreSQL only.
+pub(crate) async fn somebody_waits(url: &str) {
+    let waiting =
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("somebody waits for a row", async || (count(url, waiting).await > 0).then_some(())).await;
 }
