@@ -40,6 +40,6 @@ impl ImageLinks {
         if image.status == ImageStatus::Draft {
             return None;
         }
-        image.variants.url_of(name).map(|url| self.urls.rewrite(&url))
+        image.variants.url_of(name).map(|url| self.urls.rewrite(&url).into_owned())
     }
 }
