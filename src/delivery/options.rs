@@ -16,7 +16,7 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// The largest side of a picture, in pixels.
 pub(super) const MAX_SIDE: u32 = 12_000;
 
-/// The value of an option, in its own type; `Display` is how it stands in URLs.
+/// The value of an option, in its own type.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Value<'a> {
     Integer(u32),
@@ -27,14 +27,15 @@ pub(super) enum Value<'a> {
     Text(Cow<'a, str>),
 }
 
-impl fmt::Display for Value<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Value<'_> {
+    /// Writes the value as it stands in URLs.
+    pub(super) fn write(&self, to: &mut impl fmt::Write) -> fmt::Result {
         match self {
-            Self::Integer(number) => write!(f, "{number}"),
-            Self::Decimal(number) => f.write_str(&decimal(*number)),
-            Self::Flag(flag) => write!(f, "{flag}"),
-            Self::Word(word) => f.write_str(word),
-            Self::Text(text) => write!(f, "{}", utf8_percent_encode(text, VALUE)),
+            Self::Integer(number) => write!(to, "{number}"),
+            Self::Decimal(number) => to.write_str(&decimal(*number)),
+            Self::Flag(flag) => to.write_str(if *flag { "true" } else { "false" }),
+            Self::Word(word) => to.write_str(word),
+            Self::Text(text) => utf8_percent_encode(text, VALUE).try_for_each(|part| to.write_str(part)),
         }
     }
 }
@@ -73,7 +74,7 @@ macro_rules! words {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
             /// What is allowed, for people.
-            pub(super) const ALLOWED: &'static str = one_of!($($word),+);
+            pub const ALLOWED: &'static str = one_of!($($word),+);
 
             /// As it stands in URLs.
             pub const fn as_str(self) -> &'static str {
@@ -381,6 +382,13 @@ impl Length {
             Self::Pixels(pixels) => Value::Integer(pixels),
             Self::Share(share) => Value::Decimal(share + 0.0),
         }
+    }
+}
+
+/// As it stands in URLs: `10`, `0.5`.
+impl fmt::Display for Length {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.value().write(f)
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::DeliveryUrls;
 use super::url_parts::{UrlParts, is_scheme};
+use super::{DeliveryParts, DeliveryUrls};
 
 /// The path of transformations on a zone of Cloudflare.
 const ON_ZONE: &str = "/cdn-cgi/image/";
@@ -29,6 +29,24 @@ enum Place {
     OwnZone { origin_end: usize },
     /// Fetched by another zone.
     Zone { origin: String },
+}
+
+impl Place {
+    fn of(urls: &DeliveryUrls, url: &str, parts: &UrlParts<'_>) -> Result<Self, PictureError> {
+        if urls.delivers(parts) {
+            let id_end = urls.id_end(url, parts).ok_or(PictureError::NoImage)?;
+            return Ok(Self::Hosted { id_end, suffix: url.len() - parts.suffix.len() });
+        }
+        let is_of_the_web = match (parts.scheme, parts.host) {
+            (Some(scheme), Some(host)) => is_web_scheme(scheme) && !host.is_empty(),
+            (None, Some(host)) => !host.is_empty(),
+            _ => !has_scheme(url),
+        };
+        if !is_of_the_web {
+            return Err(PictureError::NotOfTheWeb);
+        }
+        Ok(Self::OwnZone { origin_end: if parts.host.is_some() { parts.path_start(url) } else { 0 } })
+    }
 }
 
 /// Why a text is no picture.
@@ -56,18 +74,26 @@ impl<'a> Picture<'a> {
     /// If it is none of these.
     pub fn new(urls: &DeliveryUrls, url: &'a str) -> Result<Self, PictureError> {
         let url = url.trim().trim_end_matches('/');
-        let url: Cow<'a, str> = utf8_percent_encode_ascii(url);
+        let url: Cow<'a, str> = encode_unsafe(url);
         if url.is_empty() {
             return Err(PictureError::Empty);
-        }
-        if let Some((picture, _)) = Self::split_zone(&url) {
-            return Ok(picture);
         }
         let url = match url {
             Cow::Borrowed(url) => urls.rewrite(url),
             Cow::Owned(url) => Cow::Owned(urls.rewrite(&url).into_owned()),
         };
-        if urls.is_delivery_url(&url) { Self::hosted(urls, url) } else { Self::elsewhere(url) }
+        let parts = UrlParts::of(&url);
+        if parts.path.starts_with(ON_ZONE)
+            && let Some((picture, _)) = Self::split_zone(&url)
+        {
+            return Ok(picture);
+        }
+        // Without a scheme and without slashes it would be a path in HTML.
+        if parts.host.is_none() && urls.is_delivery_url(&url) {
+            let url = format!("//{url}");
+            return Ok(Self { place: Place::of(urls, &url, &UrlParts::of(&url))?, url: Cow::Owned(url) });
+        }
+        Ok(Self { place: Place::of(urls, &url, &parts)?, url })
     }
 
     /// The same picture, fetched and transformed by a zone of Cloudflare: `example.com`. Without effect on pictures that are
@@ -115,8 +141,8 @@ impl<'a> Picture<'a> {
             return Some((picture, &url[options]));
         }
         let parts = UrlParts::of(url);
-        let options = urls.split_parts(&parts).filter(|parts| parts.is_flexible())?.variant?;
-        let id_end = urls.end_of_id(url, &parts);
+        let options = urls.split_parts(&parts).filter(DeliveryParts::is_flexible)?.variant?;
+        let id_end = urls.id_end(url, &parts)?;
         let without_options = format!("{}{}", &url[..id_end], parts.suffix);
         Some((Self { url: without_options.into(), place: Place::Hosted { id_end, suffix: id_end } }, options))
     }
@@ -135,29 +161,6 @@ impl<'a> Picture<'a> {
                 to.extend([origin, ON_ZONE, options, "/", self.url.trim_start_matches('/')]);
             }
         }
-    }
-
-    fn hosted(urls: &DeliveryUrls, url: Cow<'a, str>) -> Result<Self, PictureError> {
-        // Without a scheme and without slashes it would be a path in HTML.
-        let url = if UrlParts::of(&url).host.is_none() { Cow::Owned(format!("//{url}")) } else { url };
-        let parts = UrlParts::of(&url);
-        urls.split_parts(&parts).ok_or(PictureError::NoImage)?;
-        let place = Place::Hosted { id_end: urls.end_of_id(&url, &parts), suffix: url.len() - parts.suffix.len() };
-        Ok(Self { url, place })
-    }
-
-    fn elsewhere(url: Cow<'a, str>) -> Result<Self, PictureError> {
-        let parts = UrlParts::of(&url);
-        let is_of_the_web = match (parts.scheme, parts.host) {
-            (Some(scheme), Some(host)) => is_web_scheme(scheme) && !host.is_empty(),
-            (None, Some(host)) => !host.is_empty(),
-            _ => !has_scheme(&url),
-        };
-        if !is_of_the_web {
-            return Err(PictureError::NotOfTheWeb);
-        }
-        let origin_end = if parts.host.is_some() { parts.path_start(&url) } else { 0 };
-        Ok(Self { place: Place::OwnZone { origin_end }, url })
     }
 
     /// The picture of a URL with `/cdn-cgi/image/`, and where the options stand.
@@ -197,15 +200,16 @@ fn has_scheme(text: &str) -> bool {
     first.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme))
 }
 
-/// Encodes what is unsafe, and leaves everything beyond ASCII to the browser.
-fn utf8_percent_encode_ascii(text: &str) -> Cow<'_, str> {
-    let is_unsafe = |c: char| c.is_ascii_control() || matches!(c, ' ' | '"' | '<' | '>') || c.is_whitespace();
-    if !text.contains(is_unsafe) {
+/// Encodes what is unsafe, and leaves everything beyond ASCII but blanks to the browser.
+fn encode_unsafe(text: &str) -> Cow<'_, str> {
+    let is_safe = |byte: u8| matches!(byte, b'!' | b'#'..=b';' | b'=' | b'?'..=b'~');
+    // Without a way out of the loop it runs on many bytes at once.
+    if text.bytes().fold(true, |all, byte| all & is_safe(byte)) {
         return Cow::Borrowed(text);
     }
     let mut encoded = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_unsafe(c) {
+        if c.is_control() || c.is_whitespace() || matches!(c, '"' | '<' | '>') {
             encoded.extend(utf8_percent_encode(c.encode_utf8(&mut [0; 4]), UNSAFE));
         } else {
             encoded.push(c);

@@ -1,7 +1,7 @@
 //! Transformations: what is done to a picture on its way to the browser.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::str::FromStr;
 
 use percent_encoding::percent_decode_str;
@@ -62,9 +62,10 @@ pub struct Transform {
     segment: Option<Segment>,
     sharpen: Option<f64>,
     slow_connection_quality: Option<Quality>,
-    trim: Option<Trim>,
+    /// In a box, as it is long and rare.
+    trim: Option<Box<Trim>>,
     upscale: Option<Upscale>,
-    auto_width: AutoWidth,
+    auto_width: Option<Box<AutoWidth>>,
     width: Option<Width>,
     zoom: Option<f64>,
 }
@@ -253,6 +254,7 @@ fn invalid(option: &'static str) -> TransformError {
 }
 
 /// The value, where it is allowed.
+#[inline]
 fn check<T>(value: T, is_allowed: bool, option: &'static str) -> Result<Option<T>, TransformError> {
     if is_allowed { Ok(Some(value)) } else { Err(invalid(option)) }
 }
@@ -269,23 +271,27 @@ impl Transform {
     }
 
     /// The width of the result: 1 to 12000 pixels, or [`Width::Auto`].
+    #[inline]
     pub fn width(self, width: impl Into<Width>) -> Result<Self, TransformError> {
         let width = width.into();
         Ok(Self { width: check(width, width.is_allowed(), "width")?, ..self })
     }
 
     /// The height of the result: 1 to 12000 pixels.
+    #[inline]
     pub fn height(self, pixels: u32) -> Result<Self, TransformError> {
         Ok(Self { height: check(pixels, is_side(pixels), "height")?, ..self })
     }
 
     /// How the picture is fitted into width and height. Cloudflare's default is [`Fit::ScaleDown`].
     #[must_use]
+    #[inline]
     pub fn fit(self, fit: Fit) -> Self {
         Self { fit: Some(fit), ..self }
     }
 
     /// What stays in view when the picture is cut. Cloudflare's default is the middle.
+    #[inline]
     pub fn gravity(self, gravity: Gravity) -> Result<Self, TransformError> {
         Ok(Self { gravity: check(gravity, gravity.is_allowed(), "gravity")?, ..self })
     }
@@ -296,6 +302,7 @@ impl Transform {
     }
 
     /// The quality of lossy formats: 1 to 100, or a [level](super::QualityLevel). Cloudflare's default is 85.
+    #[inline]
     pub fn quality(self, quality: impl Into<Quality>) -> Result<Self, TransformError> {
         let quality = quality.into();
         Ok(Self { quality: check(quality, quality.is_allowed(), "quality")?, ..self })
@@ -310,6 +317,7 @@ impl Transform {
 
     /// The format of the result.
     #[must_use]
+    #[inline]
     pub fn format(self, format: Format) -> Self {
         Self { format: Some(format), ..self }
     }
@@ -393,13 +401,13 @@ impl Transform {
 
     /// What is cut off before anything else is done.
     pub fn trim(self, trim: Trim) -> Result<Self, TransformError> {
-        Ok(Self { trim: check(trim, trim.is_allowed(), "trim")?, ..self })
+        Ok(Self { trim: check(Box::new(trim), trim.is_allowed(), "trim")?, ..self })
     }
 
     /// Cuts off a border whose colours are this far apart.
     #[must_use]
     pub fn trim_threshold(self, tolerance: u8) -> Self {
-        Self { trim: Some(Trim::Border(Border { tolerance: Some(tolerance), ..Border::default() })), ..self }
+        Self { trim: Some(Box::new(Trim::Border(Border { tolerance: Some(tolerance), ..Border::default() }))), ..self }
     }
 
     /// Keeps a rectangle of the picture, in pixels. The toolkit's `crop`, in the words that Cloudflare understands.
@@ -411,7 +419,7 @@ impl Transform {
             width: Some(width.into()),
             height: Some(height.into()),
         };
-        Ok(Self { trim: check(Trim::Rectangle(rectangle), is_allowed, "crop")?, ..self })
+        Ok(Self { trim: check(Box::new(Trim::Rectangle(rectangle)), is_allowed, "crop")?, ..self })
     }
 
     /// Trades size for speed.
@@ -444,19 +452,26 @@ impl Transform {
         if !breakpoints.iter().copied().all(is_side) {
             return Err(invalid("wbreakpoints"));
         }
-        Ok(Self { auto_width: AutoWidth { breakpoints, ..self.auto_width }, ..self })
+        Ok(self.with_auto_width(|auto_width| auto_width.breakpoints = breakpoints))
     }
 
     /// What [`Width::Auto`] takes for computers where the browser says nothing: 1 to 12000 pixels.
     pub fn width_on_desktop(self, pixels: u32) -> Result<Self, TransformError> {
         let desktop = check(pixels, is_side(pixels), "wdesktop")?;
-        Ok(Self { auto_width: AutoWidth { desktop, ..self.auto_width }, ..self })
+        Ok(self.with_auto_width(|auto_width| auto_width.desktop = desktop))
     }
 
     /// What [`Width::Auto`] takes for phones where the browser says nothing: 1 to 12000 pixels.
     pub fn width_on_mobile(self, pixels: u32) -> Result<Self, TransformError> {
         let mobile = check(pixels, is_side(pixels), "wmobile")?;
-        Ok(Self { auto_width: AutoWidth { mobile, ..self.auto_width }, ..self })
+        Ok(self.with_auto_width(|auto_width| auto_width.mobile = mobile))
+    }
+
+    fn with_auto_width(mut self, change: impl FnOnce(&mut AutoWidth)) -> Self {
+        let mut auto_width = self.auto_width.take().unwrap_or_default();
+        change(&mut auto_width);
+        self.auto_width = Some(auto_width).filter(|auto_width| **auto_width != AutoWidth::default());
+        self
     }
 
     /// The width in pixels, where it is set to some.
@@ -575,7 +590,7 @@ impl Transform {
 
     /// `trim=border` leaves what is known of the border.
     fn with_trim(self, trim: Trim) -> Result<Self, TransformError> {
-        match (trim, self.trim) {
+        match (trim, self.trim.as_deref()) {
             (Trim::Border(_), Some(Trim::Border(_))) => Ok(self),
             (_, Some(Trim::Border(_) | Trim::Rectangle(_))) => Err(conflict("trim")),
             (trim, _) => self.trim(trim),
@@ -583,9 +598,9 @@ impl Transform {
     }
 
     fn with_border(self, part: Border) -> Result<Self, TransformError> {
-        let border = match self.trim {
+        let border = match self.trim.as_deref() {
             None => Border::default(),
-            Some(Trim::Border(border)) => border,
+            Some(Trim::Border(border)) => *border,
             Some(_) => return Err(conflict("trim.border")),
         };
         self.trim(Trim::Border(Border {
@@ -596,9 +611,9 @@ impl Transform {
     }
 
     fn with_rectangle(self, part: Rectangle) -> Result<Self, TransformError> {
-        let rectangle = match self.trim {
+        let rectangle = match self.trim.as_deref() {
             None => Rectangle::default(),
-            Some(Trim::Rectangle(rectangle)) => rectangle,
+            Some(Trim::Rectangle(rectangle)) => *rectangle,
             Some(_) => return Err(conflict("trim")),
         };
         self.trim(Trim::Rectangle(Rectangle {
@@ -619,7 +634,7 @@ impl Transform {
             };
         }
         let text = |text: String| Value::Text(Cow::Owned(text));
-        let trim = self.trim.as_ref();
+        let trim = self.trim.as_deref();
         let border = match trim {
             Some(Trim::Border(border)) => *border,
             _ => Border::default(),
@@ -628,6 +643,7 @@ impl Transform {
             Some(Trim::Rectangle(rectangle)) => *rectangle,
             _ => Rectangle::default(),
         };
+        let auto_width = self.auto_width.as_deref();
         each! {
             "anim": self.anim.map(Value::Flag);
             "background": self.background.map(|color| text(color.to_string()));
@@ -659,10 +675,10 @@ impl Transform {
             "trim.top": rectangle.top.map(Length::value);
             "trim.width": rectangle.width.map(Length::value);
             "upscale": self.upscale.map(|word| Value::Word(word.as_str()));
-            "wbreakpoints": self.auto_width.breakpoints_value();
-            "wdesktop": self.auto_width.desktop.map(Value::Integer);
+            "wbreakpoints": auto_width.and_then(AutoWidth::breakpoints_value);
+            "wdesktop": auto_width.and_then(|auto_width| auto_width.desktop).map(Value::Integer);
             "width": self.width.map(Width::value);
-            "wmobile": self.auto_width.mobile.map(Value::Integer);
+            "wmobile": auto_width.and_then(|auto_width| auto_width.mobile).map(Value::Integer);
             "zoom": self.zoom.map(|zoom| Value::Decimal(zoom + 0.0));
         }
         Ok(())
@@ -670,6 +686,15 @@ impl Transform {
 }
 
 impl AutoWidth {
+    /// The name of the first option that is set.
+    fn first_name(&self) -> &'static str {
+        match self {
+            Self { breakpoints, .. } if !breakpoints.is_empty() => "wbreakpoints",
+            Self { desktop: Some(_), .. } => "wdesktop",
+            _ => "wmobile",
+        }
+    }
+
     fn breakpoints_value(&self) -> Option<Value<'static>> {
         if self.breakpoints.is_empty() {
             return None;
@@ -683,8 +708,8 @@ fn trim_value(trim: &Trim) -> Option<Value<'static>> {
     match trim {
         Trim::Border(_) => Some(Value::Word("border")),
         Trim::Edges { top, right, bottom, left } => {
-            let edges = [top, right, bottom, left].map(|length| length.value().to_string());
-            Some(Value::Text(edges.join(";").into()))
+            let [top, right, bottom, left] = [top, right, bottom, left].map(|length| length.to_string());
+            Some(Value::Text(format!("{top};{right};{bottom};{left}").into()))
         }
         Trim::Rectangle(_) => None,
     }
@@ -728,7 +753,8 @@ impl Transform {
     /// If options do not go together, or not with the picture.
     pub fn build(&self, picture: &Picture<'_>) -> Result<String, TransformError> {
         let mut options = String::with_capacity(80);
-        let _ = write!(options, "{self}");
+        // Texts take whatever is written.
+        let _ = self.write_options(&mut options);
         if options.is_empty() {
             return Ok(picture.url().to_owned());
         }
@@ -755,22 +781,25 @@ impl Transform {
         Ok((picture, transform))
     }
 
+    /// Writes the options as they stand in URLs.
+    fn write_options(&self, to: &mut impl fmt::Write) -> fmt::Result {
+        let mut separator = "";
+        self.for_each(|name, value| {
+            to.write_str(separator)?;
+            separator = ",";
+            to.write_str(name)?;
+            to.write_char('=')?;
+            value.write(to)
+        })
+    }
+
     /// Checks that the options go together.
     fn check(&self) -> Result<(), TransformError> {
         if self.zoom.is_some() && self.gravity != Some(Gravity::Face) {
             return Err(TransformError::Unusable { option: "zoom", reason: "needs gravity=face" });
         }
-        let AutoWidth { breakpoints, desktop, mobile } = &self.auto_width;
-        if self.width != Some(Width::Auto) {
-            let reason = "needs width=auto";
-            let set = [
-                (!breakpoints.is_empty(), "wbreakpoints"),
-                (desktop.is_some(), "wdesktop"),
-                (mobile.is_some(), "wmobile"),
-            ];
-            if let Some((_, option)) = set.into_iter().find(|(is_set, _)| *is_set) {
-                return Err(TransformError::Unusable { option, reason });
-            }
+        if let Some(auto_width) = self.auto_width.as_deref().filter(|_| self.width != Some(Width::Auto)) {
+            return Err(TransformError::Unusable { option: auto_width.first_name(), reason: "needs width=auto" });
         }
         Ok(())
     }
@@ -779,14 +808,7 @@ impl Transform {
 /// The options, as they stand in URLs: `fit=cover,height=200,width=300`.
 impl fmt::Display for Transform {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "";
-        self.for_each(|name, value| {
-            f.write_str(separator)?;
-            separator = ",";
-            f.write_str(name)?;
-            f.write_char('=')?;
-            value.fmt(f)
-        })
+        self.write_options(f)
     }
 }
 

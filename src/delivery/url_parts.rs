@@ -1,5 +1,7 @@
 //! Taking URLs apart without checking more than their shape.
 
+use memchr::{memchr2, memchr3};
+
 /// The parts of a URL, each as it stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct UrlParts<'a> {
@@ -16,14 +18,17 @@ pub(super) struct UrlParts<'a> {
 impl<'a> UrlParts<'a> {
     /// Takes a URL apart; what has no host is a path.
     pub(super) fn of(url: &'a str) -> Self {
-        let (scheme, rest) = match url.split_once("://") {
-            Some((scheme, rest)) if is_scheme(scheme) => (Some(scheme), rest),
-            _ => match url.strip_prefix("//") {
-                Some(rest) => (None, rest),
-                None => return Self::without_host(url),
-            },
+        let (scheme, rest) = if let Some(rest) = url.strip_prefix("//") {
+            (None, rest)
+        } else {
+            // A scheme ends at the first colon, which in a path comes after a slash.
+            let (scheme, rest) = url.split_at(url.find([':', '/', '?', '#']).unwrap_or(url.len()));
+            match rest.strip_prefix("://") {
+                Some(rest) if is_scheme(scheme) => (Some(scheme), rest),
+                _ => return Self::without_host(url),
+            }
         };
-        let (host, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+        let (host, rest) = rest.split_at(memchr3(b'/', b'?', b'#', rest.as_bytes()).unwrap_or(rest.len()));
         Self { scheme, host: Some(host), ..Self::without_host(rest) }
     }
 
@@ -33,12 +38,12 @@ impl<'a> UrlParts<'a> {
         if parts.host.is_some() || url.starts_with('/') {
             return parts;
         }
-        let (host, rest) = url.split_at(url.find(['/', '?', '#']).unwrap_or(url.len()));
+        let (host, rest) = url.split_at(memchr3(b'/', b'?', b'#', url.as_bytes()).unwrap_or(url.len()));
         Self { host: Some(host), ..Self::without_host(rest) }
     }
 
     fn without_host(text: &'a str) -> Self {
-        let (path, suffix) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+        let (path, suffix) = text.split_at(memchr2(b'?', b'#', text.as_bytes()).unwrap_or(text.len()));
         Self { scheme: None, host: None, path, suffix }
     }
 
