@@ -388,8 +388,8 @@ impl Transform {
 
     /// Turns the picture clockwise: 90, 180 or 270 degrees; 0 and 360 leave it as it is.
     pub fn rotate(self, degrees: u32) -> Result<Self, TransformError> {
-        let rotate =
-            check(degrees, degrees % 90 == 0 && degrees <= 360, "rotate")?.filter(|degrees| degrees % 360 != 0);
+        let rotate = check(degrees, degrees.is_multiple_of(90) && degrees <= 360, "rotate")?
+            .filter(|degrees| !degrees.is_multiple_of(360));
         Ok(Self { rotate, ..self })
     }
 
@@ -708,7 +708,7 @@ fn trim_value(trim: &Trim) -> Option<Value<'static>> {
     match trim {
         Trim::Border(_) => Some(Value::Word("border")),
         Trim::Edges { top, right, bottom, left } => {
-            let [top, right, bottom, left] = [top, right, bottom, left].map(|length| length.to_string());
+            let [top, right, bottom, left] = [top, right, bottom, left].map(Length::to_string);
             Some(Value::Text(format!("{top};{right};{bottom};{left}").into()))
         }
         Trim::Rectangle(_) => None,
