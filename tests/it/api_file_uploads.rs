@@ -24,6 +24,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("api_file_uploads::a_file_that_is_too_large_is_stopped_early", too_large);
     suite.on_both_engines("api_file_uploads::a_client_that_goes_away_leaves_nothing_behind", client_gone);
     suite.on_both_engines("api_file_uploads::a_whole_file_is_recorded_though_the_client_went_away", client_gone_late);
+    suite.on_both_engines("api_file_uploads::a_refusal_in_the_middle_of_the_file_is_told", early_refusal);
     suite.on_both_engines("api_file_uploads::a_client_that_is_too_slow_is_told", slow_client);
     suite.on_both_engines("api_file_uploads::refusals_of_cloudflare_name_the_field", cloudflare_errors);
     suite
@@ -308,6 +309,22 @@ async fn client_gone_late(engine: Engine) {
         (sql::count(app.database_url.as_str(), uploaded).await == 1).then_some(())
     })
     .await;
+}
+
+/// Cloudflare answers while the client has more to send, and does not send it.
+async fn early_refusal(engine: Engine) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base_url = format!("http://{}/client/v4", listener.local_addr().unwrap());
+    let app = TestApp::builder().cloudflare(base_url).start(&engine).await;
+    let mut connection = begin_upload(&app).await;
+    write_chunk(&mut connection, &[0; 16_384]).await.unwrap();
+    let (mut upload, _) = listener.accept().await.unwrap();
+    assert!(upload.read(&mut [0; 4096]).await.unwrap() > 0);
+    let refusal = "HTTP/1.1 413 Payload Too Large\r\nContent-Length: 22\r\n\r\nERROR 5413: Too large\r\n";
+    upload.write_all(refusal.as_bytes()).await.unwrap();
+    let answer = read_answer(&mut connection).await;
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(answer.ends_with(r#"{"file":["The picture is larger than Cloudflare allows."]}"#), "{answer}");
 }
 
 async fn slow_client(engine: Engine) {
