@@ -122,6 +122,11 @@ impl Authentication {
         (request, Identity { result: Ok(None), looked_at_cookies })
     }
 
+    /// Whether the pages of an origin belong to the site: `site` is its own origin.
+    pub(super) fn is_trusted_origin(&self, origin: &str, site: &str) -> bool {
+        self.0.csrf.is_trusted_origin(origin, site)
+    }
+
     /// What `WWW-Authenticate` says to those who are not signed in; `None` where they get 403 without it.
     ///
     /// upstream: `rest_framework.views.APIView.get_authenticate_header`

@@ -1,9 +1,15 @@
 //! Bodies of requests, by the rules of DRF's parsers.
 
-use axum::body::Bytes;
-use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{DefaultBodyLimit, FromRequest, Multipart, Request};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
+use hyper::body::Frame;
+use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::value::RawValue;
 
 use super::{ApiError, json_syntax};
@@ -20,7 +26,9 @@ const MULTIPART: &str = "multipart/form-data";
 /// The most characters of a `Content-Type` that DRF looks at.
 const MAX_CONTENT_TYPE: usize = 256;
 /// The most bytes of a multipart body: files in it are passed over, and do not count towards [`MAX_BODY_BYTES`].
-const MAX_MULTIPART_BYTES: usize = 32 * 1024 * 1024;
+const MAX_MULTIPART_BYTES: u64 = 32 * 1024 * 1024;
+/// The most bytes that wait in the parser of a form for the end of something.
+const MAX_HELD_BYTES: usize = 1024 * 1024;
 /// The most files: Django's `DATA_UPLOAD_MAX_NUMBER_FILES`.
 const MAX_FILES: usize = 100;
 
@@ -84,6 +92,13 @@ impl Form {
     }
 }
 
+impl Form {
+    /// Whether there is a field, of whatever kind.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, _)| key == name)
+    }
+}
+
 impl From<Query> for Form {
     fn from(query: Query) -> Self {
         Self(query.into_pairs().into_iter().map(|(name, value)| (name, FormValue::Text(value))).collect())
@@ -97,13 +112,11 @@ impl<S: Send + Sync> FromRequest<S> for RequestData {
         if let Some(data) = request.extensions_mut().remove::<Self>() {
             return Ok(data);
         }
-        let content_type = content_type(request.headers());
-        let is_asked =
-            |known: &&str| content_type.len() <= MAX_CONTENT_TYPE && media_type::matches(known, &content_type);
-        let parser = MEDIA_TYPES.into_iter().find(is_asked);
-        if parser == Some(MULTIPART) && !has_no_body(request.headers()) {
-            return read_multipart(request, state).await.map(Self::Form);
+        if is_multipart(request.headers()) {
+            return read_multipart(request).await.map(Self::Form);
         }
+        let content_type = content_type(request.headers());
+        let parser = parser(&content_type);
         let RawBody(body) = RawBody::from_request(request, state).await?;
         match parser {
             Some(FORM) => read_form(&body).map(Self::Form),
@@ -122,6 +135,16 @@ fn content_type(headers: &HeaderMap) -> String {
         .get(header::CONTENT_TYPE)
         .map(|value| value.as_bytes().iter().copied().map(char::from).collect())
         .unwrap_or_default()
+}
+
+/// Whether a request carries a form in parts.
+pub(super) fn is_multipart(headers: &HeaderMap) -> bool {
+    parser(&content_type(headers)) == Some(MULTIPART) && !has_no_body(headers)
+}
+
+fn parser(content_type: &str) -> Option<&'static str> {
+    let is_asked = |known: &&str| content_type.len() <= MAX_CONTENT_TYPE && media_type::matches(known, content_type);
+    MEDIA_TYPES.into_iter().find(is_asked)
 }
 
 fn has_no_body(headers: &HeaderMap) -> bool {
@@ -144,59 +167,158 @@ fn read_form(body: &[u8]) -> Result<Form, ApiError> {
     Query::parse(&text).map(Form::from).map_err(|_| ApiError::BadRequestPage)
 }
 
-async fn read_multipart<S: Send + Sync>(mut request: Request, state: &S) -> Result<Form, ApiError> {
-    DefaultBodyLimit::max(MAX_MULTIPART_BYTES).apply(&mut request);
-    let no_boundary = || parse_error("Invalid boundary in multipart: None");
-    let mut parts = Multipart::from_request(request, state).await.map_err(|_| no_boundary())?;
-    let mut form = Form::default();
-    let (mut files, mut bytes_left) = (0, MAX_BODY_BYTES);
-    while let Some(mut part) = parts.next_field().await.map_err(|error| unreadable(&error))? {
-        let Some(name) = part.name().map(str::to_owned) else {
-            skip(&mut part).await?;
-            continue;
-        };
-        let value = match part.file_name() {
-            Some("") => {
-                skip(&mut part).await?;
+async fn read_multipart(request: Request) -> Result<Form, ApiError> {
+    let mut reader = FormReader::new(request, MAX_MULTIPART_BYTES)?;
+    reader.read_until(None).await?;
+    Ok(reader.into_form())
+}
+
+/// Reads a multipart form part by part.
+pub(super) struct FormReader {
+    parts: Multipart<'static>,
+    held: HeldBytes,
+    form: Form,
+    files: usize,
+    bytes_left: usize,
+}
+
+impl FormReader {
+    /// A reader of the body of a request, of which `max_bytes` are read at most.
+    pub(super) fn new(request: Request, max_bytes: u64) -> Result<Self, ApiError> {
+        let boundary = multer::parse_boundary(content_type(request.headers()))
+            .map_err(|_| parse_error("Invalid boundary in multipart: None"))?;
+        let held = HeldBytes::default();
+        let body = Body::new(Counted { body: request.into_body(), held: held.clone() });
+        let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(max_bytes));
+        Ok(Self {
+            parts: Multipart::with_constraints(body.into_data_stream(), boundary, limits),
+            held,
+            form: Form::default(),
+            files: 0,
+            bytes_left: MAX_BODY_BYTES,
+        })
+    }
+
+    /// Reads up to the file in the field `file`, which is given back unread, or else to the end. Other files are passed over.
+    pub(super) async fn read_until(&mut self, file: Option<&str>) -> Result<Option<Field<'static>>, ApiError> {
+        while let Some(mut part) = self.next_part().await? {
+            let Some(name) = part.name().map(str::to_owned) else {
+                self.skip(&mut part).await?;
                 continue;
+            };
+            let value = match part.file_name() {
+                Some("") => {
+                    self.skip(&mut part).await?;
+                    continue;
+                }
+                Some(_) if file == Some(name.as_str()) => return Ok(Some(part)),
+                Some(_) => {
+                    self.files += 1;
+                    self.skip(&mut part).await?;
+                    FormValue::File
+                }
+                None => {
+                    // As for Django, a field counts as if it stood in a form of the other kind.
+                    self.use_up(name.len() + 2)?;
+                    FormValue::Text(self.read_text(&mut part).await?)
+                }
+            };
+            self.form.0.push((name, value));
+            if self.form.0.len() - self.files > MAX_FIELDS || self.files > MAX_FILES {
+                return Err(ApiError::BadRequestPage);
             }
-            Some(_) => {
-                files += 1;
-                skip(&mut part).await?;
-                FormValue::File
-            }
-            None => {
-                // As for Django, a field counts as if it stood in a form of the other kind.
-                bytes_left = bytes_left.checked_sub(name.len() + 2).ok_or(ApiError::BadRequestPage)?;
-                FormValue::Text(read_text(&mut part, &mut bytes_left).await?)
-            }
-        };
-        form.0.push((name, value));
-        if form.0.len() - files > MAX_FIELDS || files > MAX_FILES {
-            return Err(ApiError::BadRequestPage);
         }
+        Ok(None)
     }
-    // A file lies over a text of the same name.
-    form.0.sort_by_key(|(_, value)| *value == FormValue::File);
-    Ok(form)
-}
 
-async fn read_text(part: &mut Field<'_>, bytes_left: &mut usize) -> Result<String, ApiError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = part.chunk().await.map_err(|error| unreadable(&error))? {
-        *bytes_left = bytes_left.checked_sub(chunk.len()).ok_or(ApiError::BadRequestPage)?;
-        bytes.extend_from_slice(&chunk);
+    /// The fields that were read. A file lies over a text of the same name.
+    pub(super) fn into_form(mut self) -> Form {
+        self.form.0.sort_by_key(|(_, value)| *value == FormValue::File);
+        self.form
     }
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+
+    /// Takes the fields that were read so far out of the reader.
+    pub(super) fn take_form(&mut self) -> Form {
+        std::mem::take(&mut self.form)
+    }
+
+    /// The next piece of a part.
+    pub(super) async fn chunk(&self, part: &mut Field<'_>) -> Result<Option<Bytes>, ApiError> {
+        let chunk = part.chunk().await.map_err(|error| unreadable(&error))?;
+        self.held.release();
+        Ok(chunk)
+    }
+
+    async fn next_part(&mut self) -> Result<Option<Field<'static>>, ApiError> {
+        let part = self.parts.next_field().await.map_err(|error| unreadable(&error))?;
+        self.held.release();
+        Ok(part)
+    }
+
+    async fn read_text(&mut self, part: &mut Field<'_>) -> Result<String, ApiError> {
+        let mut bytes = Vec::new();
+        while let Some(chunk) = self.chunk(part).await? {
+            self.use_up(chunk.len())?;
+            bytes.extend_from_slice(&chunk);
+        }
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    async fn skip(&self, part: &mut Field<'_>) -> Result<(), ApiError> {
+        while self.chunk(part).await?.is_some() {}
+        Ok(())
+    }
+
+    fn use_up(&mut self, bytes: usize) -> Result<(), ApiError> {
+        self.bytes_left = self.bytes_left.checked_sub(bytes).ok_or(ApiError::BadRequestPage)?;
+        Ok(())
+    }
 }
 
-async fn skip(part: &mut Field<'_>) -> Result<(), ApiError> {
-    while part.chunk().await.map_err(|error| unreadable(&error))?.is_some() {}
-    Ok(())
+/// How many bytes the parser of a form holds at most before it gives any of them away, as the heads of parts that do not end.
+#[derive(Debug, Clone, Default)]
+struct HeldBytes(Arc<AtomicUsize>);
+
+impl HeldBytes {
+    fn release(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    fn add(&self, bytes: usize) -> Result<(), HeadTooLong> {
+        if self.0.fetch_add(bytes, Ordering::Relaxed) > MAX_HELD_BYTES { Err(HeadTooLong) } else { Ok(()) }
+    }
 }
 
-fn unreadable(error: &MultipartError) -> ApiError {
-    if error.status() == axum::http::StatusCode::PAYLOAD_TOO_LARGE {
+/// The head of a part does not end.
+#[derive(Debug, thiserror::Error)]
+#[error("the head of a part is too long")]
+struct HeadTooLong;
+
+/// A body whose bytes are counted on their way to the parser of a form.
+struct Counted {
+    body: Body,
+    held: HeldBytes,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
+        Poll::Ready(frame.map(|frame| {
+            let frame = frame?;
+            self.held.add(frame.data_ref().map_or(0, Bytes::len)).map_err(axum::Error::new)?;
+            Ok(frame)
+        }))
+    }
+}
+
+fn unreadable(error: &multer::Error) -> ApiError {
+    if matches!(error, multer::Error::StreamSizeExceeded { .. }) {
         return ApiError::BadRequestPage;
     }
     parse_error("the body is cut off or not in multipart form")

@@ -9,6 +9,7 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use subtle::ConstantTimeEq;
 
+use super::upload_body::{TakesFile, UploadBody};
 use super::{ApiError, AuthError, RequestData};
 use crate::config::{TrustedOrigin, TrustedOrigins};
 use crate::http::{Cookies, RequestContext};
@@ -74,7 +75,8 @@ impl CsrfRules {
         }
     }
 
-    fn is_trusted_origin(&self, origin: &str, site: &str) -> bool {
+    /// Whether an origin is the site's own, or one that is trusted.
+    pub(super) fn is_trusted_origin(&self, origin: &str, site: &str) -> bool {
         let is_exact = |trusted: &TrustedOrigin| {
             !trusted.is_domain() && origin == format!("{}://{}", trusted.scheme, trusted.host)
         };
@@ -126,7 +128,8 @@ impl CsrfRules {
     }
 }
 
-/// The token in the form that a POST carries; empty where there is none. What the body says is kept for the handler.
+/// The token in the form that a POST carries; empty where there is none. What the body says is kept for the handler. Of a form with a
+/// file that is passed on as it comes, only what stands before the file is read.
 ///
 /// upstream: `rest_framework.request.Request.POST`
 ///
@@ -136,17 +139,28 @@ async fn form_token(request: Request) -> (Request, Result<String, ApiError>) {
     if request.method() != Method::POST {
         return (request, Ok(String::new()));
     }
+    let takes_file = request.extensions().get::<TakesFile>().is_some();
     let (parts, body) = request.into_parts();
-    let data = RequestData::from_request(Request::from_parts(parts.clone(), body), &()).await;
+    let sent = Request::from_parts(parts.clone(), body);
     let mut request = Request::from_parts(parts, Body::empty());
-    match data {
-        Ok(data) => {
-            let token = data.form().and_then(|form| form.text(FIELD)).unwrap_or_default().to_owned();
+    let token = if takes_file {
+        UploadBody::from_request(sent, &()).await.map(|body| {
+            let token = token_in(&body.data);
+            request.extensions_mut().insert(body.kept());
+            token
+        })
+    } else {
+        RequestData::from_request(sent, &()).await.map(|data| {
+            let token = token_in(&data);
             request.extensions_mut().insert(data);
-            (request, Ok(token))
-        }
-        Err(error) => (request, Err(error)),
-    }
+            token
+        })
+    };
+    (request, token)
+}
+
+fn token_in(data: &RequestData) -> String {
+    data.form().and_then(|form| form.text(FIELD)).unwrap_or_default().to_owned()
 }
 
 /// A header as Python's servers read it: each byte a character.

@@ -13,6 +13,7 @@ use tower::ServiceExt;
 
 use super::auth::{Authentication, Identity};
 use super::error::DjangoPage;
+use super::upload_body::TakesFile;
 use super::urls::{self, Resolved, Target};
 use super::view::{Access, View, ViewContext};
 use super::{ApiError, metadata, negotiation, not_found_page};
@@ -64,11 +65,14 @@ impl Api {
         answer.response
     }
 
-    async fn let_in(&self, resolved: Resolved, query: Query, request: Request) -> Answer {
+    async fn let_in(&self, resolved: Resolved, query: Query, mut request: Request) -> Answer {
         let view = resolved.view;
         let format = resolved.format.as_deref().or_else(|| query.get("format"));
         if let Err(error) = negotiation::negotiate(request.headers(), format) {
             return Answer { response: error.into_response(), looked_at_cookies: false };
+        }
+        if urls::takes_file(view) {
+            request.extensions_mut().insert(TakesFile);
         }
         let (request, Identity { result, looked_at_cookies }) = match view.access {
             Access::Anybody => (request, Identity::nobody(&self.authentication)),

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::Json;
 use axum::extract::Extension;
 use axum::http::{Method, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 use tracing::{error, warn};
 use utoipa::ToSchema;
@@ -14,7 +14,7 @@ use super::auth::AuthError;
 use super::model::UsageResponse;
 use super::pagination::InvalidPage;
 use crate::http::RequestContext;
-use crate::service;
+use crate::service::{self, PictureProblem};
 use crate::store;
 
 /// Why a request is answered with an error.
@@ -45,6 +45,8 @@ pub enum ApiError {
     BadRequestPage,
     /// Fields have values that are not accepted: 400.
     Fields(FieldErrors),
+    /// A field has a value that is refused for a reason with a status of its own.
+    Field(StatusCode, FieldErrors),
     /// Something that is no field is not accepted: 400.
     Messages(Vec<String>),
     /// A use case failed.
@@ -139,6 +141,20 @@ impl ApiError {
         Self::NotAuthenticated { text: "Authentication credentials were not provided.".to_owned(), challenge }
     }
 
+    /// An upload through the server failed; the picture came by the field `name`.
+    pub(super) fn of_upload(error: service::Error, name: &str) -> Self {
+        match error {
+            service::Error::Picture(problem) => {
+                Self::Field(picture_status(problem), FieldErrors::of(name, &problem.to_string()))
+            }
+            service::Error::CustomIdTaken => {
+                Self::Field(StatusCode::CONFLICT, FieldErrors::of("custom_id", CUSTOM_ID_TAKEN))
+            }
+            service::Error::CustomIdCannotBePrivate => FieldErrors::of("custom_id", PRIVATE_CUSTOM_ID).into(),
+            error => error.into(),
+        }
+    }
+
     /// What proves who sent the request is not accepted.
     pub(super) fn of_auth(error: AuthError, challenge: Option<&'static str>) -> Self {
         match error {
@@ -173,11 +189,22 @@ impl IntoResponse for ApiError {
             Self::Unreadable(text) => detail(StatusCode::BAD_REQUEST, text),
             Self::BadRequestPage => bad_request_page(),
             Self::Fields(errors) => (StatusCode::BAD_REQUEST, Json(errors)).into_response(),
+            Self::Field(status, errors) => (status, Json(errors)).into_response(),
             Self::Messages(messages) => (StatusCode::BAD_REQUEST, Json(messages)).into_response(),
             Self::Service(error) => service_error(&error),
             Self::TookTooLong => {
                 server_error(StatusCode::SERVICE_UNAVAILABLE, "The request took too long. Try again later.")
             }
+        }
+    }
+}
+
+fn picture_status(problem: PictureProblem) -> StatusCode {
+    match problem {
+        PictureProblem::TooLarge { .. } | PictureProblem::TooLargeForCloudflare => StatusCode::PAYLOAD_TOO_LARGE,
+        PictureProblem::WrongType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        PictureProblem::Empty | PictureProblem::Unreadable | PictureProblem::NotFetched | PictureProblem::CutOff => {
+            StatusCode::BAD_REQUEST
         }
     }
 }
@@ -192,12 +219,13 @@ fn service_error(error: &service::Error) -> Response {
             let errors = FieldErrors::of("custom_id", CUSTOM_ID_TAKEN);
             (StatusCode::BAD_REQUEST, Json(errors)).into_response()
         }
-        service::Error::CustomIdCannotBePrivate => message(
-            StatusCode::BAD_REQUEST,
-            "Failed to create upload URL: Cloudflare does not allow private images with a custom ID. \
-             Send require_signed_urls=false, or leave out custom_id."
-                .to_owned(),
-        ),
+        service::Error::CustomIdRefused(text) => {
+            (StatusCode::BAD_REQUEST, Json(FieldErrors::of("custom_id", text))).into_response()
+        }
+        service::Error::Picture(problem) => message(picture_status(*problem), problem.to_string()),
+        service::Error::CustomIdCannotBePrivate => {
+            message(StatusCode::BAD_REQUEST, format!("Failed to create upload URL: {PRIVATE_CUSTOM_ID}"))
+        }
         service::Error::InUse(usages) => {
             let usages = usages.iter().cloned().map(UsageResponse::from).collect();
             (StatusCode::CONFLICT, Json(Conflict::InUse { error: error.to_string(), usages })).into_response()
@@ -244,6 +272,8 @@ pub(super) fn text_of(error: &service::Error) -> String {
 }
 
 pub(super) const CUSTOM_ID_TAKEN: &str = "An image with this custom ID already exists.";
+const PRIVATE_CUSTOM_ID: &str = "Cloudflare does not allow private images with a custom ID. \
+     Send require_signed_urls=false, or leave out custom_id.";
 const NOT_FOUND: &str = "No CloudflareImage matches the given query.";
 const UNAVAILABLE: &str = "The database is not available. Try again later.";
 const INTERNAL_ERROR: &str = "Internal server error.";
@@ -298,9 +328,9 @@ pub(super) struct DjangoPage;
 
 #[derive(Template)]
 #[template(path = "error.html")]
-struct ErrorPage {
-    title: &'static str,
-    text: &'static str,
+struct ErrorPage<'a> {
+    title: &'a str,
+    text: &'a str,
 }
 
 /// Django's page for requests that it does not even look at.
@@ -316,7 +346,44 @@ pub fn not_found_page() -> Response {
     )
 }
 
-fn page(status: StatusCode, page: &ErrorPage) -> Response {
-    let html = page.render().unwrap_or_else(|_| page.title.to_owned());
-    (status, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], Extension(DjangoPage), html).into_response()
+/// A page that says of an error what its answer says in JSON, for people who sent a form with their browser.
+pub(super) async fn page_of(error: ApiError) -> Response {
+    let (mut parts, body) = error.into_response().into_parts();
+    // Answers are made here, and short.
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let text = match serde_json::from_slice(&body) {
+        Ok(json) => texts_in(&json).join(" "),
+        Err(_) => String::new(),
+    };
+    let title = parts.status.canonical_reason().unwrap_or("Error");
+    let text = format!("{text} Go back and try again.");
+    parts.headers.remove(header::CONTENT_LENGTH);
+    parts.headers.remove(header::CONTENT_TYPE);
+    (parts, html(&ErrorPage { title, text: text.trim_start() })).into_response()
+}
+
+/// The messages in the body of an error, each with the field that it is about.
+fn texts_in(json: &serde_json::Value) -> Vec<String> {
+    match json {
+        serde_json::Value::String(text) => vec![text.clone()],
+        serde_json::Value::Array(items) => items.iter().flat_map(texts_in).collect(),
+        serde_json::Value::Object(fields) => fields
+            .iter()
+            .filter(|(name, _)| *name != "request_id")
+            .flat_map(|(name, value)| {
+                let is_field = !matches!(name.as_str(), "detail" | "error");
+                let named = move |text| if is_field { format!("{name}: {text}") } else { text };
+                texts_in(value).into_iter().map(named)
+            })
+            .collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn page(status: StatusCode, page: &ErrorPage<'_>) -> Response {
+    (status, Extension(DjangoPage), html(page)).into_response()
+}
+
+fn html(page: &ErrorPage<'_>) -> Html<String> {
+    Html(page.render().unwrap_or_else(|_| page.title.to_owned()))
 }

@@ -80,7 +80,8 @@ pub async fn create_upload_url(
     data: RequestData,
 ) -> Result<(StatusCode, Json<UploadUrlResponse>), ApiError> {
     let mut fields = Fields::new(&data)?;
-    let request = read_request(&mut fields);
+    let expiry_minutes = fields.integer("expiry_minutes", &EXPIRY_MINUTES);
+    let request = UploadRequest { expiry_minutes, ..read_request(&mut fields) };
     if let Some(id) = &request.custom_id
         && !fields.are_valid()
         && service.is_taken(id).await?
@@ -92,12 +93,13 @@ pub async fn create_upload_url(
     Ok((StatusCode::CREATED, Json(UploadUrlResponse::new(image, &links)?)))
 }
 
-fn read_request(fields: &mut Fields<'_>) -> UploadRequest {
+/// Reads what is said of an image that is to be uploaded, however it is.
+pub(super) fn read_request(fields: &mut Fields<'_>) -> UploadRequest {
     let request = UploadRequest {
         custom_id: read_custom_id(fields),
         metadata: fields.json("metadata"),
         require_signed_urls: fields.boolean("require_signed_urls"),
-        expiry_minutes: fields.integer("expiry_minutes", &EXPIRY_MINUTES),
+        expiry_minutes: None,
         filename: fields.text("filename", 255),
         creator: fields.text_or_blank("creator", 255),
     };

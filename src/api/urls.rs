@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::view::View;
-use super::{cleanup, deletions, images, registration, root, stats, uploads, usages};
+use super::{cleanup, deletions, file_uploads, images, registration, root, stats, uploads, usages};
 use crate::webhook;
 
 /// All views of the API, in the order in which they are tried.
@@ -18,6 +18,7 @@ const VIEWS: &[&View] = &[
     &images::BULK_STATUS_CHECK,
     &images::ORPHANS,
     &registration::REGISTER,
+    &file_uploads::UPLOAD,
     &images::IMAGE,
     &images::CHECK_STATUS,
     &deletions::DELETE_FROM_CLOUDFLARE,
@@ -31,6 +32,11 @@ const VIEWS: &[&View] = &[
     &stats::STATS,
     &cleanup::CLEANUP_EXPIRED,
 ];
+
+/// Whether a view takes a file that is passed on as it comes, so that nobody may read the form to its end before.
+pub(super) fn takes_file(view: &View) -> bool {
+    view.path == file_uploads::UPLOAD.path
+}
 
 /// What Django leaves as it is where it writes a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -141,6 +147,7 @@ mod tests {
             ("/p/api/images/abc/", "images/{id}/ [abc] "),
             ("/p/api/images/abc.json/", "images/{id}/ [abc] json"),
             ("/p/api/images/orphans/", "images/orphans/ [] "),
+            ("/p/api/images/upload/", "images/upload/ [] "),
             ("/p/api/images/orphans.json", "images/orphans/ [] json"),
             ("/p/api/images/x/logs", "-> /p/api/images/x/logs/"),
             (

@@ -85,6 +85,7 @@ pub fn build_service(config: &Config, database: Database, clock: Arc<dyn Clock>)
         require_signed_urls: config.uploads.require_signed_urls,
         default_metadata: config.uploads.default_metadata.clone(),
         default_creator: config.uploads.default_creator.clone().unwrap_or_default(),
+        max_file_bytes: config.uploads.max_file_megabytes * 1_000_000,
         webhook_secret: config.webhook.secret.clone(),
         host_delete_tables: config.database.host_delete_tables.clone(),
     };
@@ -121,6 +122,7 @@ macro_rules! parts {
 parts! {
     service: CloudflareService,
     accounts: Accounts,
+    authentication: Authentication,
     links: ImageLinks,
     database: Database,
     lifecycle: Lifecycle,

@@ -4,19 +4,19 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
-use reqwest::multipart::Form;
+use reqwest::multipart::{Form, Part};
 use reqwest::{RequestBuilder, Response};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::model::errors_in;
-use super::{DirectUpload, DirectUploadRequest, Error, ImageDetails, ImageUpdate};
+use super::{DirectUpload, DirectUploadRequest, Error, ImageDetails, ImageUpdate, NewImageFields, UploadFile};
 use crate::domain::CloudflareId;
 
 /// How long to try to reach Cloudflare.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call may take in all; the toolkit's limit.
+/// How long a call may take in all; the toolkit's limit. Uploads get the time for their bytes beside it.
 const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of an answer that are read.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -78,19 +78,51 @@ impl Client {
     /// # Errors
     /// See [`Error`]. After [`Error::Interrupted`] there may be a draft; it expires by itself.
     pub async fn create_direct_upload(&self, request: &DirectUploadRequest) -> Result<DirectUpload, Error> {
-        let mut form = Form::new()
-            .text("requireSignedURLs", request.require_signed_urls.to_string())
-            .text("metadata", request.metadata.as_str().to_owned())
-            .text("expiry", request.expiry.to_isoformat());
-        if let Some(id) = &request.custom_id {
-            form = form.text("id", id.as_str().to_owned());
-        }
-        if !request.creator.is_empty() {
-            form = form.text("creator", request.creator.clone());
-        }
+        let form = new_image_form(&request.image).text("expiry", request.expiry.to_isoformat());
         let result =
             call(self.http.post(format!("{}/images/v2/direct_upload", self.account_url)).multipart(form)).await?;
         DirectUpload::from_result(&result)
+    }
+
+    /// Uploads a file as a new image, as its bytes come; `arrival` is how long these may take.
+    ///
+    /// # Errors
+    /// See [`Error`]. After [`Error::Interrupted`] there may be an image, unless the bytes ended with an error.
+    pub async fn upload_file(
+        &self,
+        image: &NewImageFields,
+        file: UploadFile,
+        arrival: Duration,
+    ) -> Result<ImageDetails, Error> {
+        let part = Part::stream(file.bytes)
+            .file_name(file.name)
+            .mime_str(file.content_type)
+            .map_err(|_| Error::Malformed("the type of the file is none"))?;
+        self.upload(new_image_form(image).part("file", part), arrival).await
+    }
+
+    /// Has Cloudflare fetch a picture from a URL and make an image of it; `arrival` is how long that may take.
+    ///
+    /// # Errors
+    /// See [`Error`]. After [`Error::Interrupted`] there may be an image.
+    pub async fn upload_from_url(
+        &self,
+        image: &NewImageFields,
+        url: &str,
+        arrival: Duration,
+    ) -> Result<ImageDetails, Error> {
+        self.upload(new_image_form(image).text("url", url.to_owned()), arrival).await
+    }
+
+    async fn upload(&self, form: Form, arrival: Duration) -> Result<ImageDetails, Error> {
+        let request = self.http.post(format!("{}/images/v1", self.account_url)).timeout(arrival + TOTAL_TIMEOUT);
+        let result = call(request.multipart(form)).await?;
+        ImageDetails::from_upload(&result)
+    }
+
+    /// Whether the API is on this machine: an emulator.
+    pub fn is_local(&self) -> bool {
+        is_loopback(&self.account_url)
     }
 
     /// What Cloudflare knows of an image, drafts included.
@@ -135,7 +167,21 @@ impl Client {
     }
 }
 
-/// Whether the API is on this machine: an emulator.
+/// What every form says that makes an image.
+fn new_image_form(image: &NewImageFields) -> Form {
+    let mut form = Form::new()
+        .text("requireSignedURLs", image.require_signed_urls.to_string())
+        .text("metadata", image.metadata.as_str().to_owned());
+    if let Some(id) = &image.custom_id {
+        form = form.text("id", id.as_str().to_owned());
+    }
+    if !image.creator.is_empty() {
+        form = form.text("creator", image.creator.clone());
+    }
+    form
+}
+
+/// Whether the API is on this machine.
 fn is_loopback(base_url: &str) -> bool {
     let host = reqwest::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
     let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();

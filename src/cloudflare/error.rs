@@ -43,6 +43,18 @@ pub enum Error {
 impl Error {
     /// The code of a private image with a custom id, which Cloudflare does not allow.
     pub const CUSTOM_ID_CANNOT_BE_PRIVATE: i64 = 5410;
+    /// The code of a custom id that is taken.
+    pub const CUSTOM_ID_TAKEN: i64 = 5409;
+    /// The code of a custom id that Cloudflare does not allow.
+    pub const CUSTOM_ID_INVALID: i64 = 5411;
+    /// The codes of a picture that is too large: the file, an animation, the body of the request.
+    pub const TOO_LARGE: [i64; 3] = [5413, 5443, 7011];
+    /// The code of a picture that could not be fetched from its URL.
+    pub const NOT_FETCHED: i64 = 5454;
+    /// The code of a file that is no picture of a kind that Cloudflare takes.
+    pub const WRONG_TYPE: i64 = 5455;
+    /// The code of a picture that cannot be decoded.
+    pub const UNREADABLE: i64 = 9422;
 
     /// Whether the same call may work a little later.
     pub fn is_retryable(&self) -> bool {
@@ -60,6 +72,16 @@ impl Error {
                 errors.iter().any(|error| error.code == Some(code))
             }
             _ => false,
+        }
+    }
+
+    /// What Cloudflare says about the reason with this code.
+    pub fn message_of(&self, code: i64) -> Option<&str> {
+        match self {
+            Self::Status { errors, .. } | Self::Unsuccessful { errors } => {
+                errors.iter().find(|error| error.code == Some(code))?.message.as_deref()
+            }
+            _ => None,
         }
     }
 

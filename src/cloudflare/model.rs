@@ -9,19 +9,37 @@ use serde_json::value::RawValue;
 use super::{ApiMessage, Error};
 use crate::domain::{CloudflareId, ImageChanges, ImageStatus, Json, Timestamp, UploadUrl, Variants};
 
-/// What is asked of Cloudflare for a direct creator upload.
+/// What is said of an image that is to be made.
 #[derive(Debug, Clone)]
-pub struct DirectUploadRequest {
+pub struct NewImageFields {
     /// An id of the caller's own; Cloudflare makes one otherwise.
     pub custom_id: Option<CloudflareId>,
     /// What to keep with the image: an object.
     pub metadata: Json,
     /// Whether the picture is delivered with signed URLs only.
     pub require_signed_urls: bool,
-    /// When the upload URL ends: 2 minutes to 6 hours from now.
-    pub expiry: Timestamp,
     /// Cloudflare's `creator`; left out where empty.
     pub creator: String,
+}
+
+/// What is asked of Cloudflare for a direct creator upload.
+#[derive(Debug, Clone)]
+pub struct DirectUploadRequest {
+    /// What the image is to be like.
+    pub image: NewImageFields,
+    /// When the upload URL ends: 2 minutes to 6 hours from now.
+    pub expiry: Timestamp,
+}
+
+/// A file on its way to Cloudflare.
+#[derive(Debug)]
+pub struct UploadFile {
+    /// The name of the file.
+    pub name: String,
+    /// Its MIME type, of which Cloudflare makes sure.
+    pub content_type: &'static str,
+    /// Its bytes as they come. Where they end with an error the upload is cut off, and nothing is left of it at Cloudflare.
+    pub bytes: reqwest::Body,
 }
 
 /// A one-time upload URL, and the id that the image will have.
@@ -102,6 +120,15 @@ pub struct ImageDetails {
 }
 
 impl ImageDetails {
+    /// Reads the answer to an upload, whose image exists from then on: values that cannot be kept are left out.
+    ///
+    /// # Errors
+    /// If there is no id, without which nothing can be done about the image.
+    pub(super) fn from_upload(result: &RawValue) -> Result<Self, Error> {
+        let (details, _) = Self::read(result)?;
+        if details.id.is_some() { Ok(details) } else { Err(Error::Malformed("it has no id")) }
+    }
+
     /// Reads an answer of the API.
     ///
     /// # Errors
@@ -173,6 +200,8 @@ impl ImageDetails {
             width: self.width,
             height: self.height,
             format: self.format.clone(),
+            content_type: None,
+            file_size: None,
         }
     }
 }

@@ -136,6 +136,11 @@ settings! {
         /// The creator of new images where the application does not name one, at most 255 characters.
         CLOUDFLARE_IMAGES_DEFAULT_CREATOR: optional_text("shop"),
 
+        /// The most megabytes, of 1,000,000 bytes, of a file that is uploaded through the server, 1 to 100. Cloudflare takes 10; a
+        /// larger number helps only those whose account may have more. Files that browsers send to Cloudflare themselves do not
+        /// pass here. How long an upload may take says `CFIMAGES_REQUEST_TIMEOUT_SECONDS`.
+        CLOUDFLARE_IMAGES_MAX_FILE_SIZE_MB: number("10"),
+
         /// The variant that thumbnails are delivered in.
         CLOUDFLARE_IMAGES_THUMBNAIL_VARIANT: text("thumbnail"),
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use super::parse;
 use super::settings::{
     CLOUDFLARE_IMAGES_DEFAULT_CREATOR, CLOUDFLARE_IMAGES_DEFAULT_EXPIRY_MINUTES, CLOUDFLARE_IMAGES_DEFAULT_METADATA,
-    CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, CLOUDFLARE_IMAGES_THUMBNAIL_VARIANT,
+    CLOUDFLARE_IMAGES_MAX_FILE_SIZE_MB, CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, CLOUDFLARE_IMAGES_THUMBNAIL_VARIANT,
 };
 use super::values::Values;
 use crate::domain::Json;
@@ -21,6 +21,8 @@ pub struct UploadsConfig {
     pub default_metadata: Json,
     /// The creator of images; at most 255 characters.
     pub default_creator: Option<String>,
+    /// The most megabytes of a file that is uploaded through the server, 1 to 100.
+    pub max_file_megabytes: u64,
     /// The variant of thumbnails.
     pub thumbnail_variant: String,
 }
@@ -31,12 +33,14 @@ impl UploadsConfig {
         let require_signed_urls = values.read(&CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, parse::flag);
         let default_metadata = values.read(&CLOUDFLARE_IMAGES_DEFAULT_METADATA, Metadata::parse);
         let default_creator = values.read(&CLOUDFLARE_IMAGES_DEFAULT_CREATOR, creator);
+        let max_file_megabytes = values.read(&CLOUDFLARE_IMAGES_MAX_FILE_SIZE_MB, parse::number(1..=100));
         let thumbnail_variant = values.read(&CLOUDFLARE_IMAGES_THUMBNAIL_VARIANT, variant);
         Some(Self {
             default_expiry_minutes: default_expiry_minutes?,
             require_signed_urls: require_signed_urls?,
             default_metadata: default_metadata?.0,
             default_creator,
+            max_file_megabytes: max_file_megabytes?,
             thumbnail_variant: thumbnail_variant?,
         })
     }

@@ -284,7 +284,7 @@ impl Image {
     }
 }
 
-/// An image to be recorded, for which Cloudflare has just handed out an upload URL.
+/// An image to be recorded, which was just made at Cloudflare: a draft with its upload URL, or a picture.
 #[derive(Debug, Clone)]
 pub struct NewImage {
     /// The key at Cloudflare.
@@ -293,7 +293,7 @@ pub struct NewImage {
     pub user_id: UserId,
     /// The name the client gave; may be empty.
     pub original_filename: String,
-    /// The one-time URL for the upload.
+    /// The one-time URL for the upload; empty where the picture is there already.
     pub upload_url: UploadUrl,
     /// Whether the picture is delivered with signed URLs only.
     pub require_signed_urls: bool,
@@ -371,6 +371,10 @@ pub struct ImageChanges {
     pub height: Option<i32>,
     /// The format as a word, at most 10 characters.
     pub format: Option<String>,
+    /// The MIME type, at most 100 characters.
+    pub content_type: Option<String>,
+    /// The size of the file in bytes.
+    pub file_size: Option<i32>,
 }
 
 #[cfg(test)]

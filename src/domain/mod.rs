@@ -7,6 +7,7 @@ mod image_keys;
 mod isoformat;
 mod json;
 mod page;
+mod picture_format;
 mod selection;
 mod stats;
 mod table_name;
@@ -25,6 +26,7 @@ pub use image::{
 pub use image_keys::{ImageKey, ImageKeys};
 pub use json::{Json, JsonError};
 pub use page::{Page, PageRequest};
+pub use picture_format::PictureFormat;
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
 pub use stats::ImageStats;
 pub use table_name::{ParseTableNameError, TableName, quote_identifier};

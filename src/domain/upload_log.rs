@@ -42,6 +42,11 @@ pub enum UploadEvent<'a> {
         /// `result` of Cloudflare's answer.
         response: &'a Json,
     },
+    /// The picture was uploaded through the server.
+    ImageUploaded {
+        /// `result` of Cloudflare's answer.
+        response: &'a Json,
+    },
     /// A webhook reported on the image.
     WebhookReceived {
         /// The body of the webhook.
@@ -56,6 +61,7 @@ impl UploadEvent<'_> {
             Self::UploadUrlCreated { .. } => "upload_url_created",
             Self::StatusChecked { .. } => "status_checked",
             Self::ImageRegistered { .. } => "image_registered",
+            Self::ImageUploaded { .. } => "image_uploaded",
             Self::WebhookReceived { .. } => "webhook_received",
         }
     }
@@ -67,6 +73,7 @@ impl UploadEvent<'_> {
             Self::StatusChecked { status, .. } => format!("Image status checked: {status}"),
             Self::ImageRegistered { is_new: true, .. } => "Image registered from Cloudflare".to_owned(),
             Self::ImageRegistered { .. } => "Existing image refreshed during registration".to_owned(),
+            Self::ImageUploaded { .. } => "Image uploaded through the server".to_owned(),
             Self::WebhookReceived { .. } => "Webhook processed successfully".to_owned(),
         }
     }
@@ -76,7 +83,8 @@ impl UploadEvent<'_> {
         match self {
             Self::UploadUrlCreated { response }
             | Self::StatusChecked { response, .. }
-            | Self::ImageRegistered { response, .. } => response.wrapped("response"),
+            | Self::ImageRegistered { response, .. }
+            | Self::ImageUploaded { response } => response.wrapped("response"),
             Self::WebhookReceived { payload } => payload.wrapped("payload"),
         }
     }

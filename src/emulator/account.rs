@@ -10,6 +10,7 @@ use crate::delivery::{DeliveryShape, DeliveryUrls};
 use crate::domain::Clock;
 
 use super::envelope::ApiError;
+use super::fetch::Fetcher;
 use super::notify::{Notifier, Outcome};
 use super::path::encode_segment;
 use super::rate_limit::RateLimit;
@@ -29,6 +30,7 @@ pub(super) struct Account {
     pub(super) storage: Arc<Storage>,
     pub(super) workers: Workers,
     pub(super) rate_limit: RateLimit,
+    pub(super) fetcher: Fetcher,
     pub(super) clock: Arc<dyn Clock>,
     /// Work that goes on when its request has gone.
     pub(super) tasks: TaskTracker,
@@ -63,6 +65,7 @@ impl Account {
             storage: Arc::new(storage),
             workers: Workers::new(),
             rate_limit: RateLimit::default(),
+            fetcher: Fetcher::new().map_err(Error::HttpClient)?,
             clock: config.clock,
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),

@@ -51,9 +51,9 @@ pub(super) async fn create(State(account): State<Arc<Account>>, request: Request
     Ok(envelope::success(DirectUpload { id, upload_url }))
 }
 
-/// The fields of the form, as they came.
+/// The fields of a form that says what an image is to be like, as they came.
 #[derive(Debug, Default)]
-struct Fields {
+pub(super) struct Fields {
     id: Option<String>,
     metadata: Option<String>,
     require_signed_urls: Option<String>,
@@ -83,20 +83,27 @@ impl Fields {
     async fn from_form(mut form: Multipart) -> Result<Self, ApiError> {
         let mut fields = Self::default();
         while let Some(field) = form.next_field().await.map_err(|error| broken_form(&error.body_text()))? {
-            let target = match field.name() {
-                Some("id") => &mut fields.id,
-                Some("metadata") => &mut fields.metadata,
-                Some("requireSignedURLs") => &mut fields.require_signed_urls,
-                Some("expiry") => &mut fields.expiry,
-                Some("creator") => &mut fields.creator,
-                _ => continue,
-            };
-            *target = Some(text(field).await?);
+            fields.take(field).await?;
         }
         Ok(fields)
     }
 
-    fn into_draft(self, now: Timestamp) -> Result<StoredImage, ApiError> {
+    /// Takes a field of the form; one that is not known is passed over.
+    pub(super) async fn take(&mut self, field: Field<'_>) -> Result<(), ApiError> {
+        let target = match field.name() {
+            Some("id") => &mut self.id,
+            Some("metadata") => &mut self.metadata,
+            Some("requireSignedURLs") => &mut self.require_signed_urls,
+            Some("expiry") => &mut self.expiry,
+            Some("creator") => &mut self.creator,
+            _ => return Ok(()),
+        };
+        *target = Some(text(field).await?);
+        Ok(())
+    }
+
+    /// A draft with these fields.
+    pub(super) fn into_draft(self, now: Timestamp) -> Result<StoredImage, ApiError> {
         let require_signed_urls = self.require_signed_urls.as_deref().map_or(Ok(false), parse_bool)?;
         if let Some(id) = &self.id {
             custom_id::check(id)?;
@@ -130,7 +137,8 @@ pub(super) fn broken_form(problem: &str) -> ApiError {
     ApiError::bad_request(format!("The form could not be read: {problem}"))
 }
 
-async fn text(field: Field<'_>) -> Result<String, ApiError> {
+/// The text of a field.
+pub(super) async fn text(field: Field<'_>) -> Result<String, ApiError> {
     let name = field.name().unwrap_or_default().to_owned();
     let bytes = field.bytes().await.map_err(|error| broken_form(&error.body_text()))?;
     String::from_utf8(bytes.into()).map_err(|_| ApiError::bad_request(format!("{name} must be UTF-8")))

@@ -3,11 +3,12 @@
 //!
 //! What it does today is the way of an image from a direct creator upload to its delivery:
 //!
-//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `GET` and `DELETE v1/{image_id}`;
+//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `POST v1` with a file or the URL of one,
+//!   `GET`, `PATCH` and `DELETE v1/{image_id}`;
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private;
-//! - notifications of what became of uploads, to a [`Destination`].
+//! - notifications of what became of direct creator uploads, to a [`Destination`].
 //!
 //! Pictures are JPEG, PNG, WebP and GIF, and are delivered in the format they came in: GIF animations keep their frames,
 //! animated WebP and animations above 50 megapixels are delivered as they came, and lossy WebP becomes lossless when it is
@@ -20,12 +21,14 @@
 //! Where nothing is known of Cloudflare's behaviour, what was chosen is marked UNCONFIRMED at its place.
 
 mod account;
+mod api_upload;
 mod auth;
 mod config;
 mod custom_id;
 mod delivery;
 mod direct_upload;
 mod envelope;
+mod fetch;
 mod images;
 mod notify;
 mod path;
@@ -74,7 +77,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// The client for notifications cannot be made.
+    /// The client for notifications and for pictures elsewhere cannot be made.
     #[error("the HTTP client could not be made")]
     HttpClient(#[source] reqwest::Error),
 }

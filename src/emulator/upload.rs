@@ -23,13 +23,13 @@ use super::transform::{self, Format, HEADER_MEMORY, Picture, Rejection};
 use super::{Account, path};
 
 /// Bytes of a file. Whether Cloudflare's 10 MB are these or 10,485,760 is UNCONFIRMED.
-const MAX_FILE: usize = 10_000_000;
+pub(super) const MAX_FILE: usize = 10_000_000;
 /// Bytes of a request: the file and what a form puts around it.
 pub(super) const MAX_BODY: usize = MAX_FILE + 64 * 1024;
 /// Bytes that are thrown away before a refusal, so that a client that is still sending gets to read it.
 const MAX_DRAINED: usize = 64_000_000;
 /// How long a request may take to arrive.
-const RECEIVE_TIMEOUT: Duration = Duration::from_mins(2);
+pub(super) const RECEIVE_TIMEOUT: Duration = Duration::from_mins(2);
 /// Characters of a file name that are kept.
 const MAX_FILENAME_CHARS: usize = 255;
 /// Seconds a browser may remember the answer to a preflight.
@@ -121,7 +121,7 @@ async fn accept(account: &Arc<Account>, request: Request) -> Result<Arc<StoredIm
             return Err(error.into());
         }
     };
-    let received = receive_file(request, RECEIVE_TIMEOUT).await;
+    let received = receive_form(request, RECEIVE_TIMEOUT, read_form).await;
     // A task of its own, which goes on to its end when the client goes away: what is stored is always announced.
     let account = Arc::clone(account);
     let tasks = account.tasks.clone();
@@ -147,13 +147,18 @@ fn find_draft(account: &Account, uri: &Uri, now: Timestamp) -> Result<Arc<Stored
 
 /// What was in the part called `file`.
 #[derive(Debug)]
-struct File {
-    filename: String,
-    content_type: String,
-    bytes: Bytes,
+pub(super) struct File {
+    pub(super) filename: String,
+    pub(super) content_type: String,
+    pub(super) bytes: Bytes,
 }
 
-async fn receive_file(request: Request, limit: Duration) -> Result<File, UploadError> {
+/// Reads a form with a file in it, which must arrive within a time.
+pub(super) async fn receive_form<T>(
+    request: Request,
+    limit: Duration,
+    read: impl AsyncFnOnce(Multipart) -> Result<T, UploadError>,
+) -> Result<T, UploadError> {
     if !is_multipart(request.headers()) {
         drain(request.into_body()).await;
         return Err(ApiError::not_multipart().into());
@@ -162,28 +167,36 @@ async fn receive_file(request: Request, limit: Duration) -> Result<File, UploadE
         drain(request.into_body()).await;
         return Err(file_too_large());
     }
-    match timeout(limit, read_form(request)).await {
+    let reading = async {
+        read(Multipart::from_request(request, &()).await.map_err(|error| broken_form(&error.body_text()))?).await
+    };
+    match timeout(limit, reading).await {
         Ok(result) => result,
         Err(_) => Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, 5408, "The upload is too slow").into()),
     }
 }
 
-async fn read_form(request: Request) -> Result<File, UploadError> {
-    let mut form = Multipart::from_request(request, &()).await.map_err(|error| broken_form(&error.body_text()))?;
+async fn read_form(mut form: Multipart) -> Result<File, UploadError> {
     let mut file = None;
     while let Some(field) = form.next_field().await.map_err(|error| form_error(&error))? {
         if field.name() != Some("file") {
             continue;
         }
-        if file.is_some() {
-            return Err(ApiError::bad_request("There must be one part called file, not several").into());
-        }
-        file = Some(read_file(field).await?);
+        keep_only(&mut file, read_file(field).await?)?;
     }
     file.ok_or_else(|| ApiError::bad_request("There is no part called file in the form").into())
 }
 
-async fn read_file(mut field: Field<'_>) -> Result<File, UploadError> {
+/// Keeps the file of a form, of which there must be one.
+pub(super) fn keep_only(kept: &mut Option<File>, file: File) -> Result<(), ApiError> {
+    match kept.replace(file) {
+        None => Ok(()),
+        Some(_) => Err(ApiError::bad_request("There must be one part called file, not several")),
+    }
+}
+
+/// Reads the part called `file`.
+pub(super) async fn read_file(mut field: Field<'_>) -> Result<File, UploadError> {
     let filename = field.file_name().map(base_name).filter(|name| !name.is_empty());
     let filename = filename.ok_or_else(|| ApiError::bad_request("The part called file must have a file name"))?;
     let content_type = field.content_type().unwrap_or_default().to_owned();
@@ -198,17 +211,22 @@ async fn read_file(mut field: Field<'_>) -> Result<File, UploadError> {
 }
 
 /// The name without the folders that some clients send with it.
-fn base_name(name: &str) -> String {
+pub(super) fn base_name(name: &str) -> String {
     name.rsplit(['/', '\\']).next().unwrap_or_default().chars().take(MAX_FILENAME_CHARS).collect()
 }
 
-/// Checks the file to its last pixel and stores it.
+/// Checks the file to its last pixel and completes the draft with it.
 async fn keep(account: &Account, id: &str, file: File, started: Timestamp) -> Result<Arc<StoredImage>, UploadError> {
-    let format = Format::from_content_type(&file.content_type).ok_or_else(|| UploadError::File(wrong_type()))?;
-    let picture = read_picture(account, format, file.bytes.clone()).await?;
-    let upload = Upload { filename: file.filename, picture, bytes: file.bytes };
+    let upload = check(account, file).await?;
     let (id, uploaded) = (id.to_owned(), account.clock.now());
     account.on_storage(move |storage| storage.complete(&id, upload, started, uploaded)).await.map_err(Into::into)
+}
+
+/// Checks the file to its last pixel.
+pub(super) async fn check(account: &Account, file: File) -> Result<Upload, UploadError> {
+    let format = Format::from_content_type(&file.content_type).ok_or_else(|| UploadError::File(wrong_type()))?;
+    let picture = read_picture(account, format, file.bytes.clone()).await?;
+    Ok(Upload { filename: file.filename, picture, bytes: file.bytes })
 }
 
 async fn read_picture(account: &Account, format: Format, bytes: Bytes) -> Result<Picture, UploadError> {
@@ -235,7 +253,7 @@ async fn drain(mut body: Body) {
     let _ = timeout(RECEIVE_TIMEOUT, discard).await;
 }
 
-fn form_error(error: &MultipartError) -> UploadError {
+pub(super) fn form_error(error: &MultipartError) -> UploadError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return file_too_large();
     }

@@ -12,6 +12,12 @@ pub enum Error {
     /// The custom id is taken.
     #[error("an image with this custom ID exists")]
     CustomIdTaken,
+    /// Cloudflare does not allow the custom id. The text is Cloudflare's.
+    #[error("{0}")]
+    CustomIdRefused(String),
+    /// A picture that was to be uploaded is not accepted.
+    #[error(transparent)]
+    Picture(#[from] PictureProblem),
     /// Cloudflare does not allow private images with a custom id.
     #[error("images with a custom ID cannot be private")]
     CustomIdCannotBePrivate,
@@ -69,6 +75,35 @@ pub enum Error {
     /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+}
+
+/// Why a picture that was to be uploaded is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PictureProblem {
+    /// There is nothing in the file.
+    #[error("The submitted file is empty.")]
+    Empty,
+    /// It is larger than is allowed here.
+    #[error("The file is too large. The most are {} MB.", max_bytes / 1_000_000)]
+    TooLarge {
+        /// The most bytes.
+        max_bytes: u64,
+    },
+    /// It is larger than Cloudflare allows.
+    #[error("The picture is larger than Cloudflare allows.")]
+    TooLargeForCloudflare,
+    /// It is no picture of a kind that is accepted.
+    #[error("Upload a picture: a JPEG, PNG, WebP, GIF, HEIC, AVIF or SVG file.")]
+    WrongType,
+    /// It looks like a picture, and Cloudflare cannot read it.
+    #[error("Upload a valid image. The file is damaged, or of a kind that cannot be read.")]
+    Unreadable,
+    /// Cloudflare could not fetch it.
+    #[error("Cloudflare could not fetch a picture from this URL.")]
+    NotFetched,
+    /// It did not come to its end.
+    #[error("The upload was cut off. Send the file again.")]
+    CutOff,
 }
 
 impl Error {

@@ -6,9 +6,11 @@ mod accounts;
 mod cleanup;
 mod deletions;
 mod error;
+mod file_uploads;
 mod hashing;
 mod hex;
 mod images;
+mod incoming_file;
 mod links;
 mod passwords;
 mod random;
@@ -17,6 +19,7 @@ mod registration;
 mod sessions;
 mod sign_in;
 mod signing;
+mod source_url;
 mod stats;
 mod uploads;
 mod usages;
@@ -35,11 +38,13 @@ use crate::store::Database;
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
-pub use error::Error;
+pub use error::{Error, PictureProblem};
+pub use incoming_file::{FileSender, IncomingFile};
 pub use links::ImageLinks;
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;
+pub use source_url::{SourceUrl, SourceUrlError};
 pub use uploads::UploadRequest;
 pub use webhooks::{WebhookEvent, WebhookOutcome, WebhookProofs, WebhookRefusal};
 
@@ -66,6 +71,8 @@ pub struct ServiceSettings {
     pub default_metadata: Json,
     /// Cloudflare's `creator`; may be empty.
     pub default_creator: String,
+    /// The most bytes of a file that is uploaded through the server.
+    pub max_file_bytes: u64,
     /// The secret that proves that a webhook is genuine; without one, every well-formed webhook is accepted.
     pub webhook_secret: Option<SecretString>,
     /// Tables of the application whose rows are deleted with the image they require: `table` or `schema.table`.
@@ -95,6 +102,11 @@ impl CloudflareService {
     pub async fn finish(&self) {
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// The most bytes of a file that is uploaded through the server.
+    pub fn max_file_bytes(&self) -> u64 {
+        self.settings.max_file_bytes
     }
 
     /// The clock of the service.

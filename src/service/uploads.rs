@@ -3,7 +3,7 @@
 use tracing::{info, instrument};
 
 use super::{CloudflareService, Error};
-use crate::cloudflare::{self, DirectUpload, DirectUploadRequest};
+use crate::cloudflare::{self, DirectUpload, DirectUploadRequest, NewImageFields};
 use crate::domain::{CloudflareId, Image, Json, NewImage, UploadEvent, User};
 use crate::store;
 
@@ -13,7 +13,7 @@ const EXPIRY_MINUTES: std::ops::RangeInclusive<i64> = 2..=360;
 /// The most characters of an upload URL that the database keeps.
 const MAX_UPLOAD_URL_CHARS: usize = 500;
 
-/// A wish for an upload URL. What is `None` comes from the settings.
+/// A wish for an upload URL or an upload. What is `None` comes from the settings.
 #[derive(Debug, Clone, Default)]
 pub struct UploadRequest {
     /// An id of the client's own, 1 to 255 characters.
@@ -22,7 +22,7 @@ pub struct UploadRequest {
     pub metadata: Option<Json>,
     /// Whether the picture is private.
     pub require_signed_urls: Option<bool>,
-    /// Minutes until the upload URL ends; kept within 2 to 360.
+    /// Minutes until the upload URL ends; kept within 2 to 360. Says nothing to an upload through the server.
     pub expiry_minutes: Option<i64>,
     /// The name of the file, for reference.
     pub filename: Option<String>,
@@ -69,8 +69,8 @@ impl CloudflareService {
             Ok(upload) => upload,
             Err(cause) => {
                 // Somebody may have taken the id since it was looked up.
-                self.require_unknown(asked.custom_id.as_ref()).await?;
-                return Err(to_error(cause, &asked));
+                self.require_unknown(asked.image.custom_id.as_ref()).await?;
+                return Err(to_error(cause, &asked.image));
             }
         };
         let image = match self.record_upload(owner, filename, asked, &upload).await {
@@ -78,7 +78,7 @@ impl CloudflareService {
             // Whoever took the id meanwhile has the same draft.
             Err(Error::CustomIdTaken) => return Err(Error::CustomIdTaken),
             Err(error) => {
-                self.delete_draft(&upload.id).await;
+                self.delete_unrecorded(&upload.id).await;
                 return Err(error);
             }
         };
@@ -86,7 +86,7 @@ impl CloudflareService {
         Ok(image)
     }
 
-    async fn require_unknown(&self, custom_id: Option<&CloudflareId>) -> Result<(), Error> {
+    pub(super) async fn require_unknown(&self, custom_id: Option<&CloudflareId>) -> Result<(), Error> {
         match custom_id {
             Some(id) if self.is_taken(id).await? => Err(Error::CustomIdTaken),
             _ => Ok(()),
@@ -94,17 +94,24 @@ impl CloudflareService {
     }
 
     fn with_defaults(&self, request: &UploadRequest) -> DirectUploadRequest {
-        let settings = &self.settings;
-        let minutes = request.expiry_minutes.unwrap_or(settings.default_expiry_minutes);
-        let default_metadata = &settings.default_metadata;
+        let minutes = request.expiry_minutes.unwrap_or(self.settings.default_expiry_minutes);
         DirectUploadRequest {
+            image: self.image_with_defaults(request),
+            expiry: self.clock.now().plus_minutes(minutes.clamp(*EXPIRY_MINUTES.start(), *EXPIRY_MINUTES.end())),
+        }
+    }
+
+    /// What the image of a request is to be like.
+    pub(super) fn image_with_defaults(&self, request: &UploadRequest) -> NewImageFields {
+        let settings = &self.settings;
+        let default_metadata = &settings.default_metadata;
+        NewImageFields {
             custom_id: request.custom_id.clone(),
             metadata: request
                 .metadata
                 .as_ref()
                 .map_or_else(|| default_metadata.clone(), |own| default_metadata.merged_with(own)),
             require_signed_urls: request.require_signed_urls.unwrap_or(settings.require_signed_urls),
-            expiry: self.clock.now().plus_minutes(minutes.clamp(*EXPIRY_MINUTES.start(), *EXPIRY_MINUTES.end())),
             creator: request.creator.clone().unwrap_or_else(|| settings.default_creator.clone()),
         }
     }
@@ -122,10 +129,10 @@ impl CloudflareService {
             user_id: owner.id,
             original_filename: filename,
             upload_url: upload.upload_url.clone(),
-            require_signed_urls: asked.require_signed_urls,
-            metadata: asked.metadata,
+            require_signed_urls: asked.image.require_signed_urls,
+            metadata: asked.image.metadata,
             expires_at: asked.expiry,
-            creator: asked.creator,
+            creator: asked.image.creator,
         };
         require_storable(&image)?;
         let mut transaction = self.database.begin().await?;
@@ -137,14 +144,15 @@ impl CloudflareService {
     }
 }
 
-fn to_error(cause: cloudflare::Error, asked: &DirectUploadRequest) -> Error {
+fn to_error(cause: cloudflare::Error, asked: &NewImageFields) -> Error {
     if asked.custom_id.is_some() && cause.has_code(cloudflare::Error::CUSTOM_ID_CANNOT_BE_PRIVATE) {
         return Error::CustomIdCannotBePrivate;
     }
     Error::Cloudflare { operation: OPERATION, cause }
 }
 
-fn duplicate_to_taken(error: store::Error) -> Error {
+/// Tells that somebody else took the custom id.
+pub(super) fn duplicate_to_taken(error: store::Error) -> Error {
     match error {
         store::Error::Duplicate(_) => Error::CustomIdTaken,
         error => error.into(),

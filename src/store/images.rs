@@ -29,7 +29,7 @@ const INSERT: &str = concat!(
     columns!()
 );
 
-/// Records an image whose upload URL was just handed out, as `pending`, and links references to it that are there already.
+/// Records an image that was just made at Cloudflare, as `pending`, and links references to it that are there already.
 ///
 /// # Errors
 /// [`Error::Duplicate`] if the id at Cloudflare is known already.
@@ -166,7 +166,9 @@ const APPLY: &str = concat!(
         width = coalesce($9, width),
         height = coalesce($10, height),
         format = coalesce($11, format),
-        updated_at = $12
+        content_type = coalesce($12, content_type),
+        file_size = coalesce($13, file_size),
+        updated_at = $14
     WHERE id = $1
     RETURNING ",
     columns!()
@@ -197,6 +199,8 @@ pub async fn apply(
         .bind(changes.width)
         .bind(changes.height)
         .bind(&changes.format)
+        .bind(&changes.content_type)
+        .bind(changes.file_size)
         .bind(now)
         .fetch_optional(connection)
         .await)?;

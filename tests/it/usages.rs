@@ -129,6 +129,7 @@ fn service(base_url: &str, database: Database, clock: Arc<ManualClock>) -> Cloud
         require_signed_urls: true,
         default_metadata: cfimages::domain::Json::default(),
         default_creator: "shop".to_owned(),
+        max_file_bytes: 10_000_000,
         webhook_secret: None,
         host_delete_tables: Vec::new(),
     };

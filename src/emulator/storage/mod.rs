@@ -100,6 +100,29 @@ impl Storage {
         Ok(())
     }
 
+    /// Keeps a new image: a draft that nobody saw, with its picture.
+    pub(super) fn insert_image(
+        &self,
+        draft: StoredImage,
+        upload: Upload,
+        now: Timestamp,
+    ) -> Result<Arc<StoredImage>, StorageError> {
+        let original = self.medium.save_original(upload)?;
+        let result = self.put(draft, &original, now);
+        if result.is_err() {
+            self.medium.remove_original(&original)?;
+        }
+        result
+    }
+
+    fn put(&self, draft: StoredImage, original: &Original, now: Timestamp) -> Result<Arc<StoredImage>, StorageError> {
+        let _lock = self.lock(&draft.id);
+        if self.find(&draft.id, now).is_some() {
+            return Err(StorageError::Exists);
+        }
+        Ok(self.replace(StoredImage { uploaded: now, state: ImageState::Uploaded(original.clone()), ..draft })?)
+    }
+
     /// Turns the draft with this id, which must not have ended at `started`, into an image.
     pub(super) fn complete(
         &self,

@@ -1,5 +1,6 @@
 //! The emulator from outside, through its router.
 
+mod api_uploads;
 mod deliveries;
 mod drafts;
 mod notifications;

@@ -29,6 +29,8 @@ const WEBHOOK_PATH: &str = "/cloudflare-images/api/webhook/";
 /// A running service with one user's token at hand. It stops when it is dropped.
 pub(crate) struct TestApp {
     pub(crate) origin: String,
+    /// The address of the emulator.
+    pub(crate) emulator: String,
     pub(crate) database_url: TestDatabaseUrl,
     pub(crate) http: reqwest::Client,
     lifecycle: Lifecycle,
@@ -82,6 +84,12 @@ impl TestApp {
     pub(crate) async fn upload(&self, upload_url: &str, name: &str, kind: &str, bytes: Vec<u8>) -> Answer {
         let part = multipart::Part::bytes(bytes).file_name(name.to_owned()).mime_str(kind).unwrap();
         Answer::of(self.http.post(upload_url).multipart(multipart::Form::new().part("file", part))).await
+    }
+
+    /// What the emulator says of an image or a draft, whose id needs no encoding.
+    pub(crate) async fn at_emulator(&self, id: &str) -> StatusCode {
+        let url = format!("{}/client/v4/accounts/{ACCOUNT_ID}/images/v1/{id}", self.emulator);
+        self.http.get(url).bearer_auth(API_TOKEN).send().await.unwrap().status()
     }
 
     /// Waits until the image has a status.
@@ -144,7 +152,7 @@ impl TestAppBuilder {
         let look_alike = Emulator::open(emulator_config(&origin, &emulator_origin)).unwrap();
         tokio::spawn(app::serve(emulator, look_alike.router(), lifecycle.clone(), Duration::from_secs(1)));
         let http = http_client();
-        TestApp { origin, database_url, http, lifecycle }
+        TestApp { origin, emulator: emulator_origin, database_url, http, lifecycle }
     }
 
     fn config(&self, database_url: &str, emulator_origin: &str) -> Config {

@@ -1,0 +1,203 @@
+//! Uploads through the server.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{info, instrument};
+
+use super::incoming_file::IdentifiedFile;
+use super::uploads::duplicate_to_taken;
+use super::{CloudflareService, Error, IncomingFile, PictureProblem, SourceUrl, SourceUrlError, UploadRequest};
+use crate::cloudflare::{self, ImageDetails, NewImageFields, UploadFile};
+use crate::domain::{CloudflareId, Image, ImageChanges, ImageStatus, NewImage, UploadEvent, UploadUrl, User};
+use crate::store;
+
+const OPERATION: &str = "Failed to upload image";
+/// What a file is called at Cloudflare that has no name.
+const UNNAMED: &str = "picture";
+
+/// An image that was just made at Cloudflare, on its way into the database.
+struct Uploaded {
+    asked: NewImageFields,
+    original_filename: String,
+    details: ImageDetails,
+    content_type: Option<&'static str>,
+    file_size: Option<u64>,
+}
+
+impl CloudflareService {
+    /// Uploads a file to Cloudflare as it comes in, and records its image as `uploaded`.
+    ///
+    /// 1. The first bytes must be those of a picture, whatever the client says that it is. Not a byte goes to Cloudflare before.
+    /// 2. The bytes are passed on. Where the file turns out too large, is cut off, or has not come before `until`, so is the upload, and
+    ///    Cloudflare makes no image of it. After the last byte Cloudflare may take its usual time to answer.
+    /// 3. The image and its log row are written in one transaction. If that fails, the image at Cloudflare is deleted again; if that
+    ///    fails, too, it is recorded for later deletion.
+    ///
+    /// From the last byte on, it goes on to its end when the client goes away. Where Cloudflare's answer is lost, or the process
+    /// crashes before the image is recorded, an image is left there that is unknown here.
+    ///
+    /// # Errors
+    /// If the picture is not accepted, the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
+    #[instrument(name = "service.uploads.file", skip_all, fields(user.id = %owner.id))]
+    pub async fn upload_file(
+        &self,
+        owner: &User,
+        request: UploadRequest,
+        file: IncomingFile,
+        until: Instant,
+    ) -> Result<Image, Error> {
+        self.require_unknown(request.custom_id.as_ref()).await?;
+        let file = file.identify(self.settings.max_file_bytes).await?;
+        let asked = self.image_with_defaults(&request);
+        let original_filename = request.filename.unwrap_or_else(|| file.name.clone());
+        let (service, owner) = (self.clone(), owner.clone());
+        self.run_to_end(async move {
+            let content_type = Some(file.format.content_type());
+            let (details, file_size) = service.send_file(&asked, file, time_until(until)).await?;
+            let uploaded = Uploaded { asked, original_filename, details, content_type, file_size: Some(file_size) };
+            service.record_or_delete(&owner, uploaded).await
+        })
+        .await
+    }
+
+    /// Has Cloudflare fetch a picture from a URL, and records its image as `uploaded`, in the order of
+    /// [`upload_file`](Self::upload_file). It goes on to its end when the client goes away.
+    ///
+    /// # Errors
+    /// If Cloudflare cannot fetch the picture or does not take it, the custom id is taken, Cloudflare cannot be reached, or the
+    /// database fails.
+    #[instrument(name = "service.uploads.url", skip_all, fields(user.id = %owner.id))]
+    pub async fn upload_from_url(
+        &self,
+        owner: &User,
+        request: UploadRequest,
+        url: SourceUrl,
+        until: Instant,
+    ) -> Result<Image, Error> {
+        self.require_unknown(request.custom_id.as_ref()).await?;
+        let asked = self.image_with_defaults(&request);
+        let original_filename = request.filename.unwrap_or_default();
+        let (service, owner) = (self.clone(), owner.clone());
+        self.run_to_end(async move {
+            let uploading = service.client.upload_from_url(&asked, url.as_str(), time_until(until));
+            let details = match uploading.await {
+                Ok(details) => details,
+                Err(cause) => return Err(refusal(cause, &asked)),
+            };
+            let uploaded = Uploaded { asked, original_filename, details, content_type: None, file_size: None };
+            service.record_or_delete(&owner, uploaded).await
+        })
+        .await
+    }
+
+    /// Makes sure that a picture may be fetched from a URL: from the public Internet, but for an emulator on this machine, which
+    /// fetches from wherever its developer likes.
+    ///
+    /// # Errors
+    /// [`SourceUrlError::Private`].
+    pub async fn require_fetchable(&self, url: &SourceUrl) -> Result<(), SourceUrlError> {
+        if self.client.is_local() { Ok(()) } else { url.require_public().await }
+    }
+
+    /// Sends a file to Cloudflare; what became of it there, and its size in bytes.
+    async fn send_file(
+        &self,
+        asked: &NewImageFields,
+        file: IdentifiedFile,
+        arrival: Duration,
+    ) -> Result<(ImageDetails, u64), Error> {
+        let IdentifiedFile { name, format, bytes, progress } = file;
+        let name = if name.is_empty() { UNNAMED.to_owned() } else { name };
+        let upload = UploadFile { name, content_type: format.content_type(), bytes: reqwest::Body::wrap(bytes) };
+        match self.client.upload_file(asked, upload, arrival).await {
+            Ok(details) => Ok((details, progress.bytes())),
+            Err(cause) => Err(match progress.problem() {
+                Some(problem) => problem.into(),
+                None => refusal(cause, asked),
+            }),
+        }
+    }
+
+    async fn record_or_delete(&self, owner: &User, uploaded: Uploaded) -> Result<Image, Error> {
+        let id = uploaded.details.id.clone().ok_or_else(|| malformed("it has no id"))?;
+        let image = match self.record_uploaded(owner, &id, uploaded).await {
+            Ok(image) => image,
+            // Whoever recorded the id meanwhile has the same image.
+            Err(Error::CustomIdTaken) => return Err(Error::CustomIdTaken),
+            Err(error) => {
+                self.delete_unrecorded(&id).await;
+                return Err(error);
+            }
+        };
+        info!(image.id = %image.id, image.cloudflare_id = ?image.cloudflare_id.as_str(), "Uploaded image {:?}", image.cloudflare_id.as_str());
+        Ok(image)
+    }
+
+    async fn record_uploaded(&self, owner: &User, id: &CloudflareId, uploaded: Uploaded) -> Result<Image, Error> {
+        let Uploaded { asked, original_filename, details, content_type, file_size } = uploaded;
+        if id.as_str().is_empty() || id.as_str().chars().count() > CloudflareId::MAX_CHARS {
+            return Err(malformed("its id is empty or too long"));
+        }
+        let now = self.clock.now();
+        let image = NewImage {
+            cloudflare_id: id.clone(),
+            user_id: owner.id,
+            original_filename,
+            upload_url: UploadUrl::new(""),
+            require_signed_urls: details.require_signed_urls.unwrap_or(asked.require_signed_urls),
+            metadata: asked.metadata,
+            // As with images that were uploaded elsewhere, there is no URL that could be used any more.
+            expires_at: now,
+            creator: asked.creator,
+        };
+        let changes = ImageChanges {
+            status: Some(ImageStatus::Uploaded),
+            uploaded_at_fallback: Some(now),
+            content_type: content_type.map(str::to_owned),
+            file_size: file_size.and_then(|bytes| i32::try_from(bytes).ok()),
+            ..details.changes(now)
+        };
+        let mut transaction = self.database.begin().await?;
+        let image = store::images::insert(&mut transaction, &image, now).await.map_err(duplicate_to_taken)?;
+        let image = store::images::apply(&mut transaction, image.id, &changes, now).await?.ok_or(Error::NotFound)?;
+        let event = UploadEvent::ImageUploaded { response: &details.raw };
+        store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        transaction.commit().await?;
+        Ok(image)
+    }
+}
+
+/// Why Cloudflare did not make an image.
+fn refusal(cause: cloudflare::Error, asked: &NewImageFields) -> Error {
+    use cloudflare::Error as Cause;
+
+    if cause.has_code(Cause::CUSTOM_ID_TAKEN) && asked.custom_id.is_some() {
+        return Error::CustomIdTaken;
+    }
+    if cause.has_code(Cause::CUSTOM_ID_CANNOT_BE_PRIVATE) && asked.custom_id.is_some() {
+        return Error::CustomIdCannotBePrivate;
+    }
+    if let Some(text) = cause.message_of(Cause::CUSTOM_ID_INVALID) {
+        return Error::CustomIdRefused(text.to_owned());
+    }
+    let problems = [
+        (Cause::NOT_FETCHED, PictureProblem::NotFetched),
+        (Cause::WRONG_TYPE, PictureProblem::WrongType),
+        (Cause::UNREADABLE, PictureProblem::Unreadable),
+    ];
+    let too_large = Cause::TOO_LARGE.map(|code| (code, PictureProblem::TooLargeForCloudflare));
+    let known = problems.into_iter().chain(too_large).find(|(code, _)| cause.has_code(*code));
+    match known {
+        Some((_, problem)) => problem.into(),
+        None => Error::Cloudflare { operation: OPERATION, cause },
+    }
+}
+
+fn time_until(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now())
+}
+
+fn malformed(why: &'static str) -> Error {
+    Error::Cloudflare { operation: OPERATION, cause: cloudflare::Error::Malformed(why) }
+}
