@@ -3,7 +3,8 @@
 //!
 //! What it does today is the way of an image from a direct creator upload to its delivery:
 //!
-//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `GET` and `DELETE v1/{image_id}`;
+//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `GET v1/keys`, and `GET`,
+//!   `PATCH` and `DELETE v1/{image_id}`;
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private;
@@ -31,6 +32,7 @@ mod notify;
 mod path;
 mod rate_limit;
 mod router;
+mod signing_keys;
 mod storage;
 #[cfg(test)]
 mod tests;
