@@ -5,6 +5,7 @@
 mod accounts;
 mod cleanup;
 mod deletions;
+mod delivery_urls;
 mod error;
 mod hashing;
 mod hex;
@@ -25,6 +26,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -35,8 +37,9 @@ use crate::store::Database;
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
+pub use delivery_urls::VariantUrl;
 pub use error::Error;
-pub use links::ImageLinks;
+pub use links::{DEFAULT_LIFETIME, ImageLinks, PictureUrl, SignedLinks};
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;
@@ -51,6 +54,8 @@ pub struct CloudflareService {
     records: ImageRecords,
     clock: Arc<dyn Clock>,
     settings: Arc<ServiceSettings>,
+    /// The key that URLs of private pictures are signed with, once it is known.
+    signing_key: Arc<OnceCell<SecretString>>,
     /// What goes on to its end when the client goes away.
     tasks: TaskTracker,
 }
@@ -68,6 +73,8 @@ pub struct ServiceSettings {
     pub default_creator: String,
     /// The secret that proves that a webhook is genuine; without one, every well-formed webhook is accepted.
     pub webhook_secret: Option<SecretString>,
+    /// The key that URLs of private pictures are signed with; without one, Cloudflare is asked for the account's.
+    pub signing_key: Option<SecretString>,
     /// Tables of the application whose rows are deleted with the image they require: `table` or `schema.table`.
     pub host_delete_tables: Vec<String>,
 }
@@ -76,7 +83,9 @@ impl CloudflareService {
     /// Puts the service together.
     pub fn new(client: Client, database: Database, clock: Arc<dyn Clock>, settings: ServiceSettings) -> Self {
         let records = ImageRecords::new(database.clone(), Arc::clone(&clock), settings.host_delete_tables.clone());
-        Self { client, database, records, clock, settings: Arc::new(settings), tasks: TaskTracker::new() }
+        let signing_key = Arc::new(OnceCell::new_with(settings.signing_key.clone()));
+        let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
+        Self { client, database, records, clock, settings, signing_key, tasks }
     }
 
     /// Does what must not stop half way, and goes on to its end when the client goes away.

@@ -130,6 +130,7 @@ fn service(base_url: &str, database: Database, clock: Arc<ManualClock>) -> Cloud
         default_metadata: cfimages::domain::Json::default(),
         default_creator: "shop".to_owned(),
         webhook_secret: None,
+        signing_key: None,
         host_delete_tables: Vec::new(),
     };
     CloudflareService::new(client.unwrap(), database, clock, settings)
