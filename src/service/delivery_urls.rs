@@ -1,11 +1,9 @@
 //! Telling where a picture is delivered from, signed where it is private.
 
-use secrecy::{ExposeSecret, SecretString};
-use tracing::{info, instrument};
+use tracing::instrument;
 
 use super::links::{PictureUrl, end_after};
 use super::{CloudflareService, Error, ImageLinks};
-use crate::cloudflare;
 use crate::delivery::SignError;
 use crate::domain::{Image, Timestamp};
 
@@ -45,27 +43,12 @@ impl CloudflareService {
         if variant.contains('=') {
             return Err(Error::Unsignable(SignError::FlexibleVariant));
         }
+        let key = self.signing_keys.get(&self.client).await.map_err(Error::NoSigningKey)?;
         let until = end_after(self.clock.now(), lifetime);
-        let url = links.sign(&url, self.signing_key().await?, until).map_err(|error| match error {
+        let url = links.sign(&url, key, until).map_err(|error| match error {
             SignError::NoAccountHash => Error::NoAccountHash,
             error => Error::Unsignable(error),
         })?;
         Ok(VariantUrl { url, expires_at: Some(until) })
-    }
-
-    /// The key to sign with: the configured one, else one of the account, which Cloudflare is asked for once. Requests that need
-    /// it meanwhile wait for the same answer; after a failure the next one asks again.
-    async fn signing_key(&self) -> Result<&SecretString, Error> {
-        self.signing_key.get_or_try_init(|| self.fetch_signing_key()).await
-    }
-
-    async fn fetch_signing_key(&self) -> Result<SecretString, Error> {
-        let keys = self.client.list_signing_keys().await.map_err(Error::NoSigningKey)?;
-        let key = keys
-            .into_iter()
-            .find(|key| !key.value.expose_secret().is_empty())
-            .ok_or(Error::NoSigningKey(cloudflare::Error::Malformed("it has no signing key")))?;
-        info!(key.name = ?key.name, "Got the signing key {:?} from Cloudflare", key.name);
-        Ok(key.value)
     }
 }

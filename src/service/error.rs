@@ -1,5 +1,7 @@
 //! Why a use case failed.
 
+use std::sync::Arc;
+
 use crate::delivery::SignError;
 use crate::domain::{CloudflareId, ImageUsage};
 use crate::{cloudflare, store};
@@ -68,7 +70,7 @@ pub enum Error {
     #[error(
         "There is no key to sign the URL with. Set CLOUDFLARE_IMAGES_SIGNING_KEY. Asking Cloudflare for the account's keys failed: {0}"
     )]
-    NoSigningKey(#[source] cloudflare::Error),
+    NoSigningKey(#[source] Arc<cloudflare::Error>),
     /// A call to Cloudflare failed.
     #[error("{operation}: {cause}")]
     Cloudflare {

@@ -18,6 +18,7 @@ mod registration;
 mod sessions;
 mod sign_in;
 mod signing;
+mod signing_keys;
 mod stats;
 mod uploads;
 mod usages;
@@ -26,13 +27,14 @@ mod webhooks;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::cloudflare::Client;
 use crate::domain::{Clock, Json};
 use crate::store::Database;
+
+use signing_keys::SigningKeys;
 
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};
@@ -54,8 +56,7 @@ pub struct CloudflareService {
     records: ImageRecords,
     clock: Arc<dyn Clock>,
     settings: Arc<ServiceSettings>,
-    /// The key that URLs of private pictures are signed with, once it is known.
-    signing_key: Arc<OnceCell<SecretString>>,
+    signing_keys: Arc<SigningKeys>,
     /// What goes on to its end when the client goes away.
     tasks: TaskTracker,
 }
@@ -83,9 +84,9 @@ impl CloudflareService {
     /// Puts the service together.
     pub fn new(client: Client, database: Database, clock: Arc<dyn Clock>, settings: ServiceSettings) -> Self {
         let records = ImageRecords::new(database.clone(), Arc::clone(&clock), settings.host_delete_tables.clone());
-        let signing_key = Arc::new(OnceCell::new_with(settings.signing_key.clone()));
+        let signing_keys = Arc::new(SigningKeys::new(settings.signing_key.clone()));
         let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
-        Self { client, database, records, clock, settings, signing_key, tasks }
+        Self { client, database, records, clock, settings, signing_keys, tasks }
     }
 
     /// Does what must not stop half way, and goes on to its end when the client goes away.
