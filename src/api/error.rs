@@ -248,6 +248,13 @@ fn service_error(error: &service::Error) -> Response {
         service::Error::OtherCreator(_) | service::Error::OtherOwner(_) | service::Error::UsageOfOtherOwner => {
             message(StatusCode::FORBIDDEN, error.to_string())
         }
+        service::Error::Unsignable(_) => {
+            (StatusCode::BAD_REQUEST, Json(FieldErrors::of("variant", &error.to_string()))).into_response()
+        }
+        service::Error::NoAccountHash | service::Error::NoSigningKey(_) => {
+            error!(error = %chain(error), "A delivery URL could not be made: {error}");
+            message(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+        }
         service::Error::Cloudflare { cause, .. } => {
             warn!(error = %chain(error), "A call to Cloudflare failed: {error}");
             let status = if cause.is_malformed() { StatusCode::BAD_GATEWAY } else { StatusCode::BAD_REQUEST };

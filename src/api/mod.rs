@@ -9,6 +9,7 @@ mod body;
 pub mod cleanup;
 mod csrf;
 pub mod deletions;
+pub mod delivery_urls;
 mod dispatch;
 mod error;
 mod field_errors;

@@ -8,7 +8,7 @@ use super::fields::{INVALID_URL, check_urls, is_url};
 use crate::domain::{
     Image, ImageId, ImageKey, ImageStats, ImageStatus, ImageUsage, Json, LogEntry, Timestamp, UploadUrl,
 };
-use crate::service::{self, BulkDeletion, BulkOutcome, ImageLinks, NotTried};
+use crate::service::{self, BulkDeletion, BulkOutcome, ImageLinks, NotTried, PictureUrl};
 
 /// A one-time upload URL and the image it is for.
 #[derive(Debug, Serialize, ToSchema)]
@@ -115,12 +115,31 @@ pub struct ImageResponse {
     pub is_expired: bool,
     /// Whether the picture is at Cloudflare.
     pub is_uploaded: bool,
+    /// Where a private picture is for the next hour; only where a signing key is configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, format = "uri")]
+    pub signed_public_url: Option<PictureUrl>,
+    /// Where a preview of a private picture is for the next hour; not where previews are made by options, which cannot be signed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, format = "uri")]
+    pub signed_thumbnail_url: Option<PictureUrl>,
+    /// When both end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<chrono::DateTime<chrono::Utc>>, nullable = false)]
+    pub signed_until: Option<Timestamp>,
 }
 
 impl ImageResponse {
     /// Describes an image as of `now`.
     pub fn new(image: Image, links: &ImageLinks, now: Timestamp) -> Self {
+        let signed = links.signed(&image, now);
+        let signed_until = signed.as_ref().map(|links| links.until);
+        let (signed_public_url, signed_thumbnail_url) =
+            signed.map_or((None, None), |links| (links.public_url, links.thumbnail_url));
         Self {
+            signed_public_url,
+            signed_thumbnail_url,
+            signed_until,
             public_url: links.public_url(&image),
             thumbnail_url: links.thumbnail_url(&image),
             is_expired: image.is_expired(now),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::view::View;
-use super::{cleanup, deletions, file_uploads, images, registration, root, stats, uploads, usages};
+use super::{cleanup, deletions, delivery_urls, file_uploads, images, registration, root, stats, uploads, usages};
 use crate::webhook;
 
 /// All views of the API, in the order in which they are tried.
@@ -24,6 +24,7 @@ const VIEWS: &[&View] = &[
     &deletions::DELETE_FROM_CLOUDFLARE,
     &images::LOGS,
     &images::USAGES,
+    &delivery_urls::DELIVERY_URL,
     &registration::REMOTE,
     &usages::USAGES,
     &usages::USAGE,

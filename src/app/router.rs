@@ -46,6 +46,7 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::images::check_image_status))
         .routes(routes!(api::images::list_image_logs))
         .routes(routes!(api::images::list_image_usages))
+        .routes(routes!(api::delivery_urls::get_image_url))
         .routes(routes!(api::registration::register_image))
         .routes(routes!(api::file_uploads::upload_image))
         .routes(routes!(api::registration::update_remote_image))

@@ -61,7 +61,7 @@ impl AppState {
             service: build_service(config, database.clone(), clock)?,
             authentication: Authentication::new(&config.auth, accounts.clone(), sessions),
             accounts,
-            links: ImageLinks::new(urls, config.uploads.thumbnail_variant.clone()),
+            links: ImageLinks::new(urls, config.uploads.thumbnail_variant.clone(), config.delivery.signing_key.clone()),
             database,
             lifecycle,
         })
@@ -87,6 +87,7 @@ pub fn build_service(config: &Config, database: Database, clock: Arc<dyn Clock>)
         default_creator: config.uploads.default_creator.clone().unwrap_or_default(),
         max_file_bytes: config.uploads.max_file_megabytes * 1_000_000,
         webhook_secret: config.webhook.secret.clone(),
+        signing_key: config.delivery.signing_key.clone(),
         host_delete_tables: config.database.host_delete_tables.clone(),
     };
     Ok(CloudflareService::new(client, database, clock, settings))

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::model::errors_in;
-use super::{DirectUpload, DirectUploadRequest, Error, ImageDetails, ImageUpdate, NewImageFields, UploadFile};
+use super::{
+    DirectUpload, DirectUploadRequest, Error, ImageDetails, ImageUpdate, NewImageFields, SigningKey, UploadFile,
+};
 use crate::domain::CloudflareId;
 
 /// How long to try to reach Cloudflare.
@@ -155,6 +157,15 @@ impl Client {
             Err(error) if error.is_not_found() => Ok(()),
             answer => answer.map(drop),
         }
+    }
+
+    /// The keys of the account that delivery URLs of private images are signed with; each is as good as the others.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn list_signing_keys(&self) -> Result<Vec<SigningKey>, Error> {
+        let result = call(self.http.get(format!("{}/images/v1/keys", self.account_url))).await?;
+        SigningKey::list_from_result(&result)
     }
 
     /// The address of an image: its id, whatever it holds, is one segment of the path.

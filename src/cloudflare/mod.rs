@@ -9,4 +9,4 @@ mod model;
 
 pub use client::{Client, ClientSettings, ClientSetupError};
 pub use error::{ApiMessage, Error};
-pub use model::{DirectUpload, DirectUploadRequest, ImageDetails, ImageUpdate, NewImageFields, UploadFile};
+pub use model::{DirectUpload, DirectUploadRequest, ImageDetails, ImageUpdate, NewImageFields, SigningKey, UploadFile};

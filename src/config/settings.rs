@@ -149,7 +149,8 @@ settings! {
         /// The account hash, the first part of every path of `imagedelivery.net`. Needed to build delivery URLs.
         CLOUDFLARE_IMAGES_ACCOUNT_HASH: optional_text("ZWd9g1K7eljCn_KDTu_MWA"),
 
-        /// The key that the URLs of private images are signed with, from the dashboard.
+        /// The key that the URLs of private images are signed with, from the dashboard. With it, private images also have signed URLs
+        /// in their JSON; without it, `images/{id}/url/` asks Cloudflare once for the account's keys.
         CLOUDFLARE_IMAGES_SIGNING_KEY: secret("replace-with-a-signing-key"),
 
         /// The domain of your own that pictures are delivered from, instead of `imagedelivery.net`.

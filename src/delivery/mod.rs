@@ -24,7 +24,7 @@ pub use options::{
 };
 pub use picture::{Picture, PictureError};
 pub use preset::{PRESETS, Preset, PresetError, PresetInfo};
-pub use signed_url::{SignatureError, sign, verify};
+pub use signed_url::{SignError, SignatureError, VerifyError, round_up_expiry, sign, verify};
 pub use srcset::{density_srcset, parse_sizes, sizes, srcset};
 pub use transform::{OPTIONS, OptionInfo, SHORTHANDS, Transform, TransformError};
 pub use urls::{DeliveryParts, DeliveryShape, DeliveryUrlError, DeliveryUrls};

@@ -141,7 +141,7 @@ fn is_private(image: &StoredImage, variant: &Variant) -> bool {
 
 fn check_signature(account: &Account, signed_path: &str, query: &str) -> Result<(), Refusal> {
     let keys = account.signing_keys.iter().map(|(_, value)| value.as_str());
-    verify(keys, signed_path, query, account.clock.now().as_unix_seconds()).map_err(Refusal::unsigned)
+    verify(keys, signed_path, query, account.clock.now().as_unix_seconds()).map(drop).map_err(Refusal::unsigned)
 }
 
 async fn answer(account: &Account, found: Found, headers: &HeaderMap, is_head: bool) -> Result<Response, Refusal> {

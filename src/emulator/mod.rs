@@ -4,7 +4,7 @@
 //! What it does today is the way of an image from a direct creator upload to its delivery:
 //!
 //! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `POST v1` with a file or the URL of one,
-//!   `GET`, `PATCH` and `DELETE v1/{image_id}`;
+//!   `GET v1/keys`, and `GET`, `PATCH` and `DELETE v1/{image_id}`;
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private;
@@ -34,6 +34,7 @@ mod notify;
 mod path;
 mod rate_limit;
 mod router;
+mod signing_keys;
 mod storage;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use tower_http::timeout::TimeoutLayer;
 
 use super::envelope::ApiError;
-use super::{Account, api_upload, auth, delivery, direct_upload, images, upload};
+use super::{Account, api_upload, auth, delivery, direct_upload, images, signing_keys, upload};
 
 /// How long a request may take, a slow upload included.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(3);
@@ -30,6 +30,7 @@ pub(super) fn build(account: Arc<Account>) -> Router {
 fn api(account: &Arc<Account>) -> Router<Arc<Account>> {
     Router::new()
         .route("/accounts/{account_id}/images/v2/direct_upload", post(direct_upload::create))
+        .route("/accounts/{account_id}/images/v1/keys", get(signing_keys::list))
         .route(
             "/accounts/{account_id}/images/v1",
             post(api_upload::create).layer(DefaultBodyLimit::max(upload::MAX_BODY)),

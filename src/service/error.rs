@@ -1,5 +1,8 @@
 //! Why a use case failed.
 
+use std::sync::Arc;
+
+use crate::delivery::SignError;
 use crate::domain::{CloudflareId, ImageUsage};
 use crate::{cloudflare, store};
 
@@ -63,6 +66,17 @@ pub enum Error {
     /// The usage follows a field of a Django model.
     #[error("The usage is kept by Django, which follows the field of the model. Use another field_name.")]
     AutomaticUsage,
+    /// The URL of a private picture cannot be signed.
+    #[error("The URL {0}.")]
+    Unsignable(SignError),
+    /// The account hash is needed, and not configured.
+    #[error("The account hash is not known. Set CLOUDFLARE_IMAGES_ACCOUNT_HASH.")]
+    NoAccountHash,
+    /// A key to sign with is needed, is not configured, and Cloudflare did not tell one.
+    #[error(
+        "There is no key to sign the URL with. Set CLOUDFLARE_IMAGES_SIGNING_KEY. Asking Cloudflare for the account's keys failed: {0}"
+    )]
+    NoSigningKey(#[source] Arc<cloudflare::Error>),
     /// A call to Cloudflare failed.
     #[error("{operation}: {cause}")]
     Cloudflare {

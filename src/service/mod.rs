@@ -5,6 +5,7 @@
 mod accounts;
 mod cleanup;
 mod deletions;
+mod delivery_urls;
 mod error;
 mod file_uploads;
 mod hashing;
@@ -19,6 +20,7 @@ mod registration;
 mod sessions;
 mod sign_in;
 mod signing;
+mod signing_keys;
 mod source_url;
 mod stats;
 mod uploads;
@@ -35,12 +37,15 @@ use crate::cloudflare::Client;
 use crate::domain::{Clock, Json};
 use crate::store::Database;
 
+use signing_keys::SigningKeys;
+
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
+pub use delivery_urls::VariantUrl;
 pub use error::{Error, PictureProblem};
 pub use incoming_file::{FileSender, IncomingFile};
-pub use links::ImageLinks;
+pub use links::{DEFAULT_LIFETIME, ImageLinks, PictureUrl, SignedLinks};
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;
@@ -56,6 +61,7 @@ pub struct CloudflareService {
     records: ImageRecords,
     clock: Arc<dyn Clock>,
     settings: Arc<ServiceSettings>,
+    signing_keys: Arc<SigningKeys>,
     /// What goes on to its end when the client goes away.
     tasks: TaskTracker,
 }
@@ -75,6 +81,8 @@ pub struct ServiceSettings {
     pub max_file_bytes: u64,
     /// The secret that proves that a webhook is genuine; without one, every well-formed webhook is accepted.
     pub webhook_secret: Option<SecretString>,
+    /// The key that URLs of private pictures are signed with; without one, Cloudflare is asked for the account's.
+    pub signing_key: Option<SecretString>,
     /// Tables of the application whose rows are deleted with the image they require: `table` or `schema.table`.
     pub host_delete_tables: Vec<String>,
 }
@@ -83,7 +91,9 @@ impl CloudflareService {
     /// Puts the service together.
     pub fn new(client: Client, database: Database, clock: Arc<dyn Clock>, settings: ServiceSettings) -> Self {
         let records = ImageRecords::new(database.clone(), Arc::clone(&clock), settings.host_delete_tables.clone());
-        Self { client, database, records, clock, settings: Arc::new(settings), tasks: TaskTracker::new() }
+        let signing_keys = Arc::new(SigningKeys::new(settings.signing_key.clone()));
+        let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
+        Self { client, database, records, clock, settings, signing_keys, tasks }
     }
 
     /// Does what must not stop half way, and goes on to its end when the client goes away.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod api_auth;
+mod api_delivery_urls;
 mod api_file_uploads;
 mod api_forms;
 mod api_images;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     let mut suite = support::suite::Suite::new();
     for register in [
         api_auth::register,
+        api_delivery_urls::register,
         api_file_uploads::register,
         api_forms::register,
         api_images::register,

@@ -131,6 +131,7 @@ fn service(base_url: &str, database: Database, clock: Arc<ManualClock>) -> Cloud
         default_creator: "shop".to_owned(),
         max_file_bytes: 10_000_000,
         webhook_secret: None,
+        signing_key: None,
         host_delete_tables: Vec::new(),
     };
     CloudflareService::new(client.unwrap(), database, clock, settings)

@@ -3,9 +3,10 @@
 use axum::body::Body;
 use axum::http::{Method, Request, header};
 use image::{DynamicImage, GenericImageView as _, ImageFormat};
+use serde_json::json;
 
 use super::pictures::{BLUE, RED, animated_gif, encoded, gif_frames, is_close, oriented_jpeg};
-use super::{Answer, App, HASH, KEY, Variant};
+use super::{ACCOUNT, Answer, App, HASH, KEY, Variant};
 use crate::delivery::sign;
 
 const FORMATS: [(ImageFormat, &str); 4] = [
@@ -182,4 +183,13 @@ async fn what_cannot_be_delivered_is_refused_as_text() {
         assert_eq!(answer.header("content-type"), "text/plain; charset=utf-8");
     }
     assert_eq!(app.api(Method::GET, &format!("v1/{draft}")).await.result()["draft"], true);
+}
+
+#[tokio::test]
+async fn the_keys_for_signed_urls_are_told_to_whoever_has_the_token() {
+    let app = App::new();
+    let keys = json!({"keys": [{"name": "other", "value": "unused"}, {"name": "default", "value": KEY}]});
+    assert_eq!(app.api(Method::GET, "v1/keys").await.result(), keys);
+    let unauthorised = app.get(&format!("/client/v4/accounts/{ACCOUNT}/images/v1/keys")).await;
+    assert_eq!(unauthorised.error(), (401, 10000));
 }

@@ -43,6 +43,7 @@ pub(crate) struct TestAppBuilder {
     unset: Vec<&'static Setting>,
     cloudflare: Option<String>,
     proxied: Option<SocketAddr>,
+    clock: Option<Arc<dyn Clock>>,
 }
 
 impl TestApp {
@@ -132,6 +133,12 @@ impl TestAppBuilder {
         self
     }
 
+    /// Takes the time from this clock, as the emulator does.
+    pub(crate) fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = Some(clock);
+        self
+    }
+
     pub(crate) async fn start(self, engine: &Engine) -> TestApp {
         self.start_on(migrated_database(engine).await).await
     }
@@ -145,11 +152,12 @@ impl TestAppBuilder {
 
         let config = self.config(database_url.as_str(), &emulator_origin);
         let database = app::open_database(&config.database).await.unwrap();
-        let state = AppState::new(&config, database, lifecycle.clone()).unwrap();
+        let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
+        let state = AppState::with_clock(&config, database, lifecycle.clone(), Arc::clone(&clock)).unwrap();
         let router = app::build_router(state, &config.server);
         tokio::spawn(app::serve(server, router, lifecycle.clone(), Duration::from_secs(1)));
 
-        let look_alike = Emulator::open(emulator_config(&origin, &emulator_origin)).unwrap();
+        let look_alike = Emulator::open(emulator_config(&origin, &emulator_origin, clock)).unwrap();
         tokio::spawn(app::serve(emulator, look_alike.router(), lifecycle.clone(), Duration::from_secs(1)));
         let http = http_client();
         TestApp { origin, emulator: emulator_origin, database_url, http, lifecycle }
@@ -179,7 +187,7 @@ impl TestAppBuilder {
     }
 }
 
-fn emulator_config(origin: &str, emulator_origin: &str) -> EmulatorConfig {
+fn emulator_config(origin: &str, emulator_origin: &str, clock: Arc<dyn Clock>) -> EmulatorConfig {
     EmulatorConfig {
         account_id: ACCOUNT_ID.to_owned(),
         account_hash: ACCOUNT_HASH.to_owned(),
@@ -189,7 +197,7 @@ fn emulator_config(origin: &str, emulator_origin: &str) -> EmulatorConfig {
         storage: StorageKind::Memory,
         variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
         notify: Some(Destination { url: format!("{origin}{WEBHOOK_PATH}"), secret: Some(WEBHOOK_SECRET.to_owned()) }),
-        clock: Arc::new(SystemClock),
+        clock,
     }
 }
 
