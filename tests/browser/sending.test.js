@@ -134,6 +134,22 @@ test("an upload URL that has expired is replaced by a new one", async (t) => {
   await untilUploaded(id);
 });
 
+test("an upload URL that was used before does not bring in the picture that it was used for", async (t) => {
+  site.change = async (answer, number) => {
+    if (number === 1) {
+      const form = new FormData();
+      form.append("file", new Blob([fixture("graphic.png").buffer], { type: "image/png" }), "other.png");
+      assert.equal((await fetch(answer.upload_url, { method: "POST", body: form })).status, 200);
+    }
+    return answer;
+  };
+  const uploader = await open(t, article());
+  await uploader.pick(fixture("photo.jpg"));
+  await uploader.until("uploaded");
+  assert.equal((await untilUploaded(await uploader.get("value"))).filename, "photo.jpg");
+  assert.equal(site.asked.length, 2);
+});
+
 test("upload URLs that are never good are not asked for without end", async (t) => {
   site.change = async (answer) => {
     await deleteDraft(answer.cloudflare_id);
@@ -160,12 +176,16 @@ test("a new URL is asked for without trying the old one, when its time has passe
   assert.deepEqual([uploader.uploads.length, site.asked.length], [2, 2]);
 });
 
-test("a clock that is wrong does not keep anybody from uploading", async (t) => {
+test("a clock that is wrong makes no upload URL useless", async (t) => {
+  site.change = relayed;
+  site.faults = [{ status: 503 }];
   const uploader = await open(t, article());
   await uploader.page.clock.install({ time: Date.now() + 86_400_000 });
   await uploader.pick(fixture("photo.jpg"));
+  await uploader.until("retrying");
+  await uploader.page.clock.fastForward(1_500);
   await uploader.until("uploaded");
-  assert.equal(site.asked.length, 1);
+  assert.deepEqual([uploader.uploads.length, site.asked.length], [2, 1]);
 });
 
 test("of ten files at once, three are on their way at a time, in their order", async (t) => {
