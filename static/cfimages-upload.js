@@ -609,11 +609,13 @@ class Row {
   #progress = make("progress", { part: "progress", max: 1, value: 0 });
   #preview = make("span", { class: "preview", part: "preview" }, icon("picture", 26));
 
-  /** @param {{retry: Function, end: Function, say: Function, size: (bytes: number) => string, percent: (part: number) => string}} owner */
+  /**
+   * @param {{retry: Function, end: Function, say: Function, size: (bytes: number) => string, percent: (part: number) => string}} owner
+   */
   constructor(transfer, previewUrl, owner) {
     Object.assign(this, { transfer, owner });
-    this.retry = make("button", { type: "button", class: "retry", part: "button", click: () => owner.retry(transfer) }, icon("retry"));
-    this.end = make("button", { type: "button", class: "end", part: "button", click: () => owner.end(transfer) }, icon("close"));
+    this.retry = this.#button("retry", "retry", () => owner.retry(transfer));
+    this.end = this.#button("end", "close", () => owner.end(transfer));
     const { name, file } = transfer;
     if (file) this.#state.append(owner.size(file.size), " · ");
     this.#state.append(this.#word);
@@ -621,6 +623,10 @@ class Row {
     this.element = make("li", { part: "item" }, this.#preview, text, make("span", { class: "buttons" }, this.retry, this.end));
     if (previewUrl) this.#show(previewUrl);
     this.update();
+  }
+
+  #button(name, picture, click) {
+    return make("button", { type: "button", class: name, part: "button", click }, icon(picture));
   }
 
   /** Shows the picture of a file that was found to be one. */
@@ -756,7 +762,8 @@ export class CfImagesUpload extends HTMLElement {
   attributeChangedCallback(name, old, value) {
     // In whatever order they are set: `multiple` says how `value` is read, `preview-url` how it is shown.
     const isUntouched = this.hasAttribute("value") && this.#transfers.every(({ file }) => !file);
-    if (name === "value" ? old !== value : isUntouched && ["multiple", "preview-url"].includes(name)) this.#setIds(this.#defaultIds);
+    const isConcerned = name === "value" ? old !== value : isUntouched && ["multiple", "preview-url"].includes(name);
+    if (isConcerned) this.#setIds(this.#defaultIds);
     if (this.isConnected) {
       this.#render();
       this.#sync(false);
@@ -867,7 +874,7 @@ export class CfImagesUpload extends HTMLElement {
   get #language() { return this.closest("[lang]")?.lang || undefined; }
   get #maxFiles() { return this.multiple ? this.#number("max-files", Infinity, 1) : 1; }
   get #maxSize() { return parseSize(this.getAttribute("max-size") ?? "") || 10_000_000; }
-  get #endpoint() { return new URL(this.getAttribute("endpoint") ?? ENDPOINT, document.baseURI); }
+  get #endpoint() { return URL.parse(this.getAttribute("endpoint") ?? ENDPOINT, document.baseURI); }
 
   get #defaultIds() {
     const value = this.getAttribute("value");
@@ -896,8 +903,8 @@ export class CfImagesUpload extends HTMLElement {
   get #standIn() {
     const action = this.#form?.getAttribute("action");
     const url = action ? URL.parse(action, document.baseURI) : null;
-    const own = new URL("../images/upload/", this.#endpoint);
-    return url?.origin === own.origin && url.pathname === own.pathname ? url : null;
+    const own = URL.parse("../images/upload/", this.#endpoint?.href);
+    return url && url.origin === own?.origin && url.pathname === own.pathname ? url : null;
   }
 
   get #isAutomatic() {
@@ -971,12 +978,13 @@ export class CfImagesUpload extends HTMLElement {
 
   async #getUrl(file, signal) {
     if (typeof this.getUploadUrl === "function") return this.#askPage(file, signal);
+    const refuse = (detail) => new UploadError("configuration", this.#say("errorConfiguration", { detail }));
+    const endpoint = this.#endpoint;
+    if (!endpoint) throw refuse("endpoint is no URL.");
     const fields = { filename: file.name.slice(0, 255) || undefined };
     if (this.hasAttribute("metadata")) {
       fields.metadata = parseJson(this.getAttribute("metadata"));
-      if (!fields.metadata) {
-        throw new UploadError("configuration", this.#say("errorConfiguration", { detail: "metadata is not JSON." }));
-      }
+      if (!fields.metadata) throw refuse("metadata is not JSON.");
     }
     if (this.hasAttribute("creator")) fields.creator = this.getAttribute("creator");
     if (this.hasAttribute("require-signed-urls")) fields.require_signed_urls = this.getAttribute("require-signed-urls") !== "false";
@@ -986,7 +994,7 @@ export class CfImagesUpload extends HTMLElement {
       header: this.getAttribute("csrf-header") || "X-CSRFToken",
       token: readCookie(this.getAttribute("csrf-cookie") || "csrftoken") ?? hidden?.value,
     };
-    const settings = { endpoint: this.#endpoint, token: this.getAttribute("token"), csrf, fields };
+    const settings = { endpoint, token: this.getAttribute("token"), csrf, fields };
     return requestUploadUrl(settings, this.#owner.say, signal);
   }
 
@@ -1126,7 +1134,7 @@ export class CfImagesUpload extends HTMLElement {
     } else this.#internals.setValidity({});
   }
 
-  /** Lets no form go before the files are there: those that wait, and all where the form does not ask whether its fields are valid. */
+  /** Lets no form go before its files are there: those that wait, and all where it does not ask whether its fields are valid. */
   #submitting = async (event) => {
     const { submitter } = event;
     const form = this.#form;

@@ -11,7 +11,8 @@ import { article, open, relayed, site } from "./support/stage.js";
 test("everything can be done with the keyboard, and the focus is never lost", async (t) => {
   const uploader = await open(t, article("multiple"));
   const { keyboard } = uploader.page;
-  const focused = () => uploader.element.evaluate((element) => element.shadowRoot.activeElement?.getAttribute("aria-label") ?? element.shadowRoot.activeElement?.className ?? null);
+  const focused = () =>
+    uploader.element.evaluate(({ shadowRoot: { activeElement } }) => activeElement?.getAttribute("aria-label") ?? activeElement?.className);
   await keyboard.press("Tab");
   assert.equal(await focused(), "dropzone");
   const [chooser] = await Promise.all([uploader.page.waitForEvent("filechooser"), keyboard.press("Enter")]);
@@ -57,7 +58,8 @@ test("results are announced", async (t) => {
 });
 
 test("all texts can be translated, and numbers follow the language", async (t) => {
-  const uploader = await open(t, article(`lang="de" max-size="2.5MB" messages='{"pick": "Bild wählen", "hint": "{types} bis {size}"}'`));
+  const texts = '{"pick": "Bild wählen", "hint": "{types} bis {size}"}';
+  const uploader = await open(t, article(`lang="de" max-size="2.5MB" messages='${texts}'`));
   await uploader.set("messages", { drop: "oder hierher ziehen" });
   assert.equal(await uploader.zone.textContent(), "Bild wählen oder hierher ziehenJPEG, PNG, WebP oder GIF bis 2,5 MB");
 });
@@ -77,7 +79,8 @@ async function openInEveryState(t, viewport, colorScheme) {
   site.change = relayed;
   const value = `multiple value='["team/portrait"]' preview-url="/pictures/{id}" max-files="7"`;
   const uploader = await open(t, article(value), { context: { viewport, colorScheme } });
-  await uploader.page.route("**/pictures/**", (route) => route.fulfill({ contentType: "image/webp", body: fixture("photo.webp").buffer }));
+  const picture = { contentType: "image/webp", body: fixture("photo.webp").buffer };
+  await uploader.page.route("**/pictures/**", (route) => route.fulfill(picture));
   await uploader.page.reload();
   await uploader.pick(fixture("photo.jpg", "a lake at dusk, seen from the long wooden jetty.jpg"));
   await uploader.until("uploaded", 2);

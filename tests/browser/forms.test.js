@@ -7,7 +7,8 @@ import { fixture, noise } from "./support/pictures.js";
 import { article, cookies, open, site } from "./support/stage.js";
 
 const submit = async (uploader) => {
-  await Promise.all([uploader.page.waitForURL("**/sent.html*"), uploader.page.getByRole("button", { name: /^(Save|Upload Image)$/ }).click()]);
+  const button = uploader.page.getByRole("button", { name: /^(Save|Upload Image)$/ });
+  await Promise.all([uploader.page.waitForURL("**/sent.html*"), button.click()]);
   return site.forms.at(-1);
 };
 
@@ -39,7 +40,8 @@ test("a form without a picture carries no field", async (t) => {
 
 test("a form is not sent before the picture is there", async (t) => {
   const uploader = await open(t, article('required multiple'));
-  const validity = () => uploader.element.evaluate((element) => [element.checkValidity(), element.validity.valueMissing, element.validationMessage]);
+  const validity = () =>
+    uploader.element.evaluate((element) => [element.checkValidity(), element.validity.valueMissing, element.validationMessage]);
   assert.deepEqual(await validity(), [false, true, "Choose an image."]);
   await uploader.page.getByRole("button", { name: "Save" }).click();
   assert.equal(await uploader.page.evaluate(() => document.activeElement.id), "pictures");
@@ -127,7 +129,8 @@ test("the form fragment uploads, and follows to where it leads", async (t) => {
   await uploader.pick(fixture("photo.jpg"));
   await uploader.until("waiting");
   await uploader.page.context().addCookies(cookies(site.csrfToken));
-  await Promise.all([uploader.page.waitForURL("**/sent.html?from=fragment"), uploader.page.getByRole("button", { name: "Upload Image" }).click()]);
+  const button = uploader.page.getByRole("button", { name: "Upload Image" });
+  await Promise.all([uploader.page.waitForURL("**/sent.html?from=fragment"), button.click()]);
   assert.deepEqual(site.forms, []);
   const id = uploader.uploads[0].url().split("/").pop();
   await untilUploaded(id);
@@ -150,5 +153,6 @@ test("without JavaScript the form posts the file to the server's own endpoint", 
   await fallback.setInputFiles(fixture("photo.jpg"));
   const form = await submit(uploader);
   assert.equal(form.path, "/cloudflare-images/api/images/upload/");
-  assert.deepEqual(fieldsOf(form).slice(1), [["next", "/sent.html?from=fragment"], ["file", "photo.jpg", fixture("photo.jpg").buffer.length]]);
+  const sent = ["file", "photo.jpg", fixture("photo.jpg").buffer.length];
+  assert.deepEqual(fieldsOf(form).slice(1), [["next", "/sent.html?from=fragment"], sent]);
 });

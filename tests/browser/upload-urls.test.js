@@ -59,6 +59,11 @@ test("what the endpoint refuses is told in one sentence", async (t) => {
   await uploader.pick(fixture("photo.jpg"));
   await uploader.until("failed", 3);
   assert.equal(await message(), "This page is not set up for uploads. metadata is not JSON.");
+
+  await uploader.element.evaluate((element) => element.setAttribute("endpoint", "http://["));
+  await uploader.pick(fixture("photo.jpg"));
+  await uploader.until("failed", 4);
+  assert.equal(await message(), "This page is not set up for uploads. endpoint is no URL.");
 });
 
 test("answers that are no upload URL are no reason to send the file anywhere", async (t) => {
