@@ -24,10 +24,12 @@ pub(super) async fn serve_asset(Path(path): Path<String>, headers: HeaderMap) ->
 fn respond(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
     let etag = etag(&file);
     let caching = [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, "public, max-age=3600".to_owned())];
+    // Pages of any origin may use the modules, which browsers fetch with CORS. Nothing here is secret.
+    let sharing = [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
     if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
-        return (StatusCode::NOT_MODIFIED, caching).into_response();
+        return (StatusCode::NOT_MODIFIED, caching, sharing).into_response();
     }
-    (caching, [(header::CONTENT_TYPE, content_type(path))], file.data).into_response()
+    (caching, sharing, [(header::CONTENT_TYPE, content_type(path))], file.data).into_response()
 }
 
 fn etag(file: &EmbeddedFile) -> String {

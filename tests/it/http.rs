@@ -82,6 +82,9 @@ async fn static_files(engine: Engine) {
     );
     let again = Answer::of(app.http.get(&url).header("If-None-Match", &first.headers["etag"])).await;
     assert_eq!((again.status, again.text.as_str()), (StatusCode::NOT_MODIFIED, ""));
+    for answer in [first, again] {
+        assert_eq!(answer.headers["access-control-allow-origin"], "*");
+    }
     for path in ["..%2FCargo.toml", "%2Fetc%2Fpasswd", "nope.css", "..%5CCargo.toml", "%00"] {
         let answer = Answer::of(app.http.get(format!("{}/cloudflare-images/static/{path}", app.origin))).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
