@@ -9,6 +9,7 @@ mod color;
 mod options;
 mod picture;
 mod preset;
+mod resolved;
 mod signed_url;
 mod srcset;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use options::{
 };
 pub use picture::{Picture, PictureError};
 pub use preset::{PRESETS, Preset, PresetError, PresetInfo};
+pub use resolved::Resolved;
 pub use signed_url::{SignError, SignatureError, VerifyError, round_up_expiry, sign, verify};
 pub use srcset::{density_srcset, parse_sizes, sizes, srcset};
 pub use transform::{OPTIONS, OptionInfo, SHORTHANDS, Transform, TransformError};

@@ -12,7 +12,7 @@ use super::options::{
     Border, Compression, Fit, Flip, Format, Gravity, Length, MAX_SIDE, Metadata, OnError, Quality, Rectangle, Segment,
     Trim, Upscale, Value, Width, is_side, parse_decimal, parse_integer,
 };
-use super::{Color, DeliveryUrls, Picture};
+use super::{Color, DeliveryUrls, Picture, Resolved};
 
 /// The smallest factor that an adjustment gives: Cloudflare ignores 0.
 const SMALLEST_FACTOR: f64 = 0.01;
@@ -820,18 +820,77 @@ impl FromStr for Transform {
         let mut transform = Self::new();
         let mut seen = Vec::new();
         for option in options.split(',') {
-            let malformed = || TransformError::Malformed(option.to_owned());
-            let (name, value) = option.split_once('=').ok_or_else(malformed)?;
-            let value = percent_decode_str(value).decode_utf8().map_err(|_| malformed())?;
-            let name = Self::find_name(name)?;
-            if seen.contains(&name) {
-                return Err(TransformError::Repeated { option: name });
-            }
-            seen.push(name);
-            transform = transform.with(name, &value)?;
+            transform = transform.with_part(option, &mut seen)?;
         }
         transform.check()?;
         Ok(transform)
+    }
+}
+
+/// Carrying out.
+impl Transform {
+    /// Reads options as Cloudflare does: what is wrong is left out, and why is said.
+    ///
+    /// The transformation is empty where nothing can be used.
+    pub fn parse_leniently(options: &str) -> (Self, Vec<TransformError>) {
+        let mut transform = Self::new();
+        let (mut seen, mut errors) = (Vec::new(), Vec::new());
+        for option in options.split(',') {
+            match transform.clone().with_part(option, &mut seen) {
+                Ok(changed) => transform = changed,
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.extend(transform.check().err());
+        (transform, errors)
+    }
+
+    /// Every option, with Cloudflare's default where it is not set.
+    pub fn resolved(&self) -> Resolved {
+        let AutoWidth { breakpoints, desktop, mobile } = self.auto_width.as_deref().cloned().unwrap_or_default();
+        Resolved {
+            anim: self.anim.unwrap_or(true),
+            background: self.background,
+            blur: self.blur.unwrap_or(0),
+            brightness: self.brightness.unwrap_or(1.0),
+            compression: self.compression,
+            contrast: self.contrast.unwrap_or(1.0),
+            dpr: self.dpr.unwrap_or(1.0),
+            fit: self.fit.unwrap_or(Fit::ScaleDown),
+            flip: self.flip,
+            format: self.format,
+            gamma: self.gamma.unwrap_or(1.0),
+            gravity: self.gravity.unwrap_or(Gravity::CENTRE),
+            height: self.height,
+            metadata: self.metadata.unwrap_or(Metadata::Copyright),
+            onerror: self.onerror,
+            quality: self.quality.unwrap_or(Quality::Number(85)),
+            rotate: self.rotate.unwrap_or(0),
+            saturation: self.saturation.unwrap_or(1.0),
+            segment: self.segment,
+            sharpen: self.sharpen.unwrap_or(0.0),
+            slow_connection_quality: self.slow_connection_quality,
+            trim: self.trim.as_deref().copied(),
+            upscale: self.upscale.unwrap_or(Upscale::Interpolate),
+            width: self.width,
+            width_breakpoints: if breakpoints.is_empty() { vec![320, 768, 960, 1200] } else { breakpoints },
+            width_on_desktop: desktop.unwrap_or(1200),
+            width_on_mobile: mobile.unwrap_or(768),
+            zoom: self.zoom.unwrap_or(0.0),
+        }
+    }
+
+    /// With one option more, as it stands in URLs. `seen` has the names of those before it.
+    fn with_part(self, option: &str, seen: &mut Vec<&'static str>) -> Result<Self, TransformError> {
+        let malformed = || TransformError::Malformed(option.to_owned());
+        let (name, value) = option.split_once('=').ok_or_else(malformed)?;
+        let value = percent_decode_str(value).decode_utf8().map_err(|_| malformed())?;
+        let name = Self::find_name(name)?;
+        if seen.contains(&name) {
+            return Err(TransformError::Repeated { option: name });
+        }
+        seen.push(name);
+        self.with(name, &value)
     }
 }
 
@@ -841,5 +900,36 @@ impl Serialize for Transform {
         let mut map = serializer.serialize_map(None)?;
         self.for_each(|name, value| map.serialize_entry(name, &value))?;
         map.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn lenient_reading_leaves_out_what_is_wrong_and_names_it() {
+        let (transform, errors) =
+            Transform::parse_leniently("w=300,height=abc,colour=red,blur,w=400,zoom=0.5,format=png,fit=cover");
+        assert_eq!(transform.to_string(), "fit=cover,width=300,zoom=0.5");
+        let options: Vec<_> = errors.iter().map(|error| error.option().unwrap_or("none")).collect();
+        assert_eq!(options, ["height", "colour", "none", "width", "format", "zoom"]);
+        let (nothing, errors) = Transform::parse_leniently("");
+        assert_eq!((nothing, errors.len()), (Transform::new(), 1));
+    }
+
+    proptest! {
+        #[test]
+        fn reading_leniently_and_strictly_is_the_same_where_nothing_is_wrong(
+            options in "((w|h|blur|fit|dpr|trim|g|zoom|q)=(a|[0-9]|cover|border|\\.|;|%)*,?)*",
+        ) {
+            let (lenient, errors) = Transform::parse_leniently(&options);
+            match options.parse::<Transform>() {
+                Ok(strict) => prop_assert!(errors.is_empty() && strict == lenient),
+                Err(_) => prop_assert!(!errors.is_empty()),
+            }
+        }
     }
 }
