@@ -25,6 +25,9 @@ pub struct EmulatorConfig {
     pub storage: StorageKind,
     /// The variants of the account. `public` is added where it is missing, as [`Variant::public`].
     pub variants: Vec<Variant>,
+    /// Whether delivery URLs may have options of transformations in place of a variant, `w=400,sharpen=3`. Off in new accounts at
+    /// Cloudflare.
+    pub flexible_variants: bool,
     /// Who is told of uploads; nobody where it is `None`.
     pub notify: Option<Destination>,
     /// The time for expiry, signatures and dates.
@@ -78,6 +81,7 @@ impl fmt::Debug for EmulatorConfig {
             .field("public_url", &self.public_url)
             .field("storage", &self.storage)
             .field("variants", &self.variants)
+            .field("flexible_variants", &self.flexible_variants)
             .field("notify", &self.notify)
             .field("clock", &self.clock)
             .finish_non_exhaustive()

@@ -1,50 +1,80 @@
-//! Delivery of pictures: `/{account_hash}/{image_id}/{variant}`, also behind `/cdn-cgi/imagedelivery`.
+//! Delivery of pictures: `/{account_hash}/{image_id}/{variant}`, also behind `/cdn-cgi/imagedelivery`, where the variant has a name
+//! or is a list of options.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use image::ImageResult;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::delivery::{SignatureError, verify};
+use crate::delivery::{Resolved, SignatureError, Transform, TransformError, Width, verify};
 
 use super::storage::{Original, StoredImage};
-use super::transform::{self, Plan};
-use super::{Account, Variant, path};
+use super::transform::{self, Browser, Made, Picture, Recipe, Size};
+use super::{Account, path};
 
 /// What public pictures carry at Cloudflare when nothing else is configured: two days.
 const PUBLIC_CACHING: &str = "public, max-age=172800, stale-while-revalidate=7200";
 /// To be changed with the way pictures are made, so that no browser keeps those made before.
-const PIPELINE_VERSION: u8 = 1;
+const PIPELINE_VERSION: u8 = 2;
+/// What decides about most pictures, besides the URL.
+const VARY: HeaderValue = HeaderValue::from_static("Accept");
+/// The same, where the options ask for what only the browser knows.
+const VARY_BY_HINTS: HeaderValue = HeaderValue::from_static(
+    "Accept, Save-Data, ECT, RTT, Downlink, Sec-CH-Width, Width, Sec-CH-Viewport-Width, Viewport-Width, User-Agent",
+);
+/// Whether, and at what cost, a picture was transformed.
+const RESIZED: HeaderName = HeaderName::from_static("cf-resized");
+/// What a picture may do that is opened as a page: nothing.
+const INERT: HeaderValue = HeaderValue::from_static("default-src 'none'; form-action 'none'");
+/// Warnings that are told of one URL, and characters of each.
+const MAX_WARNINGS: usize = 10;
+const MAX_WARNING: usize = 300;
 
 /// A refusal, as text: `ERROR 9404: ...`.
 struct Refusal {
     status: StatusCode,
     code: u16,
-    message: &'static str,
+    message: Cow<'static, str>,
 }
 
 impl Refusal {
     const MALFORMED_PATH: Self = Self::forbidden(9426, "The path is not /<account hash>/<image id>/<variant>");
     const WRONG_ACCOUNT: Self = Self::forbidden(9427, "The account hash is not valid");
     const FLEXIBLE_VARIANTS: Self = Self::forbidden(9429, "Flexible variants are not enabled");
+    const PRIVATE: Self = Self::forbidden(
+        9425,
+        "Image access denied: Flexible variants cannot be used for images that require signed URLs, use a named variant",
+    );
     const NO_VARIANT: Self =
         Self::forbidden(9425, "Image access denied: This account doesn't have variant with this name");
     const NO_IMAGE: Self = Self {
         status: StatusCode::NOT_FOUND,
         code: 9404,
-        message: "Could not fetch the image — the server returned HTTP error 404 Not Found",
+        message: Cow::Borrowed("Could not fetch the image — the server returned HTTP error 404 Not Found"),
     };
-    const BROKEN: Self =
-        Self { status: StatusCode::INTERNAL_SERVER_ERROR, code: 9516, message: "The image could not be processed" };
+    const BROKEN: Self = Self {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        code: 9516,
+        message: Cow::Borrowed("The image could not be processed"),
+    };
 
     const fn forbidden(code: u16, message: &'static str) -> Self {
-        Self { status: StatusCode::FORBIDDEN, code, message }
+        Self { status: StatusCode::FORBIDDEN, code, message: Cow::Borrowed(message) }
+    }
+
+    fn bad_options(problem: &str) -> Self {
+        let message = format!("The transformation options are not valid: {problem}").into();
+        Self { status: StatusCode::BAD_REQUEST, code: 9401, message }
     }
 
     fn unsigned(error: SignatureError) -> Self {
@@ -65,7 +95,8 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let caching = [(header::CACHE_CONTROL, "no-store"), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
-        (self.status, caching, format!("ERROR {}: {}", self.code, self.message)).into_response()
+        let resized = [(RESIZED, format!("err={}", self.code))];
+        (self.status, caching, resized, format!("ERROR {}: {}", self.code, self.message)).into_response()
     }
 }
 
@@ -80,7 +111,7 @@ pub(super) async fn deliver(State(account): State<Arc<Account>>, request: Reques
     }
     // A body is of no interest, and would keep the future from being sent between threads.
     let (parts, _) = request.into_parts();
-    match find_picture(&account, &parts.uri) {
+    match find_picture(&account, &parts.uri, Browser::from(&parts.headers)) {
         Ok(found) => answer(&account, found, &parts.headers, is_head).await.unwrap_or_else(Refusal::into_response),
         Err(refusal) => refusal.into_response(),
     }
@@ -92,6 +123,8 @@ struct DeliveryPath<'a> {
     account_hash: &'a str,
     image_id: String,
     variant: String,
+    /// The same as it came; the options of a flexible variant are decoded one by one.
+    encoded_variant: &'a str,
     /// The path as it is signed: as it came, without the prefix.
     signed: &'a str,
 }
@@ -102,41 +135,93 @@ impl<'a> DeliveryPath<'a> {
         let prefixed = path.strip_prefix("/cdn-cgi/imagedelivery").filter(|rest| rest.starts_with('/'));
         let signed = prefixed.unwrap_or(path);
         let (account_hash, rest) = signed.strip_prefix('/')?.split_once('/')?;
-        let (image_id, variant) = rest.rsplit_once('/')?;
-        if account_hash.is_empty() || image_id.is_empty() || variant.is_empty() {
+        let (image_id, encoded_variant) = rest.rsplit_once('/')?;
+        if account_hash.is_empty() || image_id.is_empty() || encoded_variant.is_empty() {
             return None;
         }
-        Some(Self { account_hash, image_id: path::decode(image_id)?, variant: path::decode(variant)?, signed })
+        let (image_id, variant) = (path::decode(image_id)?, path::decode(encoded_variant)?);
+        Some(Self { account_hash, image_id, variant, encoded_variant, signed })
+    }
+
+    /// The options in place of the name of a variant, also where all of them were encoded as one.
+    fn options(&self) -> Option<&str> {
+        [self.encoded_variant, &self.variant].into_iter().find(|text| text.contains('='))
     }
 }
 
 /// A picture that may be delivered, and as what.
 struct Found {
     original: Original,
-    variant: Variant,
+    recipe: Recipe,
     is_private: bool,
+    warnings: Vec<Cow<'static, str>>,
+    vary: HeaderValue,
 }
 
-fn find_picture(account: &Account, uri: &Uri) -> Result<Found, Refusal> {
+fn find_picture(account: &Account, uri: &Uri, browser: Browser) -> Result<Found, Refusal> {
     let path = DeliveryPath::parse(uri.path()).ok_or(Refusal::MALFORMED_PATH)?;
     if path.account_hash != account.hash {
         return Err(Refusal::WRONG_ACCOUNT);
     }
-    if path.variant.contains('=') {
+    if path.options().is_some() && !account.flexible_variants {
         return Err(Refusal::FLEXIBLE_VARIANTS);
     }
     let image = account.storage.find(&path.image_id, account.clock.now()).ok_or(Refusal::NO_IMAGE)?;
     let original = image.original().ok_or(Refusal::NO_IMAGE)?.clone();
-    let variant = account.variants.find(&path.variant).ok_or(Refusal::NO_VARIANT)?.clone();
-    let is_private = is_private(&image, &variant);
+    let wanted = match path.options() {
+        Some(options) => flexible_variant(&image, options)?,
+        None => named_variant(account, &image, &path.variant)?,
+    };
+    let Wanted { options, is_private, mut warnings } = wanted;
     if is_private {
         check_signature(account, path.signed, uri.query().unwrap_or_default())?;
     }
-    Ok(Found { original, variant, is_private })
+    warnings.extend(transform::warnings(&options, &original.picture));
+    let asks_browser = options.width == Some(Width::Auto) || options.slow_connection_quality.is_some();
+    let vary = if asks_browser { VARY_BY_HINTS } else { VARY };
+    let recipe = Recipe::new(&options, &original.picture, browser);
+    Ok(Found { original, recipe, is_private, warnings, vary })
 }
 
-fn is_private(image: &StoredImage, variant: &Variant) -> bool {
-    image.require_signed_urls && variant.requires_signature()
+/// What is to be delivered of an image.
+struct Wanted {
+    options: Resolved,
+    is_private: bool,
+    warnings: Vec<Cow<'static, str>>,
+}
+
+fn named_variant(account: &Account, image: &StoredImage, name: &str) -> Result<Wanted, Refusal> {
+    let variant = account.variants.find(name).ok_or(Refusal::NO_VARIANT)?;
+    let is_private = image.require_signed_urls && variant.requires_signature();
+    Ok(Wanted { options: variant.options(), is_private, warnings: Vec::new() })
+}
+
+/// Reads options as Cloudflare does: what is wrong is ignored, and the answer warns of it. An unknown format is refused, and so is
+/// what has nothing that is right. UNCONFIRMED: the words, and that of an option given twice the first one counts.
+fn flexible_variant(image: &StoredImage, options: &str) -> Result<Wanted, Refusal> {
+    if image.require_signed_urls {
+        return Err(Refusal::PRIVATE);
+    }
+    let (transform, errors) = Transform::parse_leniently(options);
+    let is_format = |error: &&TransformError| matches!(error, TransformError::Invalid { option: "format", .. });
+    if let Some(error) = errors.iter().find(is_format) {
+        return Err(Refusal::bad_options(&error.to_string()));
+    }
+    match errors.first() {
+        Some(error) if transform == Transform::new() => Err(Refusal::bad_options(&error.to_string())),
+        _ => {
+            let warnings = errors.iter().map(|error| warning(error).into()).collect();
+            Ok(Wanted { options: transform.resolved(), is_private: false, warnings })
+        }
+    }
+}
+
+/// What is wrong with an option, in short.
+fn warning(error: &TransformError) -> String {
+    match error {
+        TransformError::Unknown(name) => format!("there is no option {name}"),
+        other => other.to_string(),
+    }
 }
 
 fn check_signature(account: &Account, signed_path: &str, query: &str) -> Result<(), Refusal> {
@@ -149,40 +234,116 @@ async fn answer(account: &Account, found: Found, headers: &HeaderMap, is_head: b
     let mut response = if matches_etag(headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        let bytes = render(account, &found).await?;
-        picture_response(&found, bytes, is_head)
+        make(account, &found).await?.into_response(&found, is_head)
     };
     let caching = HeaderValue::from_static(if found.is_private { "private" } else { PUBLIC_CACHING });
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, caching);
     headers.insert(header::ETAG, HeaderValue::try_from(etag).expect("hexadecimal digits and quotes"));
-    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::VARY, found.vary);
+    for warning in found.warnings.iter().take(MAX_WARNINGS) {
+        headers.append(header::WARNING, warning_value(warning));
+    }
     Ok(response)
 }
 
-fn picture_response(found: &Found, bytes: Bytes, is_head: bool) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(found.original.picture.format.content_type())),
-        (header::CONTENT_LENGTH, HeaderValue::from(bytes.len())),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    ];
-    let body = if is_head { Body::empty() } else { Body::from(bytes) };
-    (headers, body).into_response()
+/// `cf-images 299 "<reason>"`. Reasons may have any text of the URL in them.
+fn warning_value(reason: &str) -> HeaderValue {
+    let is_plain = |c: char| matches!(c, ' '..='~') && c != '"' && c != '\\';
+    let reason: String = reason.chars().take(MAX_WARNING).map(|c| if is_plain(c) { c } else { '?' }).collect();
+    HeaderValue::try_from(format!("cf-images 299 \"{reason}\"")).expect("visible characters")
 }
 
-async fn render(account: &Account, found: &Found) -> Result<Bytes, Refusal> {
-    let picture = found.original.picture;
-    let original = read_original(account, &found.original).await?;
-    match transform::plan(&picture, found.variant.resize()) {
-        Plan::Original => Ok(original),
-        Plan::Scale(size) => account
-            .workers
-            .run(picture.memory(), move || transform::render(&original, &picture, size))
-            .await
-            .map_err(|error| broken(&error))?
-            .map(Bytes::from)
-            .map_err(|error| broken(&error)),
+/// What was made, and how many milliseconds it took.
+struct Answer {
+    made: Made,
+    /// To read the original.
+    reading: u128,
+    /// For a worker.
+    waiting: u128,
+    /// To decode the original and all the rest.
+    working: u128,
+    /// Bytes of the original.
+    file_size: usize,
+}
+
+impl Answer {
+    fn into_response(self, found: &Found, is_head: bool) -> Response {
+        let Self { made, reading, waiting, working, file_size } = self;
+        let (content_type, bytes, cost) = match made {
+            Made::Original(bytes) => (found.original.picture.format.content_type(), bytes, None),
+            Made::Picture { bytes, format, decoding } => {
+                (format.content_type(), bytes, Some((decoding, working.saturating_sub(decoding))))
+            }
+            Made::Size(size) => {
+                ("application/json", description(file_size, &found.original.picture, size), Some((0, working)))
+            }
+        };
+        let headers = [
+            (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
+            (header::CONTENT_LENGTH, HeaderValue::from(bytes.len())),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (header::CONTENT_SECURITY_POLICY, INERT),
+        ];
+        let resized = cost.map(|(decoding, rest)| {
+            let (version, length) = (env!("CARGO_PKG_VERSION"), bytes.len());
+            let text = format!("internal=ok/m q=0 n={reading}+{waiting} c={decoding}+{rest} v={version} l={length}");
+            [(RESIZED, text)]
+        });
+        let body = if is_head { Body::empty() } else { Body::from(bytes) };
+        let mut response = (headers, body).into_response();
+        response.headers_mut().extend(
+            resized
+                .into_iter()
+                .flatten()
+                .map(|(name, text)| (name, HeaderValue::try_from(text).expect("words and numbers"))),
+        );
+        response
     }
+}
+
+/// `format=json`. UNCONFIRMED: the names of the fields.
+#[derive(Serialize)]
+struct Description {
+    width: u32,
+    height: u32,
+    original: DescribedOriginal,
+}
+
+#[derive(Serialize)]
+struct DescribedOriginal {
+    file_size: usize,
+    width: u32,
+    height: u32,
+    format: &'static str,
+}
+
+fn description(file_size: usize, picture: &Picture, size: Size) -> Bytes {
+    let Size { width, height } = picture.size;
+    let original = DescribedOriginal { file_size, width, height, format: picture.format.content_type() };
+    let description = Description { width: size.width, height: size.height, original };
+    serde_json::to_vec(&description).expect("numbers and words").into()
+}
+
+async fn make(account: &Account, found: &Found) -> Result<Answer, Refusal> {
+    let Found { original: Original { picture, .. }, recipe, .. } = found;
+    let started = Instant::now();
+    let original = read_original(account, &found.original).await?;
+    let reading = started.elapsed().as_millis();
+    let (file_size, asked) = (original.len(), Instant::now());
+    let (picture, job) = (*picture, recipe.clone());
+    let work = move || {
+        let (waiting, started) = (asked.elapsed().as_millis(), Instant::now());
+        let made = transform::make(&original, &picture, &job)?;
+        Ok(Answer { made, reading, waiting, working: started.elapsed().as_millis(), file_size })
+    };
+    let answer: ImageResult<Answer> = if recipe.is_original() {
+        // That is no work on pixels.
+        work()
+    } else {
+        account.workers.run(recipe.memory(&picture), work).await.map_err(|error| broken(&error))?
+    };
+    answer.map_err(|error| broken(&error))
 }
 
 async fn read_original(account: &Account, original: &Original) -> Result<Bytes, Refusal> {
@@ -201,7 +362,7 @@ fn broken(error: &(dyn std::error::Error + 'static)) -> Refusal {
 
 /// `"cf-<how it is made>:<the original>"`, which is known without making it.
 fn etag(found: &Found) -> String {
-    let recipe = Sha256::digest(format!("{PIPELINE_VERSION} {:?}", found.variant.resize()));
+    let recipe = Sha256::digest(format!("{PIPELINE_VERSION} {:?}", found.recipe));
     let mut recipe_hex = String::new();
     for byte in &recipe[..8] {
         let _ = write!(recipe_hex, "{byte:02x}");

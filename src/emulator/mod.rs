@@ -7,12 +7,31 @@
 //!   `GET v1/keys`, and `GET`, `PATCH` and `DELETE v1/{image_id}`;
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
-//!   private;
+//!   private; in place of a named variant also the options of a flexible one, `w=400,fit=cover`, unless the account forbids it;
 //! - notifications of what became of direct creator uploads, to a [`Destination`].
 //!
-//! Pictures are JPEG, PNG, WebP and GIF, and are delivered in the format they came in: GIF animations keep their frames,
-//! animated WebP and animations above 50 megapixels are delivered as they came, and lossy WebP becomes lossless when it is
-//! scaled. A picture that fits its variant is delivered byte for byte. SVG is refused.
+//! # Pictures
+//!
+//! JPEG, PNG, WebP and GIF come in, and the same go out; SVG is refused. Named and flexible variants are made alike: turned
+//! upright, trimmed, mirrored, turned, scaled and cut, laid on the background, adjusted, encoded. What needs no change is delivered
+//! as it came, but for the metadata of a JPEG, of which the copyright notice stays unless the variant says otherwise.
+//!
+//! An option with a wrong value, and one that is unknown, is ignored and named in a header `warning`, as at Cloudflare. An unknown
+//! output format, and options of which none is right, get 400 with code 9401.
+//!
+//! What differs from Cloudflare:
+//!
+//! - WebP is written without loss, since no encoder in Rust does it with loss. So `format=auto`, which is the default, keeps JPEG,
+//!   which would become several times as large; PNG and still GIF become WebP for browsers that say they take it, and lossy
+//!   WebP becomes lossless when it is transformed. AVIF is not written: `format=avif` is taken as `auto`, and warned of.
+//! - JPEG is baseline, not progressive. `format=jpeg` gives PNG where parts are transparent, `baseline-jpeg` makes them white.
+//! - Of animations only GIF is transformed, frame by frame; `format=webp` leaves it GIF. Animated WebP and animations above 50
+//!   megapixels are delivered as they came, unless a still is asked for by `anim=false` or `format=jpeg`.
+//! - Gravity `auto` and `face` are the centre of what changes in the picture, flat parts left out; nothing looks for faces, and
+//!   `zoom` does nothing. `segment`, `upscale=generate` and `onerror` do nothing either, and are warned of.
+//! - Results have 8 bits a channel, at most 12,000 pixels a side and 100 megapixels: larger ones are made smaller.
+//! - The strength of `blur` and `sharpen`, the direction of `gamma`, the named qualities and the default tolerance of
+//!   `trim=border` are UNCONFIRMED.
 //!
 //! Files may have 10 MB, pictures 12,000 pixels a side, 100 megapixels in all, and 400 MB when they are decoded: those of 16
 //! bits a channel may have fewer pixels. All work on pixels waits until it fits into 2 GiB together. The colour profile of a PNG is
@@ -23,6 +42,7 @@
 mod account;
 mod api_upload;
 mod auth;
+mod browser;
 mod config;
 mod custom_id;
 mod delivery;
@@ -99,6 +119,7 @@ pub enum Error {
 ///     public_url: format!("http://{}", listener.local_addr()?),
 ///     storage: StorageKind::Memory,
 ///     variants: vec![Variant::public()],
+///     flexible_variants: true,
 ///     notify: None,
 ///     clock,
 /// })?;

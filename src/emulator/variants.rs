@@ -1,7 +1,7 @@
 //! The named variants of the account.
 
 use super::Error;
-use super::transform::Resize;
+use crate::delivery::{Fit, Metadata, Resolved, Transform, Width};
 
 /// The variant that every account has.
 const PUBLIC: &str = "public";
@@ -9,29 +9,43 @@ const PUBLIC: &str = "public";
 const MAX_VARIANTS: usize = 100;
 /// Characters a name may have.
 const MAX_NAME: usize = 99;
+/// Pixels a side may have.
+const MAX_SIDE: u32 = 12_000;
+/// The ways into the box that variants have; flexible variants have more.
+const FITS: [Fit; 5] = [Fit::ScaleDown, Fit::Contain, Fit::Cover, Fit::Crop, Fit::Pad];
 
 /// A named form in which pictures are delivered.
 ///
 /// # Examples
 /// ```
+/// use cfimages::delivery::Fit;
 /// use cfimages::emulator::Variant;
 ///
-/// let variants = [Variant::public(), Variant::scale_down("thumbnail", 300, 300)];
+/// let variants = [Variant::public(), Variant::new("card", Fit::Cover, 400, 300)];
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Variant {
     name: String,
-    resize: Resize,
+    fit: Fit,
+    width: u32,
+    height: u32,
+    metadata: Metadata,
     never_require_signed_urls: bool,
 }
 
 impl Variant {
-    /// A variant that shrinks pictures until they fit `width` by `height` pixels, each at least 1, and never enlarges them.
+    /// A variant that brings pictures into a box of `width` by `height` pixels, 1 to 12000 each, in one of the ways that
+    /// variants have: scale-down, contain, cover, crop or pad.
     ///
-    /// The name is 1 to 99 ASCII letters and digits; [`Emulator::open`](super::Emulator::open) refuses others.
+    /// The name is 1 to 99 ASCII letters and digits. [`Emulator::open`](super::Emulator::open) refuses others.
+    pub fn new(name: impl Into<String>, fit: Fit, width: u32, height: u32) -> Self {
+        let metadata = Metadata::Copyright;
+        Self { name: name.into(), fit, width, height, metadata, never_require_signed_urls: false }
+    }
+
+    /// A variant that shrinks pictures until they fit into the box, and never enlarges them.
     pub fn scale_down(name: impl Into<String>, width: u32, height: u32) -> Self {
-        let resize = Resize::ScaleDown { width, height };
-        Self { name: name.into(), resize, never_require_signed_urls: false }
+        Self::new(name, Fit::ScaleDown, width, height)
     }
 
     /// The variant `public` as accounts have it from the start: scaled down to 1366 by 768 pixels.
@@ -41,9 +55,14 @@ impl Variant {
 
     /// The same variant, but delivered without a signature even where the image is private.
     #[must_use]
-    pub fn never_require_signed_urls(mut self) -> Self {
-        self.never_require_signed_urls = true;
-        self
+    pub fn never_require_signed_urls(self) -> Self {
+        Self { never_require_signed_urls: true, ..self }
+    }
+
+    /// The same variant with other metadata kept; without this it is the copyright notice.
+    #[must_use]
+    pub fn metadata(self, metadata: Metadata) -> Self {
+        Self { metadata, ..self }
     }
 
     /// Whether the variant of a private image takes a signature.
@@ -57,16 +76,22 @@ impl Variant {
     }
 
     /// What is done to pictures.
-    pub(super) fn resize(&self) -> Resize {
-        self.resize
+    pub(super) fn options(&self) -> Resolved {
+        let Self { fit, width, height, metadata, .. } = *self;
+        let width = Some(Width::Pixels(width));
+        Resolved { fit, width, height: Some(height), metadata, ..Transform::new().resolved() }
     }
 
     fn check(&self) -> Result<(), &'static str> {
-        let Resize::ScaleDown { width, height } = self.resize;
-        if !(1..=MAX_NAME).contains(&self.name.len()) || !self.name.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        let is_word = |name: &str| name.bytes().all(|b| b.is_ascii_alphanumeric());
+        if !(1..=MAX_NAME).contains(&self.name.len()) || !is_word(&self.name) {
             return Err("the names of variants must be 1 to 99 letters and digits");
         }
-        if width == 0 || height == 0 { Err("the sides of variants must be at least 1 pixel") } else { Ok(()) }
+        if !FITS.contains(&self.fit) {
+            return Err("variants have one of the fits scale-down, contain, cover, crop and pad");
+        }
+        let has_size = [self.width, self.height].into_iter().all(|side| (1..=MAX_SIDE).contains(&side));
+        if has_size { Ok(()) } else { Err("the sides of variants must be 1 to 12000 pixels") }
     }
 }
 
@@ -130,6 +155,8 @@ mod tests {
             one("é", 1),
             one(&"x".repeat(100), 1),
             one("a", 0),
+            one("a", 12_001),
+            vec![Variant::new("a", Fit::Squeeze, 1, 1)],
             [one("a", 1), one("a", 2)].concat(),
             (0..100).map(|n| Variant::scale_down(format!("v{n}"), 1, 1)).collect(),
         ] {

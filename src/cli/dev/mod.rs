@@ -135,6 +135,7 @@ fn open_emulator(
         public_url: emulator_url.to_owned(),
         storage: StorageKind::Folder(data.join("emulator")),
         variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
+        flexible_variants: true,
         notify: Some(Destination {
             url: format!("http://{server_address}{prefix}/api/webhook/"),
             secret: Some(credentials.webhook_secret.clone()),

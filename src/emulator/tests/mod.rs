@@ -3,6 +3,7 @@
 mod api_uploads;
 mod deliveries;
 mod drafts;
+mod flexible;
 mod notifications;
 mod pictures;
 mod restarts;
@@ -53,6 +54,7 @@ fn config(clock: Arc<ManualClock>) -> EmulatorConfig {
         public_url: PUBLIC_URL.to_owned(),
         storage: StorageKind::Memory,
         variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
+        flexible_variants: true,
         notify: None,
         clock,
     }
@@ -137,6 +139,12 @@ impl Answer {
 
     fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The same without the header that tells the time the work took, which is another each time.
+    fn without_cost(mut self) -> Self {
+        self.headers.remove("cf-resized");
+        self
     }
 
     /// `result` of a success in its envelope.

@@ -10,12 +10,13 @@ use image::{
     AnimationDecoder, ColorType, DynamicImage, Frames, ImageDecoder, ImageError, ImageReader, ImageResult, Limits,
 };
 
+use super::orient::Turn;
 use super::{Format, Picture, Size, jpeg, memory, png};
 
 /// Pixels a side. Cloudflare's documentation names WebP as an exception without saying what holds there; here it is none.
-const MAX_SIDE: u32 = 12_000;
+pub(super) const MAX_SIDE: u32 = 12_000;
 /// Pixels of a still picture, and of all frames of an animation together.
-const MAX_PIXELS: u64 = 100_000_000;
+pub(super) const MAX_PIXELS: u64 = 100_000_000;
 /// Bytes of a decoded picture, or of a frame: enough for as many pixels as there may be with 8 bits a channel.
 pub(super) const MAX_DECODED: u64 = 4 * MAX_PIXELS;
 
@@ -57,7 +58,7 @@ impl Header {
     }
 
     fn picture(&self, frames: u32) -> Picture {
-        let size = if swaps_sides(self.orientation) { self.stored_size.turned() } else { self.stored_size };
+        let size = Turn::from(self.orientation).size(self.stored_size);
         Picture { format: self.format, size, is_turned: self.orientation != Orientation::NoTransforms, frames }
     }
 }
@@ -116,27 +117,24 @@ fn count_frames(header: &Header, frames: Frames<'_>, max_pixels: u64) -> Result<
     if count == 0 { Err(Rejection::Unreadable("there is no picture in the file".to_owned())) } else { Ok(count) }
 }
 
-/// Pixels, turned as EXIF asks, with the colour profile that belongs to them.
-pub(super) struct Still {
+/// A picture as it is stored, with what belongs to it.
+pub(super) struct Decoded {
     pub(super) pixels: DynamicImage,
+    /// How the pixels are to be turned.
+    pub(super) orientation: Orientation,
     pub(super) colour_profile: Option<Vec<u8>>,
+    /// In TIFF form.
+    pub(super) exif: Option<Vec<u8>>,
 }
 
 /// Decodes a still picture, or the first frame of an animation.
-pub(super) fn decode_still(format: Format, bytes: &[u8]) -> ImageResult<Still> {
+pub(super) fn decode_still(format: Format, bytes: &[u8]) -> ImageResult<Decoded> {
     let mut decoder = open(format, bytes)?;
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let profile = decoder.icc_profile().ok().flatten();
-    let mut pixels = DynamicImage::from_decoder(decoder)?;
-    let colour_profile = profile.filter(|profile| is_profile_for(&pixels, profile));
-    pixels.apply_orientation(orientation);
-    Ok(Still { pixels, colour_profile })
-}
-
-/// Whether the profile is for the colours that were decoded, and not for those of the file: CMYK, for one, becomes RGB.
-fn is_profile_for(pixels: &DynamicImage, profile: &[u8]) -> bool {
-    let space: &[u8] = if pixels.color().has_color() { b"RGB " } else { b"GRAY" };
-    profile.get(16..20) == Some(space)
+    let colour_profile = decoder.icc_profile().ok().flatten();
+    let exif = decoder.exif_metadata().ok().flatten();
+    let pixels = DynamicImage::from_decoder(decoder)?;
+    Ok(Decoded { pixels, orientation, colour_profile, exif })
 }
 
 /// The frames of a picture in a format that can be animated; `None` for still pictures.
@@ -176,13 +174,6 @@ fn gif_limits(decoder: &impl ImageDecoder) -> Limits {
     let mut limits = limits();
     limits.max_alloc = Some(decoder.total_bytes().saturating_mul(4));
     limits
-}
-
-fn swaps_sides(orientation: Orientation) -> bool {
-    matches!(
-        orientation,
-        Orientation::Rotate90 | Orientation::Rotate270 | Orientation::Rotate90FlipH | Orientation::Rotate270FlipH
-    )
 }
 
 fn unreadable(error: &ImageError) -> Rejection {

@@ -1,4 +1,4 @@
-//! Writing pictures in the format they came in. EXIF is left out, the colour profile stays.
+//! Writing pictures. The colour profile stays, where the format can hold one; of EXIF what is asked for, in JPEG.
 
 use image::codecs::gif::{GifEncoder, Repeat};
 use image::codecs::jpeg::JpegEncoder;
@@ -6,27 +6,48 @@ use image::codecs::png::PngEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, Frame, ImageEncoder, ImageError, ImageResult};
 
-use super::Format;
-use super::decode::Still;
+use super::canvas::lay_on;
+use super::{Format, Size};
+use crate::delivery::Color;
 
-/// Cloudflare's default for lossy formats.
-const QUALITY: u8 = 85;
 /// How hurriedly the palette of a still GIF is chosen, from 1 (best) to 30.
 const STILL_GIF_SPEED: i32 = 10;
 /// The same for each frame of an animation, of which there may be many.
 const ANIMATION_GIF_SPEED: i32 = 30;
 
+/// What goes into a file beside the pixels.
+pub(super) struct Extras {
+    pub(super) colour_profile: Option<Vec<u8>>,
+    /// In TIFF form.
+    pub(super) exif: Option<Vec<u8>>,
+    /// Of lossy formats, 1 to 100.
+    pub(super) quality: u8,
+}
+
 /// A still picture as a file. WebP is written without loss: no encoder in Rust does it with loss yet.
-pub(super) fn encode_still(format: Format, still: Still) -> ImageResult<Vec<u8>> {
-    let Still { pixels, colour_profile } = still;
+pub(super) fn encode_still(format: Format, pixels: DynamicImage, extras: Extras) -> ImageResult<Vec<u8>> {
+    let Extras { colour_profile, exif, quality } = extras;
+    let colour_profile = colour_profile.filter(|profile| is_profile_for(&pixels, profile));
     let mut out = Vec::new();
     match format {
-        Format::Jpeg => write(JpegEncoder::new_with_quality(&mut out, QUALITY), &without_alpha(pixels), colour_profile),
+        Format::Jpeg => {
+            let mut encoder = JpegEncoder::new_with_quality(&mut out, quality);
+            if let Some(exif) = exif {
+                encoder.set_exif_metadata(exif).map_err(ImageError::Unsupported)?;
+            }
+            write(encoder, &without_alpha(pixels), colour_profile)
+        }
         Format::Png => write(PngEncoder::new(&mut out), &pixels, colour_profile),
         Format::Webp => write(WebPEncoder::new_lossless(&mut out), &pixels, colour_profile),
         Format::Gif => write(GifEncoder::new_with_speed(&mut out, STILL_GIF_SPEED), &pixels, None),
     }?;
     Ok(out)
+}
+
+/// Whether the profile is for the colours that there are, and not for those of the file: CMYK, for one, became RGB.
+fn is_profile_for(pixels: &DynamicImage, profile: &[u8]) -> bool {
+    let space: &[u8] = if pixels.color().has_color() { b"RGB " } else { b"GRAY" };
+    profile.get(16..20) == Some(space)
 }
 
 fn write(mut encoder: impl ImageEncoder, pixels: &DynamicImage, colour_profile: Option<Vec<u8>>) -> ImageResult<()> {
@@ -36,12 +57,12 @@ fn write(mut encoder: impl ImageEncoder, pixels: &DynamicImage, colour_profile: 
     encoder.write_image(pixels.as_bytes(), pixels.width(), pixels.height(), pixels.color().into())
 }
 
-/// The forms a JPEG can have: grey or RGB.
+/// The forms a JPEG can have: grey or RGB. What is transparent becomes white.
 fn without_alpha(pixels: DynamicImage) -> DynamicImage {
-    match pixels {
-        DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_) => pixels,
-        pixels if pixels.color().has_color() => pixels.into_rgb8().into(),
-        pixels => pixels.into_luma8().into(),
+    let size = Size { width: pixels.width(), height: pixels.height() };
+    match lay_on(pixels, size, Color::WHITE) {
+        pixels @ (DynamicImage::ImageLuma8(_) | DynamicImage::ImageRgb8(_)) => pixels,
+        pixels => pixels.into_rgb8().into(),
     }
 }
 

@@ -1,18 +1,28 @@
-//! Reading, scaling and writing pictures. Works on the CPU and knows nothing of HTTP, accounts or files.
+//! Reading, transforming and writing pictures. Works on the CPU and knows nothing of HTTP, accounts or files.
 
+mod adjust;
+mod canvas;
 mod decode;
 mod encode;
+mod exif;
+mod fit;
+mod focus;
 mod jpeg;
 mod memory;
+mod orient;
 mod pipeline;
 mod png;
+mod recipe;
 mod resize;
+#[cfg(test)]
+mod tests;
+mod trim;
 mod workers;
 
 pub(super) use decode::{Rejection, read_header, read_picture};
 pub(super) use memory::OF_HEADER as HEADER_MEMORY;
-pub(super) use pipeline::{Plan, plan, render};
-pub(super) use resize::Resize;
+pub(super) use pipeline::{Made, make};
+pub(super) use recipe::{Browser, Recipe, warnings};
 pub(super) use workers::Workers;
 
 use serde::{Deserialize, Serialize};
@@ -104,8 +114,8 @@ impl Picture {
         self.size.pixels().saturating_mul(self.frames.into())
     }
 
-    /// Bytes of memory to make a variant of it with, at most: what it would be if the picture had the most bits there are.
-    pub(super) fn memory(&self) -> u64 {
-        memory::of_work_on(self.size.pixels().saturating_mul(self.format.max_bytes_per_pixel()))
+    /// Bytes of a decoded frame, at most: what it would be if the picture had the most bits there are.
+    fn decoded_bytes(&self) -> u64 {
+        self.size.pixels().saturating_mul(self.format.max_bytes_per_pixel())
     }
 }

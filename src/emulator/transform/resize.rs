@@ -1,88 +1,79 @@
-//! The size a picture gets, and the scaling to it.
+//! Cutting and scaling, which are one step.
 
-use fast_image_resize::Resizer;
+use fast_image_resize::{ResizeOptions, Resizer};
 use image::DynamicImage;
 
 use super::Size;
+use super::orient::Area;
 
-/// How a picture is brought into a box.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::emulator) enum Resize {
-    /// Shrinks the picture until it is inside the box, and never enlarges it.
-    ScaleDown { width: u32, height: u32 },
-}
-
-impl Resize {
-    /// The size of a picture of the size `source` after this.
-    pub(super) fn target(self, source: Size) -> Size {
-        match self {
-            Self::ScaleDown { width, height } => scale_down(source, Size { width, height }),
-        }
+/// A part of a picture at another size.
+pub(super) fn resize(
+    source: DynamicImage,
+    part: Area,
+    size: Size,
+) -> Result<DynamicImage, fast_image_resize::ResizeError> {
+    let whole = Size { width: source.width(), height: source.height() };
+    if let Some((left, top)) = unscaled(part, size) {
+        return Ok(if size == whole { source } else { source.crop_imm(left, top, size.width, size.height) });
     }
-}
-
-fn scale_down(source: Size, bounds: Size) -> Size {
-    let factor = (f64::from(bounds.width) / f64::from(source.width))
-        .min(f64::from(bounds.height) / f64::from(source.height))
-        .min(1.0);
-    Size { width: scaled(source.width, factor), height: scaled(source.height, factor) }
-}
-
-/// At least one pixel, also where a long and narrow picture would vanish.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a side times at most 1 stays a side")]
-fn scaled(side: u32, factor: f64) -> u32 {
-    ((f64::from(side) * factor).round() as u32).max(1)
-}
-
-/// The picture at another size.
-pub(super) fn resize(source: &DynamicImage, size: Size) -> Result<DynamicImage, fast_image_resize::ResizeError> {
+    let part = inside(part, whole);
+    let options = ResizeOptions::new().crop(part.left, part.top, part.width, part.height);
     let mut target = DynamicImage::new(size.width, size.height, source.color());
-    Resizer::new().resize(source, &mut target, None)?;
+    Resizer::new().resize(&source, &mut target, &options)?;
     Ok(target)
+}
+
+/// Where the part starts, if it is whole pixels that stay as large as they are.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within a picture of at most 12000 pixels")]
+fn unscaled(part: Area, size: Size) -> Option<(u32, u32)> {
+    let is_whole = |number: f64| (number - number.round()).abs() < 1e-6;
+    let is_close = |left: f64, right: u32| (left - f64::from(right)).abs() < 1e-6;
+    let is_unscaled = is_close(part.width, size.width) && is_close(part.height, size.height);
+    let is_unscaled = is_unscaled && is_whole(part.left) && is_whole(part.top);
+    is_unscaled.then(|| (part.left.round() as u32, part.top.round() as u32))
+}
+
+/// The part without what rounding put outside the picture.
+fn inside(part: Area, whole: Size) -> Area {
+    let (width, height) = (f64::from(whole.width), f64::from(whole.height));
+    let left = part.left.clamp(0.0, width - part.width.min(width));
+    let top = part.top.clamp(0.0, height - part.height.min(height));
+    Area { left, top, width: part.width.min(width - left), height: part.height.min(height - top) }
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
+    use image::{GenericImageView as _, Rgba, RgbaImage};
 
     use super::*;
 
-    fn down(source: (u32, u32), bounds: (u32, u32)) -> (u32, u32) {
-        let resize = Resize::ScaleDown { width: bounds.0, height: bounds.1 };
-        let size = resize.target(Size { width: source.0, height: source.1 });
-        (size.width, size.height)
-    }
-
     #[test]
-    fn scale_down_gives_the_sizes_of_cloudflares_documentation() {
-        assert_eq!(down((1080, 720), (500, 500)), (500, 333));
-        assert_eq!(down((720, 1080), (500, 500)), (333, 500));
-    }
-
-    #[test]
-    fn scale_down_never_enlarges_and_never_makes_a_side_vanish() {
-        assert_eq!(down((30, 20), (500, 500)), (30, 20));
-        assert_eq!(down((12_000, 1), (300, 300)), (300, 1));
-    }
-
-    #[test]
-    fn pixels_of_every_kind_that_files_hold_are_scaled() {
-        use image::ColorType::{L8, L16, La8, La16, Rgb8, Rgb16, Rgba8, Rgba16};
-        for color in [L8, La8, Rgb8, Rgba8, L16, La16, Rgb16, Rgba16] {
-            let scaled = resize(&DynamicImage::new(40, 20, color), Size { width: 10, height: 5 }).unwrap();
+    fn pixels_of_every_kind_are_scaled() {
+        use image::ColorType::{L8, La8, Rgb8, Rgba8};
+        for color in [L8, La8, Rgb8, Rgba8] {
+            let source = DynamicImage::new(40, 20, color);
+            let scaled =
+                resize(source, Area::of(Size { width: 40, height: 20 }), Size { width: 10, height: 5 }).unwrap();
             assert_eq!((scaled.color(), scaled.width(), scaled.height()), (color, 10, 5));
         }
     }
 
-    proptest! {
-        #[test]
-        fn scale_down_stays_inside_the_box_and_the_source(
-            source in (1_u32..12_000, 1_u32..12_000),
-            bounds in (1_u32..20_000, 1_u32..20_000),
-        ) {
-            let (width, height) = down(source, bounds);
-            prop_assert!((1..=source.0.min(bounds.0)).contains(&width));
-            prop_assert!((1..=source.1.min(bounds.1)).contains(&height));
+    #[test]
+    fn a_part_that_keeps_its_size_keeps_its_pixels() {
+        let pixel = |x: u32, y: u32| Rgba([u8::try_from(x).unwrap(), u8::try_from(y).unwrap(), 77, 255]);
+        let source: DynamicImage = RgbaImage::from_fn(40, 20, pixel).into();
+        let part = Area { left: 3.0, top: 5.0, width: 7.0, height: 4.0 };
+        let cut = resize(source, part, Size { width: 7, height: 4 }).unwrap();
+        for (x, y, got) in cut.pixels() {
+            assert_eq!(got, pixel(x + 3, y + 5));
         }
+    }
+
+    #[test]
+    fn parts_smaller_than_a_pixel_are_scaled() {
+        let source: DynamicImage = RgbaImage::from_pixel(1, 12_000, Rgba([9, 99, 199, 255])).into();
+        let part = Area { left: 0.0, top: 11_999.999_95, width: 1.0, height: 1.0 / 12_000.0 };
+        let scaled = resize(source, part, Size { width: 120, height: 1 }).unwrap();
+        assert_eq!(scaled.get_pixel(60, 0), Rgba([9, 99, 199, 255]));
     }
 }

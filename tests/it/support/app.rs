@@ -196,6 +196,7 @@ fn emulator_config(origin: &str, emulator_origin: &str, clock: Arc<dyn Clock>) -
         public_url: emulator_origin.to_owned(),
         storage: StorageKind::Memory,
         variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
+        flexible_variants: true,
         notify: Some(Destination { url: format!("{origin}{WEBHOOK_PATH}"), secret: Some(WEBHOOK_SECRET.to_owned()) }),
         clock,
     }
