@@ -25,8 +25,9 @@
 //!   which would become several times as large; PNG and still GIF become WebP for browsers that say they take it, and lossy
 //!   WebP becomes lossless when it is transformed. AVIF is not written: `format=avif` is taken as `auto`, and warned of.
 //! - JPEG is baseline, not progressive. `format=jpeg` gives PNG where parts are transparent, `baseline-jpeg` makes them white.
-//! - Of animations only GIF is transformed, frame by frame; `format=webp` leaves it GIF. Animated WebP and animations above 50
-//!   megapixels are delivered as they came, unless a still is asked for by `anim=false` or `format=jpeg`.
+//! - Of animations only GIF is transformed, frame by frame; `format=webp` leaves it GIF. Animated WebP, and animations that
+//!   have or would get more than 50 megapixels, are delivered as they came, unless a still is asked for by `anim=false` or
+//!   `format=jpeg`.
 //! - Gravity `auto` and `face` are the centre of what changes in the picture, flat parts left out; nothing looks for faces, and
 //!   `zoom` does nothing. `segment`, `upscale=generate` and `onerror` do nothing either, and are warned of.
 //! - Results have 8 bits a channel, at most 12,000 pixels a side and 100 megapixels: larger ones are made smaller.

@@ -10,7 +10,7 @@ use crate::delivery::{
     self, Color, Compression, Fit, Metadata, OnError, Quality, QualityLevel, Resolved, Segment, Trim, Upscale, Width,
 };
 
-/// Pixels of all frames together, above which an animation is delivered as it is.
+/// Pixels of all frames together, before or after, above which an animation is delivered as it is.
 const MAX_ANIMATION_PIXELS: u64 = 50_000_000;
 /// The quality that all pictures get unless another is asked for.
 const QUALITY: u8 = 85;
@@ -76,7 +76,7 @@ impl Recipe {
             adjustments: Adjustments::from(options),
             output: output(options, picture, browser),
         };
-        if recipe.changes_nothing(picture) {
+        if recipe.changes_nothing(picture) || recipe.makes_too_many_frames(picture) {
             recipe.output = Output::Original(options.metadata);
         }
         recipe
@@ -120,6 +120,12 @@ impl Recipe {
             Some(trim) => Some(trim::known_part(trim, size, self.dpr).unwrap_or_else(|| Area::of(size))),
             None => Some(Area::of(size)),
         }
+    }
+
+    /// Whether the frames of the result would have too many pixels together: many small ones can become many large ones.
+    fn makes_too_many_frames(&self, picture: &Picture) -> bool {
+        let pixels = self.size(picture).map_or_else(|| self.frame.max_pixels(picture.size), Size::pixels);
+        self.output == Output::Animation && pixels.saturating_mul(picture.frames.into()) > MAX_ANIMATION_PIXELS
     }
 
     /// Whether the result would be the original, but for what encoding it anew costs.
@@ -259,6 +265,11 @@ mod tests {
         ] {
             let recipe = recipe("w=300,h=300", &picture(format, side, frames), Browser::default());
             assert_eq!(recipe.is_original(), is_original, "{format:?} {side} {frames}");
+        }
+        for (options, is_original) in
+            [("fit=contain,w=1000", false), ("fit=contain,w=1001", true), ("fit=contain,w=1001,trim=border", true)]
+        {
+            assert_eq!(recipe(options, &picture(Format::Gif, 10, 50), Browser::default()).is_original(), is_original);
         }
         let still = recipe("w=300,anim=false", &picture(Format::Webp, 500, 2), Browser::default());
         assert!(matches!(still.output, Output::Still(_)));
