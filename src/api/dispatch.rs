@@ -67,8 +67,7 @@ impl Api {
 
     async fn let_in(&self, resolved: Resolved, query: Query, mut request: Request) -> Answer {
         let view = resolved.view;
-        let format = resolved.format.as_deref().or_else(|| query.get("format"));
-        if let Err(error) = negotiation::negotiate(request.headers(), format) {
+        if let Err(error) = negotiation::negotiate(request.headers(), resolved.answer_format(&query)) {
             return Answer { response: error.into_response(), looked_at_cookies: false };
         }
         if urls::takes_file(view) {

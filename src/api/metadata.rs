@@ -72,7 +72,11 @@ fn field(name: &str, kind: &str, read_only: bool) -> Value {
 
 /// `file_size` as `File size`.
 fn label(name: &str) -> String {
-    let words = name.replace('_', " ");
-    let mut chars = words.chars();
+    capitalised(&name.replace('_', " "))
+}
+
+/// The text with a capital at its start.
+pub(super) fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

@@ -29,6 +29,7 @@ pub mod root;
 mod search;
 mod selection;
 pub mod stats;
+pub mod transform;
 mod upload_body;
 pub mod uploads;
 mod urls;

@@ -20,6 +20,7 @@ use utoipa::{Modify, OpenApi};
         (name = "uploads", description = "Getting pictures to Cloudflare"),
         (name = "images", description = "Looking at images and their state"),
         (name = "usages", description = "Where images are used"),
+        (name = "delivery", description = "Where pictures are shown"),
         (name = "webhooks", description = "What Cloudflare reports"),
         (name = "description", description = "This document")
     ),

@@ -6,7 +6,10 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::view::View;
-use super::{cleanup, deletions, delivery_urls, file_uploads, images, registration, root, stats, uploads, usages};
+use super::{
+    cleanup, deletions, delivery_urls, file_uploads, images, registration, root, stats, transform, uploads, usages,
+};
+use crate::http::query::Query;
 use crate::webhook;
 
 /// All views of the API, in the order in which they are tried.
@@ -31,6 +34,7 @@ const VIEWS: &[&View] = &[
     &uploads::UPLOAD_URL,
     &webhook::WEBHOOK,
     &stats::STATS,
+    &transform::TRANSFORM,
     &cleanup::CLEANUP_EXPIRED,
 ];
 
@@ -38,6 +42,9 @@ const VIEWS: &[&View] = &[
 pub(super) fn takes_file(view: &View) -> bool {
     view.path == file_uploads::UPLOAD.path
 }
+
+/// The views that have a parameter `format` of their own. For all others it is DRF's, and names the form of the answer.
+const WITH_OWN_FORMAT: &[&View] = &[&transform::TRANSFORM];
 
 /// What Django leaves as it is where it writes a path.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
@@ -79,6 +86,14 @@ pub(super) struct Resolved {
     pub(super) format: Option<String>,
     /// The whole path, as Django would write it.
     pub(super) path: String,
+}
+
+impl Resolved {
+    /// The form of the answer that is asked for, at the end of the path or else in the query.
+    pub(super) fn answer_format<'a>(&'a self, query: &'a Query) -> Option<&'a str> {
+        let is_own = WITH_OWN_FORMAT.iter().any(|view| view.path == self.view.path);
+        self.format.as_deref().or_else(|| if is_own { None } else { query.get("format") })
+    }
 }
 
 /// Resolves the path of a request to the API below `base`.

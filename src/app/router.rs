@@ -53,6 +53,7 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::usages::list_usages, api::usages::record_usage, api::usages::remove_usage))
         .routes(routes!(api::usages::get_usage))
         .routes(routes!(api::stats::get_stats))
+        .routes(routes!(api::transform::build_transformation_url))
         .routes(routes!(api::cleanup::clean_up_expired))
         .routes(routes!(webhook::receive_webhook))
 }

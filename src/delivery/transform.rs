@@ -509,6 +509,32 @@ impl Transform {
         Ok(())
     }
 
+    /// Sets several options, over those that are set, each as [`set`](Self::set) does.
+    ///
+    /// # Errors
+    /// All that is wrong: what `set` refuses, options that are given more than once, by whichever of their names, and those that
+    /// do not go together.
+    pub fn with_options<'o>(
+        mut self,
+        options: impl IntoIterator<Item = (&'o str, &'o str)>,
+    ) -> Result<Self, Vec<TransformError>> {
+        let (mut seen, mut errors) = (Vec::new(), Vec::new());
+        for (option, value) in options {
+            let outcome = Self::find_name(option).and_then(|name| {
+                if seen.contains(&name) {
+                    return Err(TransformError::Repeated { option: name });
+                }
+                seen.push(name);
+                self.set(name, value)
+            });
+            errors.extend(outcome.err());
+        }
+        if errors.is_empty() {
+            errors.extend(self.check().err());
+        }
+        if errors.is_empty() { Ok(self) } else { Err(errors) }
+    }
+
     /// The full name of an option.
     fn find_name(option: &str) -> Result<&'static str, TransformError> {
         let name = option.trim().replace('_', "-");

@@ -10,6 +10,7 @@ mod api_lists;
 mod api_registration;
 mod api_sessions;
 mod api_stats;
+mod api_transform;
 mod api_uploads;
 mod api_usages;
 mod cleanup;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         api_lists::register,
         api_sessions::register,
         api_stats::register,
+        api_transform::register,
         api_uploads::register,
         cleanup::register,
         api_registration::register,
