@@ -13,6 +13,6 @@ mod welcome;
 pub use lifecycle::Lifecycle;
 pub use router::{build as build_router, openapi};
 pub use serve::{BindError, bind, serve};
-pub use state::{AppState, build_service, open_database};
+pub use state::{AppState, build_service, cloudflare_client, open_database};
 pub use system_clock::SystemClock;
 pub use telemetry::init as init_telemetry;

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use super::{Lifecycle, SystemClock};
 use crate::api::Authentication;
 use crate::cloudflare::{Client, ClientSettings};
-use crate::config::{Config, DatabaseConfig};
+use crate::config::{CloudflareConfig, Config, DatabaseConfig};
 use crate::delivery::DeliveryUrls;
 use crate::domain::Clock;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks, ServiceSettings};
@@ -73,13 +73,7 @@ impl AppState {
 /// # Errors
 /// If a setting that is needed is missing, or the HTTP client cannot be set up.
 pub fn build_service(config: &Config, database: Database, clock: Arc<dyn Clock>) -> anyhow::Result<CloudflareService> {
-    let cloudflare = config.cloudflare()?;
-    let client = Client::new(&ClientSettings {
-        base_url: cloudflare.base_url.clone(),
-        account_id: cloudflare.account_id.clone(),
-        api_token: cloudflare.api_token.clone(),
-    })
-    .context("the client of Cloudflare's API cannot be set up")?;
+    let client = cloudflare_client(config.cloudflare()?)?;
     let settings = ServiceSettings {
         default_expiry_minutes: config.uploads.default_expiry_minutes,
         require_signed_urls: config.uploads.require_signed_urls,
@@ -91,6 +85,19 @@ pub fn build_service(config: &Config, database: Database, clock: Arc<dyn Clock>)
         host_delete_tables: config.database.host_delete_tables.clone(),
     };
     Ok(CloudflareService::new(client, database, clock, settings))
+}
+
+/// The client of Cloudflare's API for the account that is configured.
+///
+/// # Errors
+/// If the HTTP client cannot be set up.
+pub fn cloudflare_client(config: &CloudflareConfig) -> anyhow::Result<Client> {
+    Client::new(&ClientSettings {
+        base_url: config.base_url.clone(),
+        account_id: config.account_id.clone(),
+        api_token: config.api_token.clone(),
+    })
+    .context("the client of Cloudflare's API cannot be set up")
 }
 
 /// Opens the database that is configured.

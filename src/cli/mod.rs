@@ -16,6 +16,7 @@ mod progress;
 mod reconcile_usage;
 mod serve;
 mod token;
+mod url;
 mod user;
 
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ enum Command {
     User(user::UserArgs),
     /// Create, list and revoke API tokens.
     Token(token::TokenArgs),
+    /// Make delivery URLs, sign them and take them apart; needs neither server nor database.
+    Url(url::UrlArgs),
     /// Check, show and explain the configuration.
     Config(config::ConfigArgs),
     /// Ask a running server whether it is ready; for containers and monitors.
@@ -124,6 +127,7 @@ impl Cli {
             Command::ReconcileUsage(args) => args.run(&context).await,
             Command::User(args) => args.run(&context).await,
             Command::Token(args) => args.run(&context).await,
+            Command::Url(args) => args.run(&context).await,
             Command::Config(args) => args.run(context.loader(), &mut std::io::stdout(), &mut std::io::stderr()),
             Command::Healthcheck(args) => args.run(&context).await,
             Command::Completions(args) => args.run(&mut Self::command()),

@@ -30,6 +30,11 @@ pub(super) fn print_error(error: impl Display) {
     let _ = writeln!(std::io::stderr(), "error: {error}");
 }
 
+/// Prints what should be known, and keeps nothing from being done.
+pub(super) fn print_warning(warning: impl Display) {
+    let _ = writeln!(std::io::stderr(), "warning: {warning}");
+}
+
 /// An error and what caused it, without causes that say nothing new.
 pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

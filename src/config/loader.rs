@@ -97,6 +97,28 @@ impl Loader {
         }
     }
 
+    /// Reads and checks how pictures are delivered alone; no other setting matters.
+    ///
+    /// # Errors
+    /// All that is wrong with these settings, or with the form of a source.
+    pub fn load_delivery(self) -> Result<DeliveryConfig, ConfigErrors> {
+        let (mut values, _) = self.values();
+        match DeliveryConfig::read(&mut values) {
+            Some(delivery) if values.problems.is_empty() => Ok(delivery),
+            _ => Err(ConfigErrors::new(values.problems)),
+        }
+    }
+
+    /// The same for the account at Cloudflare.
+    ///
+    /// # Errors
+    /// All that is wrong with these settings, or missing, or wrong with the form of a source.
+    pub fn load_cloudflare(self) -> Result<CloudflareConfig, ConfigErrors> {
+        let (mut values, _) = self.values();
+        let cloudflare = CloudflareConfig::read(&mut values);
+        if values.problems.is_empty() { cloudflare } else { Err(ConfigErrors::new(values.problems)) }
+    }
+
     /// The values in effect, also where some of them are wrong, and all that is wrong.
     pub fn inspect(self) -> (Vec<EffectiveValue>, Result<(), ConfigErrors>) {
         let (_, mut values) = self.read(Purpose::Database);
@@ -106,16 +128,21 @@ impl Loader {
     }
 
     fn read(self, purpose: Purpose) -> (Option<Config>, Values) {
+        let (mut values, is_whole) = self.values();
+        // What seems to be missing may stand in the part of the file that could not be read.
+        let must_serve = purpose == Purpose::Serve && is_whole;
+        let config = Config::read(&mut values, must_serve);
+        (config, values)
+    }
+
+    /// The values of all sources, and whether the whole file could be read.
+    fn values(self) -> (Values, bool) {
         let mut problems = Vec::new();
         let file = self.read_file(&mut problems);
         let environment = Layer::of_environment(&self.environment, &mut problems);
         let presets = Layer::of(self.presets, &Origin::Preset, &mut problems);
         let overrides = Layer::of(self.overrides, &Origin::Flag, &mut problems);
-        let mut values = Values::new(vec![overrides, environment, file.layer, presets], problems);
-        // What seems to be missing may stand in the part of the file that could not be read.
-        let must_serve = purpose == Purpose::Serve && file.is_whole;
-        let config = Config::read(&mut values, must_serve);
-        (config, values)
+        (Values::new(vec![overrides, environment, file.layer, presets], problems), file.is_whole)
     }
 
     fn read_file(&self, problems: &mut Vec<Problem>) -> File {

@@ -38,6 +38,7 @@ pub use delivery::DeliveryConfig;
 pub use example::example;
 pub use loader::Loader;
 pub use log::{LogConfig, LogFormat};
+pub(crate) use problem::one_line;
 pub use problem::{ConfigErrors, Problem};
 pub use server::{ServerConfig, TrustedProxies, parse_listen};
 pub use setting::Setting;

@@ -51,7 +51,7 @@ impl fmt::Display for Problem {
 }
 
 /// The text with control characters escaped, so that values from outside can neither break lines nor steer a terminal.
-pub(super) fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }

@@ -411,7 +411,7 @@ async fn completions() {
         assert!(success(&mut cfimages(folder.path(), &["completions", shell])).contains("cfimages"), "{shell}");
     }
     for command in
-        ["dev", "serve", "migrate", "cleanup-expired", "user", "token", "config", "healthcheck", "completions"]
+        ["dev", "serve", "migrate", "cleanup-expired", "user", "token", "url", "config", "healthcheck", "completions"]
     {
         assert!(success(&mut cfimages(folder.path(), &[command, "--help"])).contains("Usage: cfimages"), "{command}");
     }

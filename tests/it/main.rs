@@ -15,6 +15,7 @@ mod api_uploads;
 mod api_usages;
 mod cleanup;
 mod cli;
+mod cli_url;
 mod counts;
 mod custom_users;
 mod deletions;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         api_registration::register,
         api_usages::register,
         cli::register,
+        cli_url::register,
         counts::register,
         custom_users::register,
         deletions::register,
