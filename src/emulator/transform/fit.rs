@@ -38,6 +38,13 @@ pub(super) struct Fitting {
     pub(super) canvas: Size,
 }
 
+impl Fitting {
+    /// The whole picture at another size.
+    fn all_of(source: Size, size: Size) -> Self {
+        Self { part: Area::of(source), size, canvas: size }
+    }
+}
+
 impl Frame {
     /// The box of a transformation, `width` wide. It is made small enough for the limits of pictures.
     pub(super) fn new(options: &Resolved, width: Option<u32>) -> Self {
@@ -74,8 +81,7 @@ impl Frame {
             _ if self.width.is_none() && self.height.is_none() => source.pixels(),
             _ => {
                 let (width, height) = self.sides();
-                let box_size = Size { width: whole(width), height: whole(height) };
-                source.pixels().max(box_size.pixels().min(MAX_PIXELS))
+                source.pixels().max(whole(width, height).pixels().min(MAX_PIXELS))
             }
         }
     }
@@ -89,29 +95,23 @@ impl Frame {
         let inside = across.min(down).min((max_pixels() / (source_width * source_height)).sqrt());
         let scaled = |factor: f64| {
             let (width, height) = (source_width * factor, source_height * factor);
-            let rounded = Size { width: whole(width), height: whole(height) };
+            let rounded = whole(width, height);
             let is_within = rounded.pixels() <= MAX_PIXELS;
-            let size =
-                if is_within { rounded } else { Size { width: whole(width.floor()), height: whole(height.floor()) } };
-            Fitting { part: Area::of(source), size, canvas: size }
+            Fitting::all_of(source, if is_within { rounded } else { whole(width.floor(), height.floor()) })
         };
         if self.width.is_none() && self.height.is_none() {
             return scaled(1.0);
         }
         let cut = |factor: f64, width: f64, height: f64| {
             let part = self.part(source, width / factor, height / factor);
-            let size = Size { width: whole(width), height: whole(height) };
-            Fitting { part, size, canvas: size }
+            Fitting { part, ..Fitting::all_of(source, whole(width, height)) }
         };
         match self.fit_of_sides() {
             Fit::ScaleDown => scaled(inside.min(1.0)),
             Fit::Contain => scaled(inside),
             Fit::ScaleUp => scaled(inside.max(1.0)),
-            Fit::Squeeze => {
-                let size = Size { width: whole(width), height: whole(height) };
-                Fitting { part: Area::of(source), size, canvas: size }
-            }
-            Fit::Pad => Fitting { canvas: Size { width: whole(width), height: whole(height) }, ..scaled(inside) },
+            Fit::Squeeze => Fitting::all_of(source, whole(width, height)),
+            Fit::Pad => Fitting { canvas: whole(width, height), ..scaled(inside) },
             Fit::Cover => cut(across.max(down), width, height),
             Fit::Crop => {
                 let factor = across.max(down).min(1.0);
@@ -172,10 +172,11 @@ fn max_pixels() -> f64 {
     MAX_PIXELS as f64
 }
 
-/// Whole pixels; at least one, also where a long and narrow picture would vanish.
+/// Whole pixels; at least one a side, also where a long and narrow picture would vanish.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "sides are between 0 and 12000")]
-fn whole(side: f64) -> u32 {
-    (side.round() as u32).max(1)
+fn whole(width: f64, height: f64) -> Size {
+    let [width, height] = [width, height].map(|side| (side.round() as u32).max(1));
+    Size { width, height }
 }
 
 #[cfg(test)]
