@@ -953,7 +953,11 @@ mod tests {
         ) {
             let (lenient, errors) = Transform::parse_leniently(&options);
             match options.parse::<Transform>() {
-                Ok(strict) => prop_assert!(errors.is_empty() && strict == lenient),
+                Ok(strict) => {
+                    prop_assert!(errors.is_empty() && strict == lenient);
+                    let written = strict.to_string();
+                    prop_assert!(written.is_empty() || Transform::parse_leniently(&written) == (strict, Vec::new()));
+                }
                 Err(_) => prop_assert!(!errors.is_empty()),
             }
         }
