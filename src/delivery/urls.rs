@@ -473,7 +473,7 @@ mod tests {
             let urls = &shapes()[shape];
             let rewritten = urls.rewrite(&shared);
             prop_assert_eq!(urls.extract_id(&rewritten), shapes()[0].extract_id(&shared));
-            prop_assert_eq!(urls.rewrite(&rewritten), rewritten);
+            prop_assert_eq!(&*urls.rewrite(&rewritten), &*rewritten);
         }
 
         #[test]
