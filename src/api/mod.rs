@@ -13,6 +13,7 @@ mod dispatch;
 mod error;
 mod field_errors;
 mod fields;
+pub mod html;
 pub mod images;
 mod json_syntax;
 mod metadata;

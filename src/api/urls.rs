@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::view::View;
-use super::{cleanup, deletions, images, registration, root, stats, uploads, usages};
+use super::{cleanup, deletions, html, images, registration, root, stats, uploads, usages};
 use crate::webhook;
 
 /// All views of the API, in the order in which they are tried.
@@ -30,6 +30,12 @@ const VIEWS: &[&View] = &[
     &webhook::WEBHOOK,
     &stats::STATS,
     &cleanup::CLEANUP_EXPIRED,
+    &html::IMAGE,
+    &html::PICTURE,
+    &html::AVATAR,
+    &html::THUMBNAIL,
+    &html::GALLERY,
+    &html::UPLOAD_FORM,
 ];
 
 /// What Django leaves as it is where it writes a path.

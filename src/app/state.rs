@@ -121,6 +121,7 @@ macro_rules! parts {
 parts! {
     service: CloudflareService,
     accounts: Accounts,
+    authentication: Authentication,
     links: ImageLinks,
     database: Database,
     lifecycle: Lifecycle,

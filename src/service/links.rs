@@ -16,6 +16,17 @@ impl ImageLinks {
         Self { urls, thumbnail_variant }
     }
 
+    /// The delivery URLs of the application.
+    pub fn urls(&self) -> &DeliveryUrls {
+        &self.urls
+    }
+
+    /// A URL of the picture that options of transformations can be added to; none where neither Cloudflare nor the
+    /// configuration says what it is.
+    pub fn picture_url(&self, image: &Image) -> Option<String> {
+        self.public_url(image).or_else(|| self.future_public_url(image))
+    }
+
     /// The URL of the variant `public`; none for drafts, which have no picture.
     pub fn public_url(&self, image: &Image) -> Option<String> {
         self.variant_url(image, "public")

@@ -37,6 +37,7 @@ pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use error::Error;
 pub use links::ImageLinks;
+pub(crate) use random::random_text;
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;

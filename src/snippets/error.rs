@@ -20,13 +20,4 @@ pub enum SnippetError {
     /// The endpoint of an upload form cannot be called.
     #[error("api_endpoint must be a path or a URL of http:// or https://, such as /cloudflare-images/api/upload-url/")]
     Endpoint,
-    /// The template failed.
-    #[error("the fragment cannot be written")]
-    Render,
-}
-
-impl From<askama::Error> for SnippetError {
-    fn from(_: askama::Error) -> Self {
-        Self::Render
-    }
 }

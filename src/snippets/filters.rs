@@ -270,13 +270,13 @@ pub fn cf_picture(
 
 /// A [`Gallery`].
 #[askama::filter_fn]
-pub fn cf_image_gallery(
-    images: &[GalleryImage<'_>],
+pub fn cf_image_gallery<'a>(
+    images: impl AsRef<[GalleryImage<'a>]>,
     values: &dyn Values,
     #[optional(3)] columns: u32,
     #[optional(300)] thumbnail_size: u32,
 ) -> askama::Result<Safe<String>> {
-    let gallery = Gallery { columns, thumbnail_size, ..Gallery::new(images) };
+    let gallery = Gallery { columns, thumbnail_size, ..Gallery::new(images.as_ref()) };
     html(gallery.html(&Site::of(values)?.urls))
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use askama::Template;
 
-use super::image::{Dimensions, Image};
+use super::image::{Dimensions, Image, write};
 use super::square::Thumbnail;
 use super::{Loading, SnippetError};
 use crate::delivery::{DeliveryUrls, Picture, Preset};
@@ -78,7 +78,7 @@ impl<'a> Gallery<'a> {
             item => Some(item),
         });
         let items = items.collect::<Result<_, _>>()?;
-        Ok(GalleryTemplate { gallery: self, items }.render()?)
+        Ok(write(&GalleryTemplate { gallery: self, items }))
     }
 
     fn item(&self, urls: &DeliveryUrls, image: &'a GalleryImage<'a>) -> Result<Item<'a>, SnippetError> {

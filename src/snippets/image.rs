@@ -102,6 +102,11 @@ pub(super) fn densities(
     Ok((transform.build(picture)?, srcset))
 }
 
+/// Writes a template of ours.
+pub(super) fn write(template: &impl Template) -> String {
+    template.render().expect("templates fail where a filter or a value does, and ours have none that could")
+}
+
 /// Our class, and those of the caller.
 pub(super) fn classes<'a>(ours: &'a str, added: &str) -> Cow<'a, str> {
     if added.is_empty() { ours.into() } else { format!("{ours} {added}").into() }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use super::image::{Image, densities};
+use super::image::{Image, densities, write};
 use super::{Dimensions, Loading, SnippetError};
 use crate::delivery::{DeliveryUrls, Picture, Preset};
 
@@ -74,7 +74,7 @@ impl<'a> PictureElement<'a> {
         };
         let largest = Preset::Responsive { width: self.desktop_width, quality: QUALITY }.transform()?;
         let image = image.in_densities(&picture, &largest, self.original)?;
-        Ok(PictureTemplate { sources: self.sources(&picture)?, image }.render()?)
+        Ok(write(&PictureTemplate { sources: self.sources(&picture)?, image }))
     }
 
     fn sources(&self, picture: &Picture<'_>) -> Result<Vec<Source>, SnippetError> {

@@ -1,8 +1,6 @@
 //! A picture in several widths.
 
-use askama::Template;
-
-use super::image::Image;
+use super::image::{Image, write};
 use super::{Dimensions, Loading, SnippetError};
 use crate::delivery::{DeliveryUrls, Picture, Preset, srcset};
 
@@ -77,7 +75,7 @@ impl<'a> ResponsiveImage<'a> {
             ..Image::plain(&picture, self.alt, self.class)
         };
         if picture.is_signed() {
-            return Ok(image.render()?);
+            return Ok(write(&image));
         }
         let narrowest = transform.clone().width(original_width.map_or(first, |original| first.min(original.max(1))))?;
         let image = Image {
@@ -86,7 +84,7 @@ impl<'a> ResponsiveImage<'a> {
             sizes: self.sizes,
             ..image
         };
-        Ok(image.render()?)
+        Ok(write(&image))
     }
 }
 

@@ -1,8 +1,6 @@
 //! Square pictures.
 
-use askama::Template;
-
-use super::image::{Image, classes};
+use super::image::{Image, classes, write};
 use super::{Dimensions, Loading, SnippetError};
 use crate::delivery::{DeliveryUrls, Picture, Preset};
 
@@ -37,7 +35,7 @@ impl<'a> Avatar<'a> {
         let &Self { url, alt, size, original, loading, .. } = self;
         let preset = Preset::Avatar { size };
         let square = Square { url, alt, class: "cf-avatar", added: self.class, size, preset, original, loading };
-        Ok(square.image(urls)?.render()?)
+        Ok(write(&square.image(urls)?))
     }
 }
 
@@ -69,7 +67,7 @@ impl<'a> Thumbnail<'a> {
     /// # Errors
     /// If the URL shows no picture, or the size is out of its range.
     pub fn html(&self, urls: &DeliveryUrls) -> Result<String, SnippetError> {
-        Ok(self.image(urls)?.render()?)
+        Ok(write(&self.image(urls)?))
     }
 
     pub(super) fn image(&self, urls: &DeliveryUrls) -> Result<Image<'a>, SnippetError> {

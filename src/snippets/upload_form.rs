@@ -3,6 +3,7 @@
 use askama::Template;
 
 use super::SnippetError;
+use super::image::write;
 
 /// Where upload URLs come from, below the prefix.
 const UPLOAD_URL: &str = "/api/upload-url/";
@@ -61,7 +62,7 @@ impl UploadForm<'_> {
             return Err(SnippetError::Endpoint);
         }
         let prefix = self.api_endpoint.strip_suffix(UPLOAD_URL).unwrap_or("/cloudflare-images");
-        Ok(UploadFormTemplate { form: self, prefix }.render()?)
+        Ok(write(&UploadFormTemplate { form: self, prefix }))
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod api_auth;
 mod api_forms;
+mod api_html;
 mod api_images;
 mod api_lists;
 mod api_registration;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
     for register in [
         api_auth::register,
         api_forms::register,
+        api_html::register,
         api_images::register,
         api_lists::register,
         api_sessions::register,
