@@ -12,7 +12,7 @@
 //!
 //! The first argument of the toolkit's tag stands before the bar; all others keep their order, and may be given by name. Numbers
 //! that are not written out are dereferenced by their place, `cf_thumbnail(*size)`, or are those of the template itself:
-//! `cf_thumbnail(size=self.size)`. How delivery URLs look is said by [`Site`](super::Site),
+//! `cf_thumbnail(size=self.size)`. How delivery URLs look is said by [`Site`],
 //! which `render_with_values` hands on; without it, they are those of `imagedelivery.net`.
 //!
 //! | filter | arguments (defaults) | gives |
