@@ -12,7 +12,8 @@
 //! Dependencies point one way: `cli` and `app` → `webhook` → `api` → `service` → `cloudflare` and `store` → [`domain`]. The webhook
 //! borrows the rules for bodies and fields from the API; `http` is what every request passes, `config` what everything is told.
 //! [`delivery`], [`signature`] and [`domain`] are pure: they do no I/O, read no clock, and build with
-//! `--no-default-features`. `emulator` uses nothing but these three, so that a mistake of the server cannot hide itself.
+//! `--no-default-features`. `emulator` uses nothing but these three, so that a mistake of the server cannot hide itself. `snippets`,
+//! HTML for pictures, needs nothing but [`delivery`] and a template engine (feature `snippets`).
 
 pub mod delivery;
 pub mod domain;
@@ -34,6 +35,8 @@ pub mod emulator;
 pub mod http;
 #[cfg(feature = "server")]
 pub mod service;
+#[cfg(feature = "snippets")]
+pub mod snippets;
 #[cfg(feature = "server")]
 pub mod store;
 #[cfg(feature = "server")]

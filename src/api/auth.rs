@@ -137,6 +137,11 @@ impl Authentication {
         }
     }
 
+    /// A token against forged requests for a form of the page that asks; none where it has no cookie with one.
+    pub fn token_for_form(&self, headers: &HeaderMap) -> Option<String> {
+        self.0.csrf.token_for_form(headers)
+    }
+
     async fn user_of_token(&self, header: Vec<u8>) -> Result<Option<User>, AuthError> {
         let refuse = |text: &str| AuthError::NotAuthenticated(text.to_owned());
         let Some(token) = read_token(&header).map_err(refuse)? else { return Ok(None) };

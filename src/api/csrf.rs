@@ -13,6 +13,7 @@ use super::upload_body::{TakesFile, UploadBody};
 use super::{ApiError, AuthError, RequestData};
 use crate::config::{TrustedOrigin, TrustedOrigins};
 use crate::http::{Cookies, RequestContext};
+use crate::service::random_text;
 
 /// The field of forms that carries the token.
 const FIELD: &str = "csrfmiddlewaretoken";
@@ -35,6 +36,12 @@ type Source = String;
 impl CsrfRules {
     pub(super) fn new(cookie: String, header: HeaderName, trusted: TrustedOrigins) -> Self {
         Self { cookie, header, trusted }
+    }
+
+    /// A token for a form, made of the one in the cookie and masked anew; none where there is no usable cookie.
+    pub(super) fn token_for_form(&self, headers: &HeaderMap) -> Option<String> {
+        let secret = self.secret(headers).ok()?;
+        mask(&secret, &random_text(ALPHABET, SECRET_CHARS).ok()?)
     }
 
     /// Checks a request, and gives it back. Where the token may be in a form, the body is read.
@@ -200,6 +207,15 @@ fn unmask(token: &str) -> String {
         .collect()
 }
 
+/// The token that [`unmask`] makes a secret of; none where the secret has characters of its own.
+fn mask(secret: &str, mask: &str) -> Option<String> {
+    let index = |byte: u8| ALPHABET.iter().position(|letter| *letter == byte);
+    let pairs = secret.bytes().zip(mask.bytes());
+    let masked =
+        pairs.map(|(secret, mask)| Some(char::from(ALPHABET[(index(secret)? + index(mask)?) % ALPHABET.len()])));
+    Some(mask.to_owned() + &masked.collect::<Option<String>>()?)
+}
+
 /// Whether a host is the one of a pattern or, where that begins with a dot, one below it.
 fn is_same_domain(host: &str, pattern: &str) -> bool {
     match pattern.strip_prefix('.') {
@@ -281,6 +297,18 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+
+    #[test]
+    fn what_is_masked_is_unmasked_to_the_same_secret() {
+        let secret = random_text(ALPHABET, SECRET_CHARS).unwrap();
+        let masks = [random_text(ALPHABET, SECRET_CHARS).unwrap(), "a".repeat(32), "9".repeat(32)];
+        for pad in masks {
+            let token = mask(&secret, &pad).unwrap();
+            assert!(check_format(&token).is_ok());
+            assert_eq!(unmask(&token), secret);
+        }
+        assert_eq!(mask("é", "aa"), None);
+    }
     use crate::config::{Loader, Purpose, settings};
 
     /// A request, and what Django REST framework says to it; `None` where it lets it pass. See the README beside the file.

@@ -19,6 +19,7 @@ use utoipa::{Modify, OpenApi};
     tags(
         (name = "uploads", description = "Getting pictures to Cloudflare"),
         (name = "images", description = "Looking at images and their state"),
+        (name = "html", description = "HTML for pages"),
         (name = "usages", description = "Where images are used"),
         (name = "delivery", description = "Where pictures are shown"),
         (name = "webhooks", description = "What Cloudflare reports"),

@@ -7,7 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::view::View;
 use super::{
-    cleanup, deletions, delivery_urls, file_uploads, images, registration, root, stats, transform, uploads, usages,
+    cleanup, deletions, delivery_urls, file_uploads, html, images, registration, root, stats, transform, uploads,
+    usages,
 };
 use crate::http::query::Query;
 use crate::webhook;
@@ -36,6 +37,12 @@ const VIEWS: &[&View] = &[
     &stats::STATS,
     &transform::TRANSFORM,
     &cleanup::CLEANUP_EXPIRED,
+    &html::IMAGE,
+    &html::PICTURE,
+    &html::AVATAR,
+    &html::THUMBNAIL,
+    &html::GALLERY,
+    &html::UPLOAD_FORM,
 ];
 
 /// Whether a view takes a file that is passed on as it comes, so that nobody may read the form to its end before.

@@ -1,13 +1,12 @@
 //! Static files, embedded in the binary; read from disk in debug builds.
 
-use std::fmt::Write as _;
-
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 use crate::api::not_found_page;
+use crate::http::EntityTag;
 
 #[derive(RustEmbed)]
 #[folder = "static/"]
@@ -22,22 +21,16 @@ pub(super) async fn serve_asset(Path(path): Path<String>, headers: HeaderMap) ->
 }
 
 fn respond(path: &str, file: EmbeddedFile, headers: &HeaderMap) -> Response {
-    let etag = etag(&file);
-    let caching = [(header::ETAG, etag.clone()), (header::CACHE_CONTROL, "public, max-age=3600".to_owned())];
+    let tag = EntityTag::of_sha256(&file.metadata.sha256_hash());
+    let is_known = tag.is_known(headers);
+    let caching =
+        [(header::ETAG, tag.into()), (header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=3600"))];
     // Pages of any origin may use the modules, which browsers fetch with CORS. Nothing here is secret.
     let sharing = [(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")];
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == etag.as_bytes()) {
+    if is_known {
         return (StatusCode::NOT_MODIFIED, caching, sharing).into_response();
     }
     (caching, sharing, [(header::CONTENT_TYPE, content_type(path))], file.data).into_response()
-}
-
-fn etag(file: &EmbeddedFile) -> String {
-    let mut etag = String::from("\"");
-    for byte in &file.metadata.sha256_hash()[..16] {
-        let _ = write!(etag, "{byte:02x}");
-    }
-    etag + "\""
 }
 
 fn content_type(path: &str) -> &'static str {

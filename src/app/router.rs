@@ -56,6 +56,12 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::transform::build_transformation_url))
         .routes(routes!(api::cleanup::clean_up_expired))
         .routes(routes!(webhook::receive_webhook))
+        .routes(routes!(api::html::write_image))
+        .routes(routes!(api::html::write_picture))
+        .routes(routes!(api::html::write_avatar))
+        .routes(routes!(api::html::write_thumbnail))
+        .routes(routes!(api::html::write_gallery))
+        .routes(routes!(api::html::write_upload_form))
 }
 
 /// The description of the API below a prefix.

@@ -270,6 +270,10 @@ pub struct Image {
     pub cloudflare_metadata: Json,
     /// Cloudflare's `creator`; may be empty.
     pub creator: String,
+    /// The width of the original in pixels, where somebody told it: Cloudflare does not.
+    pub width: Option<i64>,
+    /// The height of the original in pixels, likewise.
+    pub height: Option<i64>,
 }
 
 impl Image {

@@ -4,6 +4,7 @@ pub mod access_log;
 pub mod body;
 pub mod context;
 pub mod cookies;
+pub mod entity_tag;
 pub mod hosts;
 pub mod media_type;
 pub mod query;
@@ -12,3 +13,4 @@ pub mod unread;
 
 pub use context::RequestContext;
 pub use cookies::Cookies;
+pub use entity_tag::EntityTag;

@@ -46,6 +46,7 @@ pub use delivery_urls::VariantUrl;
 pub use error::{Error, PictureProblem};
 pub use incoming_file::{FileSender, IncomingFile};
 pub use links::{DEFAULT_LIFETIME, ImageLinks, PictureUrl, SignedLinks};
+pub(crate) use random::random_text;
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;

@@ -4,7 +4,7 @@
 ///
 /// # Errors
 /// If the system gives no random numbers.
-pub(super) fn random_text(alphabet: &[u8], chars: usize) -> Result<String, getrandom::Error> {
+pub(crate) fn random_text(alphabet: &[u8], chars: usize) -> Result<String, getrandom::Error> {
     // Bytes beyond the last whole round of the alphabet would make its first characters likelier.
     let limit = 256 / alphabet.len() * alphabet.len();
     let mut text = String::with_capacity(chars);

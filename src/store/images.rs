@@ -8,12 +8,12 @@ use crate::domain::{
     Timestamp, Variants,
 };
 
-/// The columns of an [`Image`]. `file_size` is an `integer` on one engine and of any size on the other.
+/// The columns of an [`Image`]. Numbers are `integer` on one engine and of any size on the other.
 macro_rules! columns {
     () => {
         "id, cloudflare_id, user_id, filename, original_filename, content_type, CAST(file_size AS bigint) AS file_size, \
          upload_url, status, require_signed_urls, metadata, created_at, updated_at, uploaded_at, expires_at, variants, \
-         cloudflare_metadata, creator"
+         cloudflare_metadata, creator, CAST(width AS bigint) AS width, CAST(height AS bigint) AS height"
     };
 }
 pub(super) use columns;

@@ -5,6 +5,7 @@ mod api_auth;
 mod api_delivery_urls;
 mod api_file_uploads;
 mod api_forms;
+mod api_html;
 mod api_images;
 mod api_lists;
 mod api_registration;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         api_delivery_urls::register,
         api_file_uploads::register,
         api_forms::register,
+        api_html::register,
         api_images::register,
         api_lists::register,
         api_sessions::register,
