@@ -48,7 +48,8 @@ pub const UPLOAD_FORM: View =
 
 const EITHER: &str = "Give either url or image.";
 const BOTH_SIDES: &str = "Give both width and height, or neither.";
-const PRIVATE: &str = "The image is private: its picture is delivered by signed URLs of named variants only.";
+const PRIVATE: &str = "The image is private: its picture is delivered by signed URLs of named variants only, and \
+                       CLOUDFLARE_IMAGES_SIGNING_KEY is not set.";
 const NO_UUID: &str = "Must be a valid UUID.";
 const MAX_URL_CHARS: usize = 4096;
 const MAX_TEXT_CHARS: usize = 1000;
@@ -527,11 +528,11 @@ impl Pictures {
         ids.iter().map(|id| Ok(self.shown("images", find(id)?)?)).collect()
     }
 
-    /// The user's newest images that can be shown.
+    /// The user's newest images that can be shown: private ones only where they can be signed.
     async fn find_newest(&self, user: &User, limit: u32) -> Result<Vec<GalleryImage<'static>>, ApiError> {
         let filter = ImageFilter {
             status: Some(ImageStatus::Uploaded),
-            require_signed_urls: Some(false),
+            require_signed_urls: (!self.links.has_signing_key()).then_some(false),
             ..ImageFilter::default()
         };
         let images = self.list(user, &filter, limit).await?;
@@ -554,7 +555,8 @@ impl Pictures {
             return Err(format!("The image has no picture that could be shown: its status is {}.", image.status).into());
         }
         if image.require_signed_urls {
-            return Err(PRIVATE.into());
+            let signed = self.links.signed(image, self.service.clock().now()).and_then(|links| links.public_url);
+            return signed.map(|url| url.as_str().to_owned()).ok_or_else(|| PRIVATE.into());
         }
         self.links.picture_url(image).ok_or_else(|| "The URL of the picture is not known.".into())
     }

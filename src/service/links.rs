@@ -41,6 +41,11 @@ impl fmt::Debug for PictureUrl {
 }
 
 impl PictureUrl {
+    /// The URL; not to be logged.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Takes the URL of a public picture.
     pub(super) fn unsigned(url: String) -> Self {
         Self(url)
@@ -57,6 +62,11 @@ impl ImageLinks {
     /// The delivery URLs of the application.
     pub fn urls(&self) -> &DeliveryUrls {
         &self.urls
+    }
+
+    /// Whether there is a key for the pictures of private images.
+    pub fn has_signing_key(&self) -> bool {
+        self.signing_key.is_some()
     }
 
     /// A URL of the picture that options of transformations can be added to; none where neither Cloudflare nor the

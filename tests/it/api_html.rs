@@ -4,7 +4,7 @@ use cfimages::config::settings;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{ACCOUNT_HASH, Answer, BOB, TestApp};
+use crate::support::app::{ACCOUNT_HASH, Answer, BOB, SIGNING_KEY, TestApp};
 use crate::support::sql;
 use crate::support::suite::{Engine, Suite};
 
@@ -14,6 +14,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("api_html::all_that_is_wrong_is_told_at_once", wrong_parameters);
     suite.on_both_engines("api_html::images_of_others_do_not_exist", foreign_images);
     suite.on_both_engines("api_html::what_cannot_be_shown_is_refused_with_the_reason", not_shown);
+    suite.on_both_engines("api_html::a_private_image_is_shown_by_its_signed_url", private_image);
     suite.on_both_engines("api_html::a_gallery_shows_the_newest_or_those_that_are_named", gallery);
     suite.test("api_html::each_kind_of_fragment_is_html", || kinds(Engine::Sqlite));
     suite.test("api_html::an_upload_form_is_kept_nowhere", || upload_form(Engine::Sqlite));
@@ -154,9 +155,20 @@ async fn not_shown(engine: Engine) {
     app.get(&format!("html/gallery/?images={id}")).await.assert_is(400, &json!({"images": [reason]}));
 
     let (id, _) = uploaded(&app, &json!({"require_signed_urls": true})).await;
-    let reason = "The image is private: its picture is delivered by signed URLs of named variants only.";
+    let reason = "The image is private: its picture is delivered by signed URLs of named variants only, and CLOUDFLARE_IMAGES_SIGNING_KEY is not set.";
     app.get(&format!("html/img/?image={id}")).await.assert_is(400, &json!({"image": [reason]}));
     assert_holds(&app.get("html/gallery/").await, &["No images yet."]);
+}
+
+async fn private_image(engine: Engine) {
+    let app = TestApp::builder().set(&settings::CLOUDFLARE_IMAGES_SIGNING_KEY, SIGNING_KEY).start(&engine).await;
+    let (id, cloudflare_id) = uploaded(&app, &json!({"require_signed_urls": true})).await;
+    let answer = app.get(&format!("html/img/?image={id}")).await;
+    assert_holds(&answer, &[&format!("/{cloudflare_id}/public?exp="), "&#38;sig="]);
+    assert!(!answer.text.contains("srcset") && !answer.text.contains("width=3"), "{}", answer.text);
+    for gallery in [format!("html/gallery/?images={id}"), "html/gallery/".to_owned()] {
+        assert_holds(&app.get(&gallery).await, &["<a href=\"http://127.0.0.1:", "/public?exp="]);
+    }
 }
 
 async fn gallery(engine: Engine) {
