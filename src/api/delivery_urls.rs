@@ -67,7 +67,8 @@ fn read_request(query: Query) -> Result<UrlRequest, FieldErrors> {
 
 fn read_variant(text: &str) -> Result<String, String> {
     if text.contains('=') {
-        return text.parse::<Transform>().map(|options| options.to_string()).map_err(|error| format!("{error}."));
+        let options = text.parse::<Transform>().and_then(|options| options.variant());
+        return options.map_err(|error| format!("{error}."));
     }
     let is_name = text.len() <= MAX_NAME_CHARS && text.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if is_name { Ok(text.to_owned()) } else { Err(NO_VARIANT.to_owned()) }

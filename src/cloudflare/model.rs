@@ -229,7 +229,9 @@ impl SigningKey {
         }
         let answer: Keys =
             serde_json::from_str(result.get()).map_err(|_| Error::Malformed("it has no list of signing keys"))?;
-        Ok(answer.keys.into_iter().map(|key| Self { name: key.name, value: key.value.into() }).collect())
+        // What an empty key signs anybody can sign.
+        let keys = answer.keys.into_iter().filter(|key| !key.value.is_empty());
+        Ok(keys.map(|key| Self { name: key.name, value: key.value.into() }).collect())
     }
 }
 
@@ -412,7 +414,8 @@ mod tests {
     #[test]
     fn signing_keys_are_read_and_not_shown() {
         let list = |json: &str| SigningKey::list_from_result(serde_json::from_str(json).unwrap());
-        let keys = list(r#"{"keys":[{"name":"default","value":"b25l=","id":1},{"name":"b","value":"two"}]}"#).unwrap();
+        let json = r#"{"keys":[{"name":"a","value":""},{"name":"default","value":"b25l=","id":1},{"name":"b","value":"two"}]}"#;
+        let keys = list(json).unwrap();
         let values: Vec<_> = keys.iter().map(|key| (key.name.as_str(), key.value.expose_secret())).collect();
         assert_eq!(values, [("default", "b25l="), ("b", "two")]);
         assert!(!format!("{keys:?}").contains("b25l"));

@@ -1,12 +1,13 @@
 //! What transformations are applied to.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::DeliveryUrls;
+use super::signed_url::name_of;
 use super::url_parts::{UrlParts, is_scheme};
-use super::{DeliveryParts, DeliveryUrls};
+use super::urls::is_flexible;
 
 /// The path of transformations on a zone of Cloudflare.
 const ON_ZONE: &str = "/cdn-cgi/image/";
@@ -16,7 +17,7 @@ const UNSAFE: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 /// A picture that transformations are applied to: one kept in Cloudflare Images, one on a zone, or any on the web.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Picture<'a> {
-    /// The picture as it is.
+    /// As it was given, with its variant or its options.
     url: Cow<'a, str>,
     place: Place,
 }
@@ -25,28 +26,10 @@ pub struct Picture<'a> {
 enum Place {
     /// Kept in Cloudflare Images; options take the place of the variant, which stands between these two.
     Hosted { id_end: usize, suffix: usize },
-    /// On the zone that the URL itself names, up to here. Zero for paths.
-    OwnZone { origin_end: usize },
+    /// On the zone that the URL itself names, up to the first; zero for paths. From the second on stands the picture.
+    OwnZone { origin_end: usize, source: usize },
     /// Fetched by another zone.
     Zone { origin: String },
-}
-
-impl Place {
-    fn of(urls: &DeliveryUrls, url: &str, parts: &UrlParts<'_>) -> Result<Self, PictureError> {
-        if urls.delivers(parts) {
-            let id_end = urls.id_end(url, parts).ok_or(PictureError::NoImage)?;
-            return Ok(Self::Hosted { id_end, suffix: url.len() - parts.suffix.len() });
-        }
-        let is_of_the_web = match (parts.scheme, parts.host) {
-            (Some(scheme), Some(host)) => is_web_scheme(scheme) && !host.is_empty(),
-            (None, Some(host)) => !host.is_empty(),
-            _ => !has_scheme(url),
-        };
-        if !is_of_the_web {
-            return Err(PictureError::NotOfTheWeb);
-        }
-        Ok(Self::OwnZone { origin_end: if parts.host.is_some() { parts.path_start(url) } else { 0 } })
-    }
 }
 
 /// Why a text is no picture.
@@ -61,6 +44,12 @@ pub enum PictureError {
     /// A delivery URL that ends before the id.
     #[error("must name an image: /<account hash>/<image id>/<variant>")]
     NoImage,
+    /// A path of transformations that ends before the picture.
+    #[error("must name a picture after the options: /cdn-cgi/image/<options>/<picture>")]
+    NoSource,
+    /// A transformed picture below the options of another transformation.
+    #[error("is transformed twice, which Cloudflare does not do; give the URL of the picture itself")]
+    TransformedTwice,
     /// A zone that is no domain.
     #[error("must be a domain, such as example.com, without a path")]
     Zone,
@@ -68,13 +57,15 @@ pub enum PictureError {
 
 impl<'a> Picture<'a> {
     /// Finds out what a URL shows: a delivery URL, which is moved to the configured domain, any other URL, or a path on a
-    /// zone. Of a transformed URL it is the picture below the options.
+    /// zone. Options that the URL has already are replaced by those of a transformation.
     ///
     /// # Errors
     /// If it is none of these.
     pub fn new(urls: &DeliveryUrls, url: &'a str) -> Result<Self, PictureError> {
-        let url = url.trim().trim_end_matches('/');
-        let url: Cow<'a, str> = encode_unsafe(url);
+        let url = url.trim();
+        // The slashes at the end of a query are its own.
+        let url = if url.contains(['?', '#']) { url } else { url.trim_end_matches('/') };
+        let url = encode_unsafe(url);
         if url.is_empty() {
             return Err(PictureError::Empty);
         }
@@ -83,11 +74,6 @@ impl<'a> Picture<'a> {
             Cow::Owned(url) => Cow::Owned(urls.rewrite(&url).into_owned()),
         };
         let parts = UrlParts::of(&url);
-        if parts.path.starts_with(ON_ZONE)
-            && let Some((picture, _)) = Self::split_zone(&url)
-        {
-            return Ok(picture);
-        }
         // Without a scheme and without slashes it would be a path in HTML.
         if parts.host.is_none() && urls.is_delivery_url(&url) {
             let url = format!("//{url}");
@@ -111,15 +97,35 @@ impl<'a> Picture<'a> {
         if !is_domain || !matches!(scheme, "http" | "https") {
             return Err(PictureError::Zone);
         }
-        Ok(match self.place {
-            Place::Hosted { .. } => self,
-            _ => Self { place: Place::Zone { origin: format!("{scheme}://{host}") }, ..self },
-        })
+        if self.is_hosted() {
+            return Ok(self);
+        }
+        let mut url = self.untransformed().into_owned();
+        if url.starts_with("//") {
+            // In a path these slashes name no host.
+            url.insert_str(0, "https:");
+        }
+        Ok(Self { url: url.into(), place: Place::Zone { origin: format!("{scheme}://{host}") } })
     }
 
-    /// The URL of the picture as it is.
+    /// The URL as it was given, on the configured domain where it is a delivery URL.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The URL of the picture without the options that it has; of hosted ones the variant `public`.
+    pub fn untransformed(&self) -> Cow<'_, str> {
+        if self.options().is_none() {
+            return Cow::Borrowed(&self.url);
+        }
+        match self.place {
+            Place::Hosted { id_end, suffix } => format!("{}/public{}", &self.url[..id_end], &self.url[suffix..]).into(),
+            Place::OwnZone { origin_end, source } => {
+                let (origin, source) = (&self.url[..origin_end], &self.url[source..]);
+                if has_web_scheme(source) { source.into() } else { format!("{origin}/{source}").into() }
+            }
+            Place::Zone { .. } => Cow::Borrowed(&self.url),
+        }
     }
 
     /// Whether the picture is kept in Cloudflare Images.
@@ -130,21 +136,22 @@ impl<'a> Picture<'a> {
     /// Whether the URL carries a signature, which covers nothing but the variant that it names.
     pub fn is_signed(&self) -> bool {
         let Place::Hosted { suffix, .. } = self.place else { return false };
-        UrlParts::of(&self.url[suffix..]).query().split('&').any(|pair| pair.starts_with("sig="))
+        let query = UrlParts::of(&self.url[suffix..]).query();
+        !query.is_empty() && query.split('&').any(|pair| name_of(pair) == "sig")
     }
 
-    /// Takes the URL of a transformed picture apart into the picture and its options, which are not looked at. `None` for
-    /// other URLs.
-    pub(super) fn split_options(urls: &DeliveryUrls, url: &'a str) -> Option<(Self, &'a str)> {
-        let url = url.trim();
-        if let Some((picture, options)) = Self::split_zone(url) {
-            return Some((picture, &url[options]));
+    /// The options that the URL has, which are not looked at.
+    pub(super) fn options(&self) -> Option<&str> {
+        match self.place {
+            Place::Hosted { id_end, suffix } => {
+                Some(self.url[id_end..suffix].trim_matches('/')).filter(|variant| is_flexible(variant))
+            }
+            Place::OwnZone { origin_end, source } => {
+                let start = origin_end + ON_ZONE.len();
+                (start < source).then(|| &self.url[start..source - 1])
+            }
+            Place::Zone { .. } => None,
         }
-        let parts = UrlParts::of(url);
-        let options = urls.split_parts(&parts).filter(DeliveryParts::is_flexible)?.variant?;
-        let id_end = urls.id_end(url, &parts)?;
-        let without_options = format!("{}{}", &url[..id_end], parts.suffix);
-        Some((Self { url: without_options.into(), place: Place::Hosted { id_end, suffix: id_end } }, options))
     }
 
     /// Writes the URL of the picture with these options, which must not be empty.
@@ -153,45 +160,68 @@ impl<'a> Picture<'a> {
             Place::Hosted { id_end, suffix } => {
                 to.extend([&self.url[..*id_end], "/", options, &self.url[*suffix..]]);
             }
-            Place::OwnZone { origin_end } => {
-                let (origin, path) = self.url.split_at(*origin_end);
-                to.extend([origin, ON_ZONE, options, "/", path.trim_start_matches('/')]);
+            Place::OwnZone { origin_end, source } => {
+                to.extend([&self.url[..*origin_end], ON_ZONE, options, "/", &self.url[*source..]]);
             }
             Place::Zone { origin } => {
-                to.extend([origin, ON_ZONE, options, "/", self.url.trim_start_matches('/')]);
+                to.extend([origin, ON_ZONE, options, "/", self.url.strip_prefix('/').unwrap_or(&self.url)]);
             }
         }
-    }
-
-    /// The picture of a URL with `/cdn-cgi/image/`, and where the options stand.
-    fn split_zone(url: &str) -> Option<(Self, std::ops::Range<usize>)> {
-        let parts = UrlParts::of(url);
-        if parts.scheme.is_some_and(|scheme| !is_web_scheme(scheme)) {
-            return None;
-        }
-        let rest = parts.path.strip_prefix(ON_ZONE)?;
-        let (options, _) = rest.split_once('/')?;
-        let origin_end = parts.path_start(url);
-        let options_start = origin_end + ON_ZONE.len();
-        let options = options_start..options_start + options.len();
-        let (origin, source) = (&url[..origin_end], &url[options.end + 1..]);
-        if source.is_empty() {
-            return None;
-        }
-        let has_own_origin = UrlParts::of(source).scheme.is_some_and(is_web_scheme);
-        let picture = if has_own_origin {
-            Self { url: Cow::Owned(source.to_owned()), place: Place::Zone { origin: origin.to_owned() } }
-        } else {
-            let mut picture = String::with_capacity(url.len());
-            let _ = write!(picture, "{origin}/{}", source.trim_start_matches('/'));
-            Self { url: Cow::Owned(picture), place: Place::OwnZone { origin_end } }
-        };
-        Some((picture, options))
     }
 }
 
-fn is_web_scheme(scheme: &str) -> bool {
+impl Place {
+    fn of(urls: &DeliveryUrls, url: &str, parts: &UrlParts<'_>) -> Result<Self, PictureError> {
+        let is_of_the_web = match (parts.scheme, parts.host) {
+            (Some(scheme), Some(host)) => is_web_scheme(scheme) && !host.is_empty(),
+            (None, Some(host)) => !host.is_empty(),
+            _ => !has_scheme(url),
+        };
+        if !is_of_the_web {
+            return Err(PictureError::NotOfTheWeb);
+        }
+        if let Some(options_and_source) = parts.path.strip_prefix(ON_ZONE) {
+            return Self::transformed(urls, url, parts, options_and_source);
+        }
+        if urls.delivers(parts) {
+            let id_end = urls.id_end(url, parts).ok_or(PictureError::NoImage)?;
+            return Ok(Self::Hosted { id_end, suffix: url.len() - parts.suffix.len() });
+        }
+        let origin_end = if parts.host.is_some() { parts.path_start(url) } else { 0 };
+        let source = origin_end + usize::from(parts.path.starts_with('/'));
+        Ok(Self::OwnZone { origin_end, source })
+    }
+
+    /// The place of a URL with `/cdn-cgi/image/`, after which the path has options and a source.
+    fn transformed(
+        urls: &DeliveryUrls,
+        url: &str,
+        parts: &UrlParts<'_>,
+        options_and_source: &str,
+    ) -> Result<Self, PictureError> {
+        let origin_end = parts.path_start(url);
+        let (options, _) = options_and_source.split_once('/').ok_or(PictureError::NoSource)?;
+        let source = origin_end + ON_ZONE.len() + options.len() + "/".len();
+        let inner = &url[source..];
+        if inner.is_empty() || options.is_empty() {
+            return Err(PictureError::NoSource);
+        }
+        let inner_parts = UrlParts::of(inner);
+        let is_transformed = format!("/{}", inner_parts.path.trim_start_matches('/')).starts_with(ON_ZONE)
+            || urls.split_parts(&inner_parts).is_some_and(|parts| parts.is_flexible());
+        if is_transformed {
+            return Err(PictureError::TransformedTwice);
+        }
+        Ok(Self::OwnZone { origin_end, source })
+    }
+}
+
+pub(super) fn is_web_scheme(scheme: &str) -> bool {
     scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
+}
+
+fn has_web_scheme(url: &str) -> bool {
+    UrlParts::of(url).scheme.is_some_and(is_web_scheme)
 }
 
 /// Whether a text without `//` starts with a scheme all the same, as `data:` and `javascript:` do.

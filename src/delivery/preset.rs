@@ -147,7 +147,9 @@ impl Preset {
             "thumbnail" => (Self::Thumbnail { size: size(0, 150) }, 1),
             "avatar" => (Self::Avatar { size: size(0, 100) }, 1),
             "hero" => (Self::Hero { width: size(0, 1200), height: size(1, 600) }, 2),
-            "responsive" => (Self::Responsive { width: *sizes.first()?, quality: u8::try_from(size(1, 85)).ok()? }, 2),
+            "responsive" => {
+                (Self::Responsive { width: *sizes.first()?, quality: u8::try_from(size(1, 85)).unwrap_or(u8::MAX) }, 2)
+            }
             "product" => (Self::Product { size: size(0, 400) }, 1),
             "gallery" => (Self::Gallery { width: size(0, 800), height: size(1, 600) }, 2),
             "mobile" => (Self::Mobile { width: size(0, 400) }, 1),

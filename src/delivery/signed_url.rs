@@ -283,7 +283,7 @@ fn pairs(query: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The name of a parameter as the receiver reads it: `%65xp` is `exp`, too.
-fn name_of(pair: &str) -> Cow<'_, str> {
+pub(super) fn name_of(pair: &str) -> Cow<'_, str> {
     percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy()
 }
 

@@ -11,7 +11,7 @@ use super::{Picture, Transform, TransformError};
 /// upstream: `CloudflareImageUtils.get_srcset`
 ///
 /// # Errors
-/// If a width is not from 1 to 12000, or the transformation cannot be built.
+/// If a width is not from 1 to 12000, or the transformation has a `dpr` or cannot be built.
 ///
 /// # Examples
 /// ```
@@ -32,6 +32,7 @@ pub fn srcset(
     widths: &[u32],
     original_width: Option<u32>,
 ) -> Result<String, TransformError> {
+    refuse_dpr(transform)?;
     let mut candidates = String::new();
     for width in available_widths(widths, original_width) {
         let url = transform.clone().width(width)?.build(picture)?;
@@ -44,13 +45,14 @@ pub fn srcset(
 /// densities (1.0 to 3.0) for which the original has enough pixels, as far as its width is known.
 ///
 /// # Errors
-/// If a density is not from 1 to 3, or the transformation cannot be built.
+/// If a density is not from 1 to 3, or the transformation has a `dpr` or cannot be built.
 pub fn density_srcset(
     picture: &Picture<'_>,
     transform: &Transform,
     densities: &[f64],
     original_width: Option<u32>,
 ) -> Result<String, TransformError> {
+    refuse_dpr(transform)?;
     let mut candidates = String::new();
     add_candidate(&mut candidates, &transform.build(picture)?, format_args!("1x"));
     let mut seen = vec![1.0];
@@ -63,6 +65,17 @@ pub fn density_srcset(
         add_candidate(&mut candidates, &denser.build(picture)?, format_args!("{density}x"));
     }
     Ok(candidates)
+}
+
+/// Descriptors would say something else than the pictures are.
+fn refuse_dpr(transform: &Transform) -> Result<(), TransformError> {
+    match transform.pixel_ratio() {
+        Some(_) => Err(TransformError::Unusable {
+            option: "dpr",
+            reason: "is what the descriptors of a srcset say; leave it out",
+        }),
+        None => Ok(()),
+    }
 }
 
 fn has_enough_pixels(transform: &Transform, density: f64, original_width: Option<u32>) -> bool {

@@ -152,6 +152,7 @@ fn options_are_written_in_one_order_and_under_one_name() {
 fn what_cloudflare_does_not_take_in_urls_is_refused_with_the_reason() {
     for (options, reason) in [
         ("border=2;cccccc", "border is one of Workers only, URLs cannot have it; draw the border with CSS"),
+        ("border_width=2", "border-width is for borders, which are of Workers only; draw the border with CSS"),
         ("draw=x", "draw is one of Workers only, URLs cannot have it"),
         ("origin-auth=share-publicly", "origin-auth is one of Workers only, URLs cannot have it"),
         ("pad=10", "pad is unknown to Cloudflare; fit=pad with width, height and background fills up a box"),
@@ -243,6 +244,14 @@ fn each_kind_of_picture_has_its_form_of_url() {
             Some("https://example.net/"),
             "https://example.net/cdn-cgi/image/width=9/https://a.example/x.jpg?v=1",
         ),
+        (
+            &default,
+            "//a.example/x.jpg",
+            Some("z.example"),
+            "https://z.example/cdn-cgi/image/width=9/https://a.example/x.jpg",
+        ),
+        (&default, "https://a.example//x.jpg", None, "https://a.example/cdn-cgi/image/width=9//x.jpg"),
+        (&default, "https://a.example/x?src=/a/b/", None, "https://a.example/cdn-cgi/image/width=9/x?src=/a/b/"),
         (&default, "//a.example/x.jpg", None, "//a.example/cdn-cgi/image/width=9/x.jpg"),
         (
             &default,
@@ -276,6 +285,16 @@ fn what_is_no_picture_is_refused() {
         ("data:image/png;base64,AAAA", PictureError::NotOfTheWeb),
         ("ftp://a.example/x", PictureError::NotOfTheWeb),
         ("https:///x", PictureError::NotOfTheWeb),
+        ("javascript://imagedelivery.net/%0aalert(1)%2f%2f/i/public", PictureError::NotOfTheWeb),
+        ("ftp://imagedelivery.net/h/i/public", PictureError::NotOfTheWeb),
+        ("/cdn-cgi/image/w=1", PictureError::NoSource),
+        ("/cdn-cgi/image/w=1/", PictureError::NoSource),
+        ("/cdn-cgi/image/w=1/cdn-cgi/image/w=2/x.jpg", PictureError::TransformedTwice),
+        (
+            "https://a.example/cdn-cgi/image/w=1/https://a.example/cdn-cgi/image/w=2/x.jpg",
+            PictureError::TransformedTwice,
+        ),
+        ("/cdn-cgi/image/w=1/https://imagedelivery.net/h/i/w=2", PictureError::TransformedTwice),
         ("https://imagedelivery.net/hash", PictureError::NoImage),
         ("https://imagedelivery.net/hash//public", PictureError::NoImage),
     ] {
@@ -293,6 +312,8 @@ fn a_signed_url_takes_no_options() {
     let picture = Picture::new(&urls, "https://imagedelivery.net/h/i/public?exp=1&sig=00").unwrap();
     assert_eq!(Transform::new().width(9).unwrap().build(&picture), Err(TransformError::Signed));
     assert_eq!(Transform::new().build(&picture).as_deref(), Ok("https://imagedelivery.net/h/i/public?exp=1&sig=00"));
+    let encoded = Picture::new(&urls, "https://imagedelivery.net/h/i/public?exp=1&s%69g=00").unwrap();
+    assert!(encoded.is_signed());
     let remote = Picture::new(&urls, "https://a.example/x.jpg?sig=00").unwrap();
     assert!(Transform::new().width(9).unwrap().build(&remote).is_ok(), "signatures of others are their own business");
 }
@@ -314,10 +335,24 @@ fn urls_without_options_are_not_parsed() {
     {
         assert_eq!(Transform::parse(&urls, url), Err(TransformError::NotTransformed), "{url}");
     }
-    let (picture, transform) = Transform::parse(&urls, "https://imagedelivery.net/h/a/b/w=1?x#y").unwrap();
-    assert_eq!((picture.url(), transform.to_string().as_str()), ("https://imagedelivery.net/h/a/b?x#y", "width=1"));
-    let (picture, _) = Transform::parse(&urls, "https://z.example/cdn-cgi/image/w=1/https://a.example/x.jpg").unwrap();
-    assert_eq!(picture.url(), "https://a.example/x.jpg");
+}
+
+#[test]
+fn a_transformed_picture_is_known_without_its_options() {
+    let urls = DeliveryUrls::default();
+    for (url, options, picture) in [
+        ("https://imagedelivery.net/h/a/b/w=1?x#y", "width=1", "https://imagedelivery.net/h/a/b/public?x#y"),
+        ("https://z.example/cdn-cgi/image/w=1/https://a.example/x.jpg?v", "width=1", "https://a.example/x.jpg?v"),
+        ("https://z.example/cdn-cgi/image/w=1,h=2/x.jpg", "height=2,width=1", "https://z.example/x.jpg"),
+        ("/cdn-cgi/image/w=1/x.jpg", "width=1", "/x.jpg"),
+    ] {
+        let (found, transform) = Transform::parse(&urls, url).unwrap();
+        assert_eq!((&*found.untransformed(), transform.to_string().as_str()), (picture, options), "{url}");
+        assert_eq!(Transform::new().build(&found).as_deref(), Ok(url), "without new options it stays as it is");
+    }
+    let moved = Picture::new(&urls, "https://z.example/cdn-cgi/image/w=1/x.jpg").unwrap().on_zone("y.example").unwrap();
+    let url = Transform::new().width(9).unwrap().build(&moved);
+    assert_eq!(url.as_deref(), Ok("https://y.example/cdn-cgi/image/width=9/https://z.example/x.jpg"));
 }
 
 #[test]
@@ -336,16 +371,13 @@ fn presets_have_the_toolkits_defaults() {
         let preset = Preset::named(name, sizes).unwrap();
         assert_eq!(preset.transform().unwrap().to_string(), want, "{name}");
     }
-    for (name, sizes) in [
-        ("thumbnail", &[1, 2][..]),
-        ("thumbnail", &[0]),
-        ("hero", &[12_001]),
-        ("responsive", &[]),
-        ("responsive", &[1, 300]),
-    ] {
+    for (name, sizes) in [("thumbnail", &[1, 2][..]), ("thumbnail", &[0]), ("hero", &[12_001]), ("responsive", &[])] {
         assert!(matches!(Preset::named(name, sizes), Err(PresetError::Sizes { .. })), "{name} {sizes:?}");
     }
-    assert!(Preset::Responsive { width: 1, quality: 101 }.transform().is_err());
+    for quality in [101, 300] {
+        let preset = Preset::named("responsive", &[1, quality]).unwrap();
+        assert_eq!(preset.transform().unwrap_err().option(), Some("quality"));
+    }
     assert_eq!(Preset::named("poster", &[]), Err(PresetError::Unknown("poster".to_owned())));
     assert!(PRESETS.iter().all(|info| Preset::named(info.name, &[10]).is_ok()));
 }
@@ -376,6 +408,10 @@ fn srcsets_never_ask_for_more_than_there_is() {
     );
     assert_eq!(densities(&[1.5, 2.0], Some(150)), Ok(format!("{base}/width=100 1x, {base}/dpr=1.5,width=100 1.5x")));
     assert_eq!(densities(&[2.0], Some(50)), Ok(format!("{base}/width=100 1x")));
+    let dense = Transform::new().dpr(2.0).unwrap();
+    for refused in [srcset(&picture, &dense, &[100], None), density_srcset(&picture, &dense, &[2.0], None)] {
+        assert_eq!(refused.unwrap_err().option(), Some("dpr"), "descriptors would lie");
+    }
     assert_eq!(densities(&[4.0], None).unwrap_err().option(), Some("dpr"));
 
     let comma = Picture::new(&urls, "/a,").unwrap();

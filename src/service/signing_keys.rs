@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::sync::Mutex;
 use tracing::info;
 
@@ -53,15 +53,15 @@ impl SigningKeys {
 }
 
 async fn fetch(client: &Client) -> Result<SecretString, Error> {
-    let mut keys = client.list_signing_keys().await?.into_iter();
-    let key =
-        keys.find(|key| !key.value.expose_secret().is_empty()).ok_or(Error::Malformed("it has no signing key"))?;
+    let keys = client.list_signing_keys().await?;
+    let key = keys.into_iter().next().ok_or(Error::Malformed("it has no signing key"))?;
     info!(key.name = ?key.name, "Got the signing key {:?} from Cloudflare", key.name);
     Ok(key.value)
 }
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
     use serde_json::json;
     use wiremock::matchers::{header, method, path};
     use wiremock::{Mock, MockGuard, MockServer, ResponseTemplate};

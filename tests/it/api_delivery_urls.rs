@@ -272,6 +272,13 @@ async fn bad_parameters(engine: Engine) {
         (&public, "variant=a%00", json!({"variant": ["Null characters are not allowed."]})),
         (&public, "variant=w=0", json!({"variant": ["width must be a whole number from 1 to 12000, or auto."]})),
         (&public, "variant=w=1,w=2", json!({"variant": ["width is given more than once."]})),
+        (&public, "variant=rotate=0", json!({"variant": ["there is no option that changes the picture."]})),
+        (&private, "variant=rotate=360", json!({"variant": ["there is no option that changes the picture."]})),
+        (
+            &public,
+            "variant=onerror=redirect",
+            json!({"variant": ["onerror is for pictures of a zone only, not for those kept in Cloudflare Images."]}),
+        ),
         (&public, "variant=w=300,x", json!({"variant": ["\"x\" is not an option of the form name=value."]})),
         (&private, "expiry=soon", json!({"expiry": ["A valid integer is required."]})),
         (&private, "expiry=59", json!({"expiry": ["Ensure this value is greater than or equal to 60."]})),

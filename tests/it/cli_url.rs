@@ -231,7 +231,7 @@ async fn bad_lines() {
 
     let outcome = run_with(&["parse", "-"], &[], &[escape.as_slice(), b"\n"].concat());
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(1), ""));
-    assert!(outcome.stderr.starts_with("error: line 1: \\u{1b}[31m is not an option"), "{}", outcome.stderr);
+    assert!(outcome.stderr.starts_with("error: line 1: %1B[31m is not an option"), "{}", outcome.stderr);
     assert_eq!(run_with(&["build", "-", "w=1"], &[], b"").code, Some(0));
 }
 
@@ -284,7 +284,7 @@ async fn parse() {
     assert_eq!(
         parsed(&HOSTED.replace("/public", "/w=300,f=auto"), &[]),
         json!({
-            "picture": HOSTED.trim_end_matches("/public"), "id": "products/42/hero", "variant": null,
+            "picture": HOSTED, "id": "products/42/hero", "variant": null,
             "options": {"format": "auto", "width": 300},
         })
     );

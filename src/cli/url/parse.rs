@@ -37,16 +37,14 @@ struct Parsed {
 
 impl Parsed {
     fn of(urls: &DeliveryUrls, url: &str) -> Result<Self, Failure> {
-        let (picture, options) = match Transform::parse(urls, url) {
-            Err(TransformError::NotTransformed) => {
-                let picture = Picture::new(urls, url);
-                (picture.map_err(|error| Failure::new(format_args!("the URL {error}")))?, Transform::new())
-            }
-            parsed => parsed.map_err(Failure::new)?,
+        let picture = Picture::new(urls, url).map_err(|error| Failure::new(format_args!("the URL {error}")))?;
+        let options = match Transform::parse(urls, url) {
+            Err(TransformError::NotTransformed) => Transform::new(),
+            parsed => parsed.map_err(Failure::new)?.1,
         };
-        let parts = urls.split(url);
+        let parts = urls.split(picture.url());
         Ok(Self {
-            picture: picture.url().to_owned(),
+            picture: picture.untransformed().into_owned(),
             id: parts.map(|parts| parts.id().into_owned()),
             variant: parts.filter(|parts| !parts.is_flexible()).and_then(|parts| parts.variant).map(str::to_owned),
             options,

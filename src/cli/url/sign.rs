@@ -44,7 +44,8 @@ pub(super) struct SignArgs {
     json: bool,
 }
 
-/// Checks the signature of a delivery URL, and says why it is not good.
+/// Checks the signature of a delivery URL, and says why it is not good. Cloudflare takes any key of the account; here the key of
+/// the configuration is the only one that counts, and without one all keys of the account do.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
     cfimages url verify 'https://imagedelivery.net/<account hash>/<image id>/public?exp=...&sig=...'")]

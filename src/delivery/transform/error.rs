@@ -40,7 +40,7 @@ pub enum TransformError {
     )]
     Signed,
     /// A URL without options.
-    #[error("the URL has no options")]
+    #[error("there is no option that changes the picture")]
     NotTransformed,
 }
 

@@ -99,6 +99,8 @@ pub const SHORTHANDS: &[OptionInfo] = &[
 /// What is asked for and cannot be had in URLs, with the reason.
 pub(super) const UNUSABLE: &[(&str, &str)] = &[
     ("border", "is one of Workers only, URLs cannot have it; draw the border with CSS"),
+    ("border-color", "is for borders, which are of Workers only; draw the border with CSS"),
+    ("border-width", "is for borders, which are of Workers only; draw the border with CSS"),
     ("draw", "is one of Workers only, URLs cannot have it"),
     ("origin-auth", "is one of Workers only, URLs cannot have it"),
     ("pad", "is unknown to Cloudflare; fit=pad with width, height and background fills up a box"),

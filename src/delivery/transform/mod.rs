@@ -330,6 +330,11 @@ impl Transform {
         }
     }
 
+    /// Device pixels per pixel, where they are set.
+    pub fn pixel_ratio(&self) -> Option<f64> {
+        self.dpr
+    }
+
     /// The height in pixels, where it is set.
     pub fn height_in_pixels(&self) -> Option<u32> {
         self.height
@@ -360,9 +365,8 @@ impl Transform {
             return Ok(picture.url().to_owned());
         }
         self.check()?;
-        if self.onerror.is_some() && picture.is_hosted() {
-            let reason = "is for pictures of a zone only, not for those kept in Cloudflare Images";
-            return Err(TransformError::Unusable { option: "onerror", reason });
+        if picture.is_hosted() {
+            self.check_hosted()?;
         }
         if picture.is_signed() {
             return Err(TransformError::Signed);
@@ -372,13 +376,35 @@ impl Transform {
         Ok(url)
     }
 
+    /// The options as a flexible variant of a picture that is kept in Cloudflare Images, for [`DeliveryUrls::build`].
+    ///
+    /// # Errors
+    /// If no option is set, they do not go together, or are not for such pictures.
+    pub fn variant(&self) -> Result<String, TransformError> {
+        let options = self.to_string();
+        if options.is_empty() {
+            return Err(TransformError::NotTransformed);
+        }
+        self.check()?;
+        self.check_hosted()?;
+        Ok(options)
+    }
+
+    fn check_hosted(&self) -> Result<(), TransformError> {
+        if self.onerror.is_some() {
+            let reason = "is for pictures of a zone only, not for those kept in Cloudflare Images";
+            return Err(TransformError::Unusable { option: "onerror", reason });
+        }
+        Ok(())
+    }
+
     /// Takes the URL of a transformed picture apart into the picture and what is done to it.
     ///
     /// # Errors
     /// If the URL has no options, or one of them is wrong.
     pub fn parse<'a>(urls: &DeliveryUrls, url: &'a str) -> Result<(Picture<'a>, Self), TransformError> {
-        let (picture, options) = Picture::split_options(urls, url).ok_or(TransformError::NotTransformed)?;
-        let transform: Self = options.parse()?;
+        let picture = Picture::new(urls, url).map_err(|_| TransformError::NotTransformed)?;
+        let transform: Self = picture.options().ok_or(TransformError::NotTransformed)?.parse()?;
         Ok((picture, transform))
     }
 

@@ -18,7 +18,8 @@ use crate::delivery::options::{
 
 /// Options as texts.
 impl Transform {
-    /// Sets an option by its name or shorter name; `_` may stand for `-`. What was set before is replaced.
+    /// Sets an option by its name or shorter name; `_` may stand for `-`. What was set before is
+    /// replaced, but for the parts of `trim`, which add to each other.
     ///
     /// # Errors
     /// If there is no such option, it cannot be used in URLs, or the value is none that it takes. The transformation stays
