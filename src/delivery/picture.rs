@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use memchr::memchr2;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::DeliveryUrls;
@@ -64,7 +65,7 @@ impl<'a> Picture<'a> {
     pub fn new(urls: &DeliveryUrls, url: &'a str) -> Result<Self, PictureError> {
         let url = url.trim();
         // The slashes at the end of a query are its own.
-        let url = if url.contains(['?', '#']) { url } else { url.trim_end_matches('/') };
+        let url = if memchr2(b'?', b'#', url.as_bytes()).is_some() { url } else { url.trim_end_matches('/') };
         let url = encode_unsafe(url);
         if url.is_empty() {
             return Err(PictureError::Empty);

@@ -22,7 +22,8 @@ impl<'a> UrlParts<'a> {
             (None, rest)
         } else {
             // A scheme ends at the first colon, which in a path comes after a slash.
-            let (scheme, rest) = url.split_at(url.find([':', '/', '?', '#']).unwrap_or(url.len()));
+            let (scheme, rest) = url
+                .split_at(url.bytes().position(|byte| matches!(byte, b':' | b'/' | b'?' | b'#')).unwrap_or(url.len()));
             match rest.strip_prefix("://") {
                 Some(rest) if is_scheme(scheme) => (Some(scheme), rest),
                 _ => return Self::without_host(url),
