@@ -684,6 +684,8 @@ export class CfImagesUpload extends HTMLElement {
   #messages = {};
   #submitted = "[]";
   #isDisabled = false;
+  /** Files that are being looked at. */
+  #checks = new Set();
   #isBusy = false;
   /** Whether the page may go where the form leads. */
   #mayFollow = true;
@@ -846,7 +848,7 @@ export class CfImagesUpload extends HTMLElement {
     let room = this.#room;
     for (const file of files) {
       if (!this.#emit("cfimages-add", { file }, true)) continue;
-      if (room-- > 0) this.#check(this.#insert(file));
+      if (room-- > 0) this.#startCheck(this.#insert(file));
       else left.push(file);
     }
     this.#sync();
@@ -857,8 +859,9 @@ export class CfImagesUpload extends HTMLElement {
     this.#tell(error.message);
   }
 
-  /** Sends what waits; resolves when nothing is under way any more. */
+  /** Sends what waits, once it has been checked; resolves when nothing is under way any more. */
   async upload() {
+    await Promise.all(this.#checks);
     for (const transfer of this.#transfers) if (transfer.state === "waiting") transfer.enter("queued");
     if (!this.#isBusy) return;
     await new Promise((resolve) => this.addEventListener("cfimages-complete", resolve, { once: true }));
@@ -871,7 +874,16 @@ export class CfImagesUpload extends HTMLElement {
 
   get #transfers() { return [...this.#rows.keys()]; }
   get #ids() { return this.#transfers.filter(({ state }) => state === "uploaded").map(({ id }) => id); }
-  get #language() { return this.closest("[lang]")?.lang || undefined; }
+
+  /** The language of the page; none where its tag is wrong, such as `en_US`, which `Intl` does not take. */
+  get #language() {
+    try {
+      return Intl.getCanonicalLocales(this.closest("[lang]")?.lang)[0];
+    } catch {
+      return undefined;
+    }
+  }
+
   get #maxFiles() { return this.multiple ? this.#number("max-files", Infinity, 1) : 1; }
   get #maxSize() { return parseSize(this.getAttribute("max-size") ?? "") || 10_000_000; }
   get #endpoint() { return URL.parse(this.getAttribute("endpoint") ?? ENDPOINT, document.baseURI); }
@@ -953,6 +965,11 @@ export class CfImagesUpload extends HTMLElement {
     this.#rows.set(transfer, row);
     this.#list.append(row.element);
     return transfer;
+  }
+
+  #startCheck(transfer) {
+    const check = this.#check(transfer).finally(() => this.#checks.delete(check));
+    this.#checks.add(check);
   }
 
   /** Finds out whether Cloudflare would take a file, before anybody is asked for an upload URL. */
@@ -1058,7 +1075,7 @@ export class CfImagesUpload extends HTMLElement {
       transfer.enter("queued");
     } else {
       transfer.enter("checking");
-      this.#check(transfer);
+      this.#startCheck(transfer);
     }
     row.end.focus();
   }
@@ -1108,6 +1125,8 @@ export class CfImagesUpload extends HTMLElement {
     for (const id of this.multiple ? ids : ids.slice(0, 1)) this.#insert(null, id);
     this.#sync(false);
     this.#settle();
+    // A form that waits for what is gone does not go on by itself.
+    this.#mayFollow = false;
   }
 
   /** Hands value and validity to the form. */
@@ -1144,11 +1163,13 @@ export class CfImagesUpload extends HTMLElement {
     event.stopImmediatePropagation();
     this.#mayFollow = true;
     await this.upload();
-    if (this.#transfers.some(({ state }) => state === "failed")) return this.reportValidity();
     if (!this.#mayFollow || !this.isConnected) return;
+    const isMissing = standIn && this.#ids.length === 0;
+    if (isMissing || this.#transfers.some(({ state }) => state === "failed")) return this.reportValidity();
     if (!standIn) return form.requestSubmit(submitter?.form === form ? submitter : null);
-    const next = URL.parse(new FormData(form).get("next") ?? standIn.searchParams.get("next"), document.baseURI);
-    if (next?.origin === location.origin) location.assign(next);
+    const next = new FormData(form).get("next") || standIn.searchParams.get("next");
+    const url = next ? URL.parse(next, document.baseURI) : null;
+    if (url?.origin === location.origin) location.assign(url);
   };
 
   /** Pictures from the clipboard, but for those that come along with text into a field for text. */

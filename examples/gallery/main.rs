@@ -14,7 +14,7 @@ use askama::Template;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
-use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{any, get};
 use cfimages::delivery::{DeliveryShape, DeliveryUrls};
@@ -86,7 +86,7 @@ impl Backend {
         }
         let answer = self.request(Method::GET, "api/images/?status=uploaded&page_size=24").send().await?;
         let list: List = serde_json::from_str(&answer.error_for_status()?.text().await?)?;
-        Ok(list.results)
+        Ok(list.results.into_iter().filter(|photo| photo.public_url.is_some()).collect())
     }
 
     /// Uploads a sample picture, as a browser would.
@@ -166,8 +166,9 @@ async fn show_page(State(app): State<App>) -> Response {
 
 /// Passes requests on to the service, on behalf of the one user that this application has. Pages of others may not have that.
 async fn pass_on(State(app): State<App>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
-    let sender = headers.get("sec-fetch-site").map_or(&b"none"[..], |value| value.as_bytes());
-    if !matches!(sender, b"same-origin" | b"none") {
+    let is_own = headers.get(header::HOST).is_some_and(|host| host == LISTEN || host == "localhost:3000");
+    let sender = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if !is_own || !matches!(sender, Some(b"same-origin" | b"none")) {
         return StatusCode::FORBIDDEN.into_response();
     }
     let path = uri.path_and_query().map_or("", |path| path.as_str().trim_start_matches("/cloudflare-images/"));

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::body::RequestData;
 use super::error::{BadRequest, ErrorDetail, ErrorMessage, page_of};
 use super::model::ImageResponse;
-use super::next_url::NextUrl;
+use super::next_url::{self, NextUrl};
 use super::upload_body::{FILE, FilePart, UploadBody};
 use super::uploads::read_request;
 use super::view::{Access, View, ViewContext};
@@ -241,13 +241,13 @@ async fn upload_file(
 
 /// Where to go on: the field counts more than the parameter.
 fn next_in(body: Option<&UploadBody>, context: &ViewContext) -> Option<String> {
-    let field = body.and_then(|body| Fields::new(&body.data).ok()?.text(NEXT, MAX_URL_CHARS));
+    let field = body.and_then(|body| Fields::new(&body.data).ok()?.text(NEXT, next_url::MAX_CHARS));
     let parameter = || context.query.get(NEXT).map(str::to_owned);
     field.or_else(parameter).filter(|next| !next.is_empty())
 }
 
 fn wrong_next() -> ApiError {
-    FieldErrors::of(NEXT, "This must be a path on this host, such as /gallery/, or a URL of a trusted origin.").into()
+    FieldErrors::of(NEXT, next_url::NOT_ALLOWED).into()
 }
 
 /// Whether the client is a browser that shows what comes back: scripts do not name pages.

@@ -9,6 +9,7 @@ use axum::response::{Html, IntoResponse, Response};
 use super::body::Form;
 use super::error::ErrorDetail;
 use super::fields::Fields;
+use super::next_url::{self, NextUrl};
 use super::view::{Access, View, ViewContext};
 use super::{ApiError, Authentication, FieldErrors, Principal, selection};
 use crate::delivery::{DeliveryUrls, Picture, PictureError};
@@ -330,10 +331,14 @@ pub async fn write_upload_form(
     let api = api.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..])).unwrap_or(api);
     let endpoint = format!("{api}upload-url/");
     let token = authentication.token_for_form(&headers);
-    let form = Form::from(context.query);
+    let form = Form::from(context.query.clone());
     let mut fields = Fields::of_form(&form);
-    let [form_id, css_class, button_text, label, next] =
-        ["form_id", "css_class", "button_text", "label", "next"].map(|name| fields.text(name, MAX_TEXT_CHARS));
+    let [form_id, css_class, button_text, label] =
+        ["form_id", "css_class", "button_text", "label"].map(|name| fields.text(name, MAX_TEXT_CHARS));
+    let next = fields.text("next", next_url::MAX_CHARS);
+    if next.as_ref().is_some_and(|next| NextUrl::parse(next, &context.url, &authentication).is_none()) {
+        fields.refuse("next", next_url::NOT_ALLOWED);
+    }
     fields.finish()?;
     let usual = UploadForm::default();
     let form = UploadForm {

@@ -1,8 +1,16 @@
 //! Where a browser goes after a form was sent.
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use reqwest::Url;
 
 use super::Authentication;
+
+/// What is wrong with others.
+pub(super) const NOT_ALLOWED: &str =
+    "This must be a path on this host, such as /gallery/, or a URL of a trusted origin.";
+/// The most characters.
+pub(super) const MAX_CHARS: usize = 2048;
+const NON_ALPHANUMERIC_BUT_DASHES: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-');
 
 /// A page of the site, or of an origin that is trusted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,13 +45,14 @@ impl NextUrl {
 
     /// The address for the browser, with the image in the parameter `image`.
     pub(super) fn with_image(mut self, image: &str) -> String {
-        let others: Vec<_> = self
-            .url
-            .query_pairs()
-            .filter(|(name, _)| name != "image")
-            .map(|(name, value)| (name.into_owned(), value.into_owned()))
-            .collect();
-        self.url.query_pairs_mut().clear().extend_pairs(others).append_pair("image", image);
+        // The others stay as they are, to the letter: they may be signed.
+        let name_of = |pair: &str| percent_decode_str(pair.split('=').next().unwrap_or_default()).collect::<Vec<u8>>();
+        let query = self.url.query().unwrap_or_default();
+        let mut pairs: Vec<_> = query.split('&').filter(|pair| !pair.is_empty() && name_of(pair) != b"image").collect();
+        let image = format!("image={}", utf8_percent_encode(image, NON_ALPHANUMERIC_BUT_DASHES));
+        pairs.push(&image);
+        let query = pairs.join("&");
+        self.url.set_query(Some(&query));
         if !self.is_own {
             return self.url.into();
         }
@@ -76,6 +85,7 @@ mod tests {
             ("/gallery/?image=1&page=2&image=3", "/gallery/?page=2&image=7"),
             ("/caf\u{e9}/?q=\u{e9}", "/caf%C3%A9/?q=%C3%A9&image=7"),
             ("/a/../b", "/b?image=7"),
+            ("/g/?a&b=%FF+c%20d&im%61ge=1#x", "/g/?a&b=%FF+c%20d&image=7#x"),
             ("/a//b", "/a//b?image=7"),
             ("/@evil.example", "/@evil.example?image=7"),
             ("https://shop.example/x", "/x?image=7"),

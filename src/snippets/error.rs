@@ -18,6 +18,8 @@ pub enum SnippetError {
     #[error("columns must be a whole number from 1 to 12")]
     Columns,
     /// The endpoint of an upload form cannot be called.
-    #[error("api_endpoint must be a path or a URL of http:// or https://, such as /cloudflare-images/api/upload-url/")]
+    #[error(
+        "api_endpoint must be a path or a URL of http:// or https:// that ends in /api/upload-url/, such as /cloudflare-images/api/upload-url/"
+    )]
     Endpoint,
 }

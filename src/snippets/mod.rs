@@ -3,7 +3,8 @@
 //! Pure: no I/O. Usable as a library with `--no-default-features --features snippets`.
 //!
 //! A fragment is a struct whose fields are what it shows and how; `new` fills in the defaults, and `html` writes it. Whatever a
-//! field holds is escaped, and a URL that is none of the web is refused, so fields may come from users. The classes that
+//! field holds is escaped, and a URL that is none of the web is refused, so fields may come from users, but for the
+//! endpoint of an [`UploadForm`], which a script comes from. The classes that
 //! fragments bear are styled by `static/cfimages-snippets.css`; nothing needs inline styles, so a strict `Content-Security-Policy`
 //! holds.
 //!

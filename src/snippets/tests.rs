@@ -249,10 +249,19 @@ fn the_endpoint_says_where_the_server_is() {
     let html = form("https://img.example.org/x/api/upload-url/").unwrap();
     assert_eq!(elements(&html)[0].get("action"), "https://img.example.org/x/api/images/upload/");
     assert!(html.contains(r#"src="https://img.example.org/x/static/cfimages-upload.js""#));
-    assert_eq!(elements(&form("/own/").unwrap())[0].get("action"), "/cloudflare-images/api/images/upload/");
-    for hostile in ["javascript:alert(1)//api/upload-url/", "data:text/html,x", "", "é", "relative/"] {
+    assert_eq!(elements(&form("/api/upload-url/").unwrap())[0].get("action"), "/api/images/upload/");
+    let hostile =
+        ["javascript:alert(1)//api/upload-url/", "//evil.example/api/upload-url/", "data:text/html,x", "", "é"];
+    for hostile in hostile.into_iter().chain(["relative/", "/own/", "/x/api/upload-url/?a"]) {
         assert_eq!(form(hostile), Err(SnippetError::Endpoint), "{hostile}");
     }
+}
+
+#[test]
+fn no_other_server_learns_the_token() {
+    let form = |api_endpoint| UploadForm { api_endpoint, csrf_token: Some("t0ken"), ..UploadForm::default() }.html();
+    assert!(form("/x/api/upload-url/").unwrap().contains("t0ken"));
+    assert!(!form("https://img.example.org/x/api/upload-url/").unwrap().contains("t0ken"));
 }
 
 #[test]

@@ -22,12 +22,12 @@ pub struct UploadForm<'a> {
     pub button_text: &'a str,
     /// What the field is called.
     pub label: &'a str,
-    /// Where upload URLs come from: a path, or a URL of http or https. Where it ends in `/api/upload-url/`, files of browsers
-    /// without scripts go to the same server, and the component comes from there, too.
+    /// Where upload URLs come from: a path, or a URL of http or https, that ends in `/api/upload-url/`. The component, which is a
+    /// script, comes from the same server, and files of browsers without scripts go there: it must be one that is trusted.
     pub api_endpoint: &'a str,
     /// Where the browser goes on after the upload: a path of the same host.
     pub next: Option<&'a str>,
-    /// Django's token against forged requests.
+    /// Django's token against forged requests. It is left out where the endpoint is no path, as others must not learn it.
     pub csrf_token: Option<&'a str>,
 }
 
@@ -56,17 +56,19 @@ impl UploadForm<'_> {
     /// The form, and the script of the component.
     ///
     /// # Errors
-    /// If the endpoint is neither a path nor a URL of the web.
+    /// If the endpoint is neither a path nor a URL of the web, or is not that of `upload-url/`.
     pub fn html(&self) -> Result<String, SnippetError> {
-        if !is_web_address(self.api_endpoint) {
+        let prefix = self.api_endpoint.strip_suffix(UPLOAD_URL).ok_or(SnippetError::Endpoint)?;
+        let is_path = self.api_endpoint.starts_with('/') && !self.api_endpoint.starts_with("//");
+        if !is_path && !is_web_url(prefix) {
             return Err(SnippetError::Endpoint);
         }
-        let prefix = self.api_endpoint.strip_suffix(UPLOAD_URL).unwrap_or("/cloudflare-images");
-        Ok(write(&UploadFormTemplate { form: self, prefix }))
+        let form = &Self { csrf_token: self.csrf_token.filter(|_| is_path), ..self.clone() };
+        Ok(write(&UploadFormTemplate { form, prefix }))
     }
 }
 
-fn is_web_address(text: &str) -> bool {
+fn is_web_url(text: &str) -> bool {
     let starts_with = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
-    text.starts_with('/') || starts_with("https://") || starts_with("http://")
+    starts_with("https://") || starts_with("http://")
 }

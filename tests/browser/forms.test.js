@@ -136,14 +136,69 @@ test("the form fragment uploads, and follows to where it leads", async (t) => {
   await untilUploaded(id);
 });
 
-test("the form fragment leads nowhere else than to its own site", async (t) => {
+test("files that were only just added go with the form", async (t) => {
+  const uploader = await open(t, article());
+  const sent = uploader.page.waitForURL("**/sent.html*");
+  await uploader.element.evaluate((element, picture) => {
+    element.form.noValidate = true;
+    element.addFiles([new File([Uint8Array.from(picture)], "graphic.png", { type: "image/png" })]);
+    element.form.requestSubmit();
+  }, [...fixture("graphic.png").buffer]);
+  await sent;
+  assert.deepEqual(fieldsOf(site.forms.at(-1)).map(([name]) => name), ["pictures"]);
+});
+
+/** The requests for pages that a page makes; what it does in answer to an event is among them when this resolves. */
+async function pagesAsked(page, act) {
+  const pages = [];
+  page.on("request", (request) => request.isNavigationRequest() && pages.push(request.url()));
+  await act();
+  await page.evaluate(() => new Promise((resolve) => setTimeout(resolve)));
+  return pages;
+}
+
+for (const [what, next] of [["another site", "https://evil.example/"], ["a page of nobody", ""], ["nothing", null]]) {
+  test(`the form fragment stays where it is when it leads to ${what}`, async (t) => {
+    const uploader = await open(t, `${site.origin}/fragment.html`);
+    await uploader.page.evaluate((next) => {
+      const field = document.querySelector("[name=next]");
+      if (next === null) field.remove();
+      else field.value = next;
+    }, next);
+    await uploader.pick(fixture("photo.jpg"));
+    await uploader.until("waiting");
+    const pages = await pagesAsked(uploader.page, async () => {
+      await uploader.page.getByRole("button", { name: "Upload Image" }).click();
+      await uploader.until("uploaded");
+    });
+    assert.deepEqual(pages, []);
+  });
+}
+
+test("the form fragment does not go on without the picture that was cancelled or cleared", async (t) => {
   const uploader = await open(t, `${site.origin}/fragment.html`);
-  await uploader.page.evaluate(() => (document.querySelector("[name=next]").value = "https://evil.example/"));
+  for (const end of ["cancel", "clear"]) {
+    await uploader.throttle({ kilobytes: 100 });
+    await uploader.pick(noise("large.png", 400));
+    await uploader.until("waiting");
+    const pages = await pagesAsked(uploader.page, async () => {
+      await uploader.page.getByRole("button", { name: "Upload Image" }).click();
+      await uploader.untilProgress(0);
+      if (end === "cancel") {
+        await uploader.button("Cancel large.png").click();
+        await uploader.until("cancelled");
+      } else await uploader.element.evaluate((element) => element.clear());
+    });
+    assert.deepEqual(pages, [], end);
+    await uploader.element.evaluate((element) => element.clear());
+  }
+});
+
+test("a page whose language is written wrong has its uploader all the same", async (t) => {
+  const uploader = await open(t, article());
+  await uploader.page.evaluate(() => (document.documentElement.lang = "en_US"));
   await uploader.pick(fixture("photo.jpg"));
-  await uploader.until("waiting");
-  await uploader.page.getByRole("button", { name: "Upload Image" }).click();
   await uploader.until("uploaded");
-  assert.equal(uploader.page.url(), `${site.origin}/fragment.html`);
 });
 
 test("without JavaScript the form posts the file to the server's own endpoint", async (t) => {

@@ -231,6 +231,11 @@ async fn upload_form(engine: Engine) {
             "Send &#60;b&#62;</button>",
         ],
     );
+    for next in ["https://evil.example/", "//evil.example/", "done"] {
+        let refusal =
+            json!({"next": ["This must be a path on this host, such as /gallery/, or a URL of a trusted origin."]});
+        get(&format!("?next={next}"), "").await.assert_is(400, &refusal);
+    }
     assert_eq!(form.headers["cache-control"], "no-store");
     assert!(!form.headers.contains_key("etag"));
     // The token is masked anew each time, so that compression does not give it away.
