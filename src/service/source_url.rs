@@ -31,7 +31,7 @@ pub enum SourceUrlError {
 }
 
 impl SourceUrl {
-    /// Reads a URL. Its host is looked at by [`require_public`](Self::require_public).
+    /// Reads a URL. Whether its host may be fetched from is another question.
     ///
     /// # Errors
     /// If it is no URL of http or https.
