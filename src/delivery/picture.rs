@@ -6,8 +6,7 @@ use memchr::memchr2;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::DeliveryUrls;
-use super::signed_url::name_of;
-use super::url_parts::{UrlParts, is_scheme};
+use super::url_parts::{UrlParts, is_scheme, is_web_scheme, name_of};
 use super::urls::is_flexible;
 
 /// The path of transformations on a zone of Cloudflare.
@@ -215,10 +214,6 @@ impl Place {
         }
         Ok(Self::OwnZone { origin_end, source })
     }
-}
-
-pub(super) fn is_web_scheme(scheme: &str) -> bool {
-    scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
 }
 
 fn has_web_scheme(url: &str) -> bool {

@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 use sha2::Sha256;
 
 use super::DeliveryUrls;
-use super::url_parts::UrlParts;
+use super::url_parts::{UrlParts, name_of};
 use super::urls::is_flexible;
 use crate::signature::decode_sha256_hex;
 
@@ -280,11 +280,6 @@ fn signed_text(path: &str, query: &str) -> String {
 
 fn pairs(query: &str) -> impl Iterator<Item = &str> {
     query.split('&').filter(|pair| !pair.is_empty())
-}
-
-/// The name of a parameter as the receiver reads it: `%65xp` is `exp`, too.
-pub(super) fn name_of(pair: &str) -> Cow<'_, str> {
-    percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy()
 }
 
 fn encode(text: &str, unsafe_bytes: &'static AsciiSet) -> String {

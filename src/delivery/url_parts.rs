@@ -1,6 +1,9 @@
 //! Taking URLs apart without checking more than their shape.
 
+use std::borrow::Cow;
+
 use memchr::{memchr2, memchr3};
+use percent_encoding::percent_decode_str;
 
 /// The parts of a URL, each as it stands there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,16 @@ impl<'a> UrlParts<'a> {
 pub(super) fn is_scheme(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.'))
+}
+
+/// Whether a scheme is one of the web.
+pub(super) fn is_web_scheme(scheme: &str) -> bool {
+    scheme.eq_ignore_ascii_case("https") || scheme.eq_ignore_ascii_case("http")
+}
+
+/// The name of a parameter as the receiver reads it: `%65xp` is `exp`, too.
+pub(super) fn name_of(pair: &str) -> Cow<'_, str> {
+    percent_decode_str(pair.split('=').next().unwrap_or_default()).decode_utf8_lossy()
 }
 
 #[cfg(test)]

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-use super::picture::is_web_scheme;
-use super::url_parts::UrlParts;
+use super::url_parts::{UrlParts, is_web_scheme};
 
 /// The host that Cloudflare delivers from when nothing else is configured.
 const SHARED_HOST: &str = "imagedelivery.net";
