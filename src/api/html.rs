@@ -255,7 +255,7 @@ pub async fn write_thumbnail(
     operation_id = "write_gallery_html",
     params(
         ("images" = Option<String>, Query, description = "The keys of at most 100 images of the user's, with commas"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many of the newest public images, 12 by default; without `images`"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100, description = "How many of the newest images, private ones only where they can be signed, 12 by default; without `images`"),
         ("columns" = Option<u32>, Query, minimum = 1, maximum = 12, description = "3 by default; fewer on narrow screens"),
         ("size" = Option<u32>, Query, minimum = 1, maximum = 12000, description = "The side of a thumbnail in pixels, 300 by default"),
         ("class" = Option<String>, Query, description = "Classes beside `cf-gallery`"),
