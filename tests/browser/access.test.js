@@ -88,9 +88,11 @@ async function openInEveryState(t, viewport, colorScheme) {
   site.faults = [{ status: 403 }, { status: 403 }, { status: 403 }];
   await uploader.pick(fixture("graphic.png"));
   await uploader.until("failed", 2);
-  await uploader.throttle({ kilobytes: 200 });
-  const onTheWay = [noise("first.png", 350), noise("second.png", 450), noise("third.png", 500)];
-  await uploader.pick(...onTheWay, fixture("animation.gif"), fixture("photo.webp"));
+  await uploader.throttle({ kilobytes: 150 });
+  await uploader.pick(noise("first.png", 350), noise("second.png", 450), noise("third.png", 500));
+  // Small files that are looked at sooner would be sent before them, and be gone.
+  await uploader.until("uploading", 3);
+  await uploader.pick(fixture("animation.gif"), fixture("photo.webp"));
   await uploader.page.waitForFunction(() => uploader.files.some(({ state, progress }) => state === "uploading" && progress > 0.2));
   await uploader.button("Cancel animation.gif").click();
   await uploader.pick(fixture("photo.jpg", "one.jpg"), fixture("photo.jpg", "two.jpg"), fixture("photo.jpg", "three.jpg"));
