@@ -121,6 +121,11 @@ pub enum PictureProblem {
 }
 
 impl Error {
+    /// Whether another transaction got in the way, so that the same may work at once.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+
     /// Says what was tried when Cloudflare failed.
     pub(super) fn cloudflare(operation: &'static str) -> impl FnOnce(cloudflare::Error) -> Self {
         move |cause| Self::Cloudflare { operation, cause }
