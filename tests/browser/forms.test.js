@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { untilUploaded } from "./support/backend.js";
+import { getImage, untilUploaded } from "./support/backend.js";
 import { fixture, noise } from "./support/pictures.js";
 import { article, cookies, open, site } from "./support/stage.js";
 
@@ -203,11 +203,15 @@ test("a page whose language is written wrong has its uploader all the same", asy
 
 test("without JavaScript the form posts the file to the server's own endpoint", async (t) => {
   const uploader = await open(t, `${site.origin}/fragment.html`, { context: { javaScriptEnabled: false } });
-  const fallback = uploader.page.locator("cfimages-upload > input");
+  const fallback = uploader.page.locator("cfimages-upload > label > input");
   assert.equal(await fallback.isVisible(), true);
   await fallback.setInputFiles(fixture("photo.jpg"));
   const form = await submit(uploader);
   assert.equal(form.path, "/cloudflare-images/api/images/upload/");
   const sent = ["file", "photo.jpg", fixture("photo.jpg").buffer.length];
-  assert.deepEqual(fieldsOf(form).slice(1), [["next", "/sent.html?from=fragment"], sent]);
+  const expected = [["csrfmiddlewaretoken", site.formToken], ["next", "/sent.html?from=fragment"], sent];
+  assert.deepEqual(fieldsOf(form), expected);
+  const { searchParams } = new URL(uploader.page.url());
+  assert.equal(searchParams.get("from"), "fragment");
+  assert.equal((await getImage(searchParams.get("image"))).status, "uploaded");
 });

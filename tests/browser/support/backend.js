@@ -6,19 +6,29 @@ export const credentials = JSON.parse(readFileSync(process.env.CREDENTIALS, "utf
 
 const authorization = `Token ${credentials.token}`;
 
+/** Asks cfimages on behalf of the user. */
+export function askServer(path, { headers, ...request } = {}) {
+  return fetch(CFIMAGES + path, { ...request, headers: { ...headers, Authorization: authorization } });
+}
+
 /** Asks the API as an application's backend does; gives status and text. */
 export async function askForUploadUrl(body = "{}") {
-  const headers = { Authorization: authorization, "Content-Type": "application/json" };
-  const response = await fetch(`${CFIMAGES}/api/upload-url/`, { method: "POST", headers, body });
+  const headers = { "Content-Type": "application/json" };
+  const response = await askServer("/api/upload-url/", { method: "POST", headers, body });
   return { status: response.status, text: await response.text() };
 }
 
 /** The image with an id of Cloudflare, as the API tells it. */
 export async function findImage(cloudflareId) {
-  const response = await fetch(`${CFIMAGES}/api/images/by-cloudflare-id/${encodeURIComponent(cloudflareId)}/`, {
-    headers: { Authorization: authorization },
-  });
+  const response = await askServer(`/api/images/by-cloudflare-id/${encodeURIComponent(cloudflareId)}/`);
   if (!response.ok) throw new Error(`the API answers ${response.status} for ${cloudflareId}`);
+  return response.json();
+}
+
+/** The image with a key, as the API tells it. */
+export async function getImage(key) {
+  const response = await askServer(`/api/images/${key}/`);
+  if (!response.ok) throw new Error(`the API answers ${response.status} for ${key}`);
   return response.json();
 }
 
