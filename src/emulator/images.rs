@@ -69,8 +69,8 @@ struct Update {
 
 /// `PATCH images/v1/{image_id}`: new metadata takes the place of all the old; what is left out stays.
 ///
-/// UNCONFIRMED, and chosen here: the id stays when the privacy changes, unless the faults say otherwise; drafts can be changed too; `null` is the same as left
-/// out, an empty creator is none; fields that are not known are ignored.
+/// UNCONFIRMED, and chosen here: the id stays when the privacy changes, unless the faults say otherwise; drafts can be changed too;
+/// `null` is the same as left out, an empty creator is none; fields that are not known are ignored.
 pub(super) async fn update(State(account): State<Arc<Account>>, uri: Uri, body: Bytes) -> Result<Response, ApiError> {
     let id = path::last_segment(uri.path()).ok_or_else(ApiError::image_not_found)?;
     let now = account.clock.now();
