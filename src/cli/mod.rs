@@ -6,9 +6,13 @@
 mod cleanup_expired;
 mod completions;
 mod config;
+#[cfg(feature = "emulator")]
+mod data_folder;
 mod database;
 #[cfg(feature = "emulator")]
 mod dev;
+#[cfg(feature = "emulator")]
+mod emulator;
 mod healthcheck;
 mod migrate;
 mod output;
@@ -49,6 +53,9 @@ enum Command {
     /// Try everything on this machine: server, emulator of Cloudflare Images, database and a user.
     #[cfg(feature = "emulator")]
     Dev(dev::DevArgs),
+    /// Run the emulator of Cloudflare Images alone, for applications and test suites in any language.
+    #[cfg(feature = "emulator")]
+    Emulator(emulator::EmulatorArgs),
     /// Run the server.
     Serve(serve::ServeArgs),
     /// Create, adopt or update the tables in the database, or take away what is ours.
@@ -121,6 +128,8 @@ impl Cli {
         match self.command {
             #[cfg(feature = "emulator")]
             Command::Dev(args) => Box::pin(args.run(&context)).await,
+            #[cfg(feature = "emulator")]
+            Command::Emulator(args) => Box::pin(args.run(&context)).await,
             Command::Serve(args) => Box::pin(args.run(&context)).await,
             Command::Migrate(args) => args.run(&context).await,
             Command::CleanupExpired(args) => Box::pin(args.run(&context)).await,

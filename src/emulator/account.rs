@@ -7,14 +7,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::delivery::{DeliveryShape, DeliveryUrls};
-use crate::domain::Clock;
+use crate::domain::{Clock, Timestamp};
 
 use super::envelope::ApiError;
+use super::faults::Faults;
 use super::fetch::Fetcher;
-use super::notify::{Notifier, Outcome};
+use super::notifications::{self, Notifications, Outcome};
+use super::options::AccountOptions;
 use super::path::encode_segment;
-use super::rate_limit::RateLimit;
-use super::storage::{Storage, StorageError, StoredImage};
+use super::rate_limit::RequestCount;
+use super::signing_keys::SigningKey;
+use super::storage::{self, Document, Storage, StorageError, StoredImage};
+use super::token::Tokens;
 use super::transform::Workers;
 use super::upload::UploadError;
 use super::variants::Variants;
@@ -25,19 +29,21 @@ pub(super) struct Account {
     pub(super) id: String,
     pub(super) hash: String,
     pub(super) api_token: String,
-    pub(super) signing_keys: Vec<(String, String)>,
-    pub(super) variants: Variants,
-    pub(super) flexible_variants: bool,
+    pub(super) signing_keys: Document<Vec<SigningKey>>,
+    pub(super) variants: Document<Variants>,
+    pub(super) options: Document<AccountOptions>,
     pub(super) storage: Arc<Storage>,
     pub(super) workers: Workers,
-    pub(super) rate_limit: RateLimit,
+    pub(super) requests: RequestCount,
+    pub(super) faults: Faults,
     pub(super) fetcher: Fetcher,
+    pub(super) tokens: Tokens,
     pub(super) clock: Arc<dyn Clock>,
     /// Work that goes on when its request has gone.
     pub(super) tasks: TaskTracker,
     /// Cancelled when nobody waits for that work any more.
     pub(super) stopped: CancellationToken,
-    notifier: Option<Arc<Notifier>>,
+    pub(super) notifications: Notifications,
     delivery_urls: DeliveryUrls,
     /// Without a slash at the end.
     public_url: String,
@@ -47,31 +53,34 @@ impl Account {
     /// Checks the settings and opens the storage.
     pub(super) fn open(config: EmulatorConfig) -> Result<Self, Error> {
         config.check()?;
-        let variants = Variants::new(config.variants)?;
-        let notifier = config.notify.map(|to| Notifier::new(to, &config.account_id)).transpose()?.map(Arc::new);
-        let storage = match config.storage {
-            StorageKind::Memory => Storage::in_memory(),
-            StorageKind::Folder(path) => {
-                Storage::in_folder(&path, config.clock.now()).map_err(|source| Error::Storage { path, source })?
-            }
-        };
+        let storage = open_storage(&config.storage, config.clock.now())?;
+        let notifications = Notifications::open(&storage, &config)?;
+        let kept = |source| Error::storage(&config.storage, source);
+        let keys = config.signing_keys.into_iter().map(|(name, value)| SigningKey::new(name, value)).collect();
+        let signing_keys = storage.document("keys.json", keys).map_err(kept)?;
+        let variants = storage.document("variants.json", Variants::new(config.variants)?).map_err(kept)?;
+        let options = AccountOptions::new(config.flexible_variants);
+        let options = storage.document("config.json", options).map_err(kept)?;
+        let tokens = Tokens::new(&config.api_token);
         Ok(Self {
             delivery_urls: DeliveryUrls::new(Some(config.account_hash.clone()), &DeliveryShape::default()),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
             id: config.account_id,
             hash: config.account_hash,
             api_token: config.api_token,
-            signing_keys: config.signing_keys,
+            signing_keys,
             variants,
-            flexible_variants: config.flexible_variants,
+            options,
             storage: Arc::new(storage),
             workers: Workers::new(),
-            rate_limit: RateLimit::default(),
+            requests: RequestCount::default(),
+            faults: Faults::default(),
             fetcher: Fetcher::new().map_err(Error::HttpClient)?,
+            tokens,
             clock: config.clock,
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),
-            notifier,
+            notifications,
         })
     }
 
@@ -82,30 +91,30 @@ impl Account {
 
     /// The delivery URLs of an image, as Cloudflare writes them: on `imagedelivery.net`, and unsigned.
     pub(super) fn delivery_urls_of(&self, id: &str) -> Vec<String> {
-        self.variants.names().filter_map(|variant| self.delivery_urls.build(id, variant)).collect()
+        self.variants.get().names().filter_map(|variant| self.delivery_urls.build(id, variant)).collect()
     }
 
     /// Does work on the storage on a thread that may block. The work goes on to its end even if nobody waits for it.
     pub(super) async fn on_storage<T: Send + 'static>(&self, work: impl FnOnce(&Storage) -> T + Send + 'static) -> T {
         let storage = Arc::clone(&self.storage);
-        match tokio::task::spawn_blocking(move || work(&storage)).await {
-            Ok(result) => result,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        storage::blocking(move || work(&storage)).await
     }
 
-    /// Notifies the destination of what became of an upload, in the background.
-    pub(super) fn announce(&self, id: &str, result: &Result<Arc<StoredImage>, UploadError>) {
+    /// Notifies of what became of a direct creator upload, in the background.
+    pub(super) fn announce(self: &Arc<Self>, id: &str, result: &Result<Arc<StoredImage>, UploadError>) {
         let outcome = match result {
             Ok(image) => Outcome::uploaded(id, image.uploaded),
             Err(UploadError::File(error)) => Outcome::failed(id, error),
             Err(UploadError::Request(_)) => return,
         };
-        if let Some(notifier) = self.notifier.clone() {
-            let now = self.clock.now();
-            let stopped = self.stopped.clone();
-            self.tasks.spawn(async move { stopped.run_until_cancelled(notifier.send(outcome, now)).await });
-        }
+        notifications::announce(self, &outcome);
+    }
+}
+
+fn open_storage(kind: &StorageKind, now: Timestamp) -> Result<Storage, Error> {
+    match kind {
+        StorageKind::Memory => Ok(Storage::in_memory()),
+        StorageKind::Folder(path) => Storage::in_folder(path, now).map_err(|source| Error::storage(kind, source)),
     }
 }
 

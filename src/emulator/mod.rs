@@ -3,12 +3,15 @@
 //!
 //! What it does today is the way of an image from a direct creator upload to its delivery:
 //!
-//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `POST v1` with a file or the URL of one,
-//!   `GET v1/keys`, and `GET`, `PATCH` and `DELETE v1/{image_id}`;
+//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `POST v1` with a file or the URL of one, `GET`, `PATCH`
+//!   and `DELETE v1/{image_id}`, `GET v1/{image_id}/blob`; lists: `GET v1`, `GET v2` and `GET v2/metadata/keys`; `GET v1/stats`,
+//!   signing keys at `v1/keys`, variants at `v1/variants`, `PATCH v1/config`;
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private; in place of a named variant also the options of a flexible one, `w=400,fit=cover`, unless the account forbids it;
-//! - notifications of what became of direct creator uploads, to a [`Destination`].
+//! - below `/client/v4/accounts/{account_id}/alerting/v3/`: webhook destinations and notification policies, to which direct creator
+//!   uploads are announced, and one [`Destination`] that is there from the start.
+//! - `/_cfimages/faults`: what is to go wrong with the next calls, also as [`Emulator::faults`].
 //!
 //! # Pictures
 //!
@@ -49,22 +52,29 @@ mod custom_id;
 mod delivery;
 mod direct_upload;
 mod envelope;
+mod faults;
 mod fetch;
 mod images;
-mod notify;
+mod lists;
+mod metadata;
+mod notifications;
+mod options;
 mod path;
+mod query;
 mod rate_limit;
 mod router;
 mod signing_keys;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod token;
 mod transform;
 mod upload;
 mod variants;
 
 pub use config::{EmulatorConfig, StorageKind};
-pub use notify::Destination;
+pub use faults::{ErrorBody, Fault, FaultPlan, Faults, InvalidFault, Operation, RateLimit};
+pub use notifications::Destination;
 pub use variants::Variant;
 
 use std::io;
@@ -102,6 +112,17 @@ pub enum Error {
     /// The client for notifications and for pictures elsewhere cannot be made.
     #[error("the HTTP client could not be made")]
     HttpClient(#[source] reqwest::Error),
+}
+
+impl Error {
+    /// What is kept at `kind` could not be opened.
+    fn storage(kind: &StorageKind, source: io::Error) -> Self {
+        let path = match kind {
+            StorageKind::Memory => PathBuf::new(),
+            StorageKind::Folder(path) => path.clone(),
+        };
+        Self::Storage { path, source }
+    }
 }
 
 /// An emulated account of Cloudflare Images.
@@ -148,6 +169,11 @@ impl Emulator {
     /// Everything the emulator answers, to be served at the root of a host.
     pub fn router(&self) -> Router {
         router::build(Arc::clone(&self.account))
+    }
+
+    /// What goes wrong on request, for tests of clients. It may be changed while the router is served.
+    pub fn faults(&self) -> Faults {
+        self.account.faults.clone()
     }
 
     /// Waits for uploads that are being stored and for notifications that are on their way, but for ten seconds at most; what

@@ -20,6 +20,7 @@ mod cli_url;
 mod counts;
 mod custom_users;
 mod deletions;
+mod emulator;
 mod faults;
 mod golden;
 mod http;
@@ -58,6 +59,7 @@ fn main() -> ExitCode {
         counts::register,
         custom_users::register,
         deletions::register,
+        emulator::register,
         faults::register,
         golden::register,
         http::register,

@@ -1,12 +1,13 @@
 //! What `dev` remembers between starts.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs;
 use std::io::Write;
 use std::path::Path;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use crate::cli::data_folder::private_options;
 use crate::service::{random_password, random_token};
 
 const FILE_NAME: &str = "credentials.json";
@@ -66,25 +67,6 @@ impl DevCredentials {
     }
 }
 
-/// Keeps a second `dev` away from a data folder for as long as the file is held.
-pub(super) fn lock(data: &Path) -> anyhow::Result<File> {
-    make_private_folder(data)
-        .with_context(|| format!("the folder {} cannot be made; choose another with --data", data.display()))?;
-    let path = data.join("lock");
-    let file = private_options()
-        .create(true)
-        .truncate(false)
-        .open(&path)
-        .with_context(|| format!("{} cannot be written; choose another folder with --data", path.display()))?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        bail!(
-            "another `cfimages dev` uses the folder {}; stop it, or choose another folder with --data",
-            data.display()
-        );
-    }
-    Ok(file)
-}
-
 /// Makes an empty file that only the owner can read, where there is none: SQLite would make one that others can read.
 fn reserve_privately(path: &Path) -> anyhow::Result<()> {
     private_options()
@@ -93,21 +75,4 @@ fn reserve_privately(path: &Path) -> anyhow::Result<()> {
         .open(path)
         .with_context(|| format!("{} cannot be written; choose another folder with --data", path.display()))?;
     Ok(())
-}
-
-fn private_options() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-/// The database and the pictures in it are for the owner alone.
-fn make_private_folder(path: &Path) -> std::io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

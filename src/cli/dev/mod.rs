@@ -5,14 +5,13 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use tokio::net::TcpListener;
 
 use self::credentials::DevCredentials;
-use super::{Context, serve};
+use super::emulator::run_emulator;
+use super::{Context, data_folder, serve};
 use crate::app::{self, Lifecycle, SystemClock};
 use crate::config::{Config, Purpose, Setting, parse_listen, settings};
 use crate::emulator::{Destination, Emulator, EmulatorConfig, StorageKind, Variant};
@@ -20,9 +19,6 @@ use crate::service::Accounts;
 use crate::store::{self, Database};
 
 mod credentials;
-
-/// How long requests in flight may take when the process is stopped.
-const EMULATOR_GRACE: Duration = Duration::from_secs(5);
 
 /// Tries everything on this machine: server, emulator of Cloudflare Images, database and a user.
 #[derive(Debug, Args)]
@@ -50,7 +46,7 @@ impl DevArgs {
         let server_listener = app::bind(self.listen, "--listen").await?;
         let emulator_listener = app::bind(self.emulator_listen, "--emulator-listen").await?;
 
-        let _lock = credentials::lock(&self.data)?;
+        let _lock = data_folder::lock(&self.data, "cfimages dev")?;
         let credentials = DevCredentials::load_or_create(&self.data)?;
         let emulator_url = format!("http://{}", emulator_listener.local_addr()?);
         let server_address = server_listener.local_addr()?;
@@ -143,11 +139,6 @@ fn open_emulator(
         clock: Arc::new(SystemClock),
     };
     Emulator::open(config).context("the emulator cannot be opened")
-}
-
-async fn run_emulator(emulator: Emulator, listener: TcpListener, lifecycle: Lifecycle) {
-    app::serve(listener, emulator.router(), lifecycle, EMULATOR_GRACE).await;
-    emulator.finish().await;
 }
 
 /// Where one of the two ends, the other has no use.

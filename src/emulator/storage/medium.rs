@@ -26,6 +26,14 @@ impl Medium {
         Self::Memory(RwLock::default())
     }
 
+    /// The folder, where there is one.
+    pub(super) fn folder(&self) -> Option<&Folder> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Folder(folder) => Some(folder),
+        }
+    }
+
     /// Makes the record of an image durable, in place of the one before.
     pub(super) fn save_record(&self, image: &StoredImage) -> io::Result<()> {
         match self {
@@ -75,9 +83,13 @@ impl Medium {
     }
 }
 
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
+    for byte in sha256(bytes) {
         let _ = write!(hex, "{byte:02x}");
     }
     hex

@@ -1,17 +1,15 @@
 //! Changes of images.
 
-use axum::body::Body;
-use axum::http::{Request, header};
+use axum::http::Method;
+use image::ImageFormat;
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Answer, App, TOKEN};
+use super::pictures::encoded;
+use super::{Answer, App};
 
 impl App {
     async fn patch(&self, id: &str, body: &str) -> Answer {
-        let request = Request::patch(format!("/client/v4/accounts/{ACCOUNT}/images/v1/{id}"))
-            .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
-            .header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+        self.call(Method::PATCH, &format!("images/v1/{id}"), body.to_owned()).await
     }
 }
 
@@ -26,7 +24,7 @@ async fn metadata_is_replaced_and_what_is_left_out_stays() {
     let image = app.patch(&id, r#"{"requireSignedURLs":true,"creator":""}"#).await.result();
     assert_eq!((&image["meta"], &image["requireSignedURLs"]), (&json!({"b": 2.5}), &json!(true)));
     assert_eq!(image.get("creator"), None::<&Value>);
-    assert_eq!(app.api(axum::http::Method::GET, &format!("v1/{id}")).await.result(), image);
+    assert_eq!(app.api(Method::GET, &format!("v1/{id}")).await.result(), image);
 }
 
 #[tokio::test]
@@ -48,4 +46,18 @@ async fn what_cannot_be_kept_is_refused() {
     let long = format!(r#"{{"metadata":{{"a":"{}"}}}}"#, "x".repeat(1024));
     assert_eq!(app.patch(&id, &long).await.error(), (400, 5400));
     assert_eq!(app.patch("2cdc28f0-017a-49c4-9ed7-87056c839010", "{}").await.error(), (404, 5404));
+}
+
+#[tokio::test]
+async fn the_file_is_given_back_as_it_came() {
+    let app = App::new();
+    let png = encoded(ImageFormat::Png, 4, 4);
+    app.image(&[("id", "a/b")], "image/png", &png).await;
+    let blob = app.api(Method::GET, "v1/a%2Fb/blob").await;
+    assert_eq!((blob.header("content-type"), &blob.body[..]), ("image/png", &png[..]));
+    assert_eq!(app.api(Method::HEAD, "v1/a%2Fb/blob").await.header("content-length"), png.len().to_string());
+    let (draft, _) = app.draft(&[]).await;
+    for id in ["x", "a", &draft, "%FF"] {
+        assert_eq!(app.api(Method::GET, &format!("v1/{id}/blob")).await.error(), (404, 5404), "{id}");
+    }
 }
