@@ -10,10 +10,11 @@ use crate::delivery::{DeliveryShape, DeliveryUrls};
 use crate::domain::{Clock, Timestamp};
 
 use super::envelope::ApiError;
+use super::faults::Faults;
 use super::fetch::Fetcher;
 use super::notifications::{self, Notifications, Outcome};
 use super::path::encode_segment;
-use super::rate_limit::RateLimit;
+use super::rate_limit::RequestCount;
 use super::storage::{self, Storage, StorageError, StoredImage};
 use super::token::Tokens;
 use super::transform::Workers;
@@ -31,7 +32,8 @@ pub(super) struct Account {
     pub(super) flexible_variants: bool,
     pub(super) storage: Arc<Storage>,
     pub(super) workers: Workers,
-    pub(super) rate_limit: RateLimit,
+    pub(super) requests: RequestCount,
+    pub(super) faults: Faults,
     pub(super) fetcher: Fetcher,
     pub(super) tokens: Tokens,
     pub(super) clock: Arc<dyn Clock>,
@@ -64,7 +66,8 @@ impl Account {
             flexible_variants: config.flexible_variants,
             storage: Arc::new(storage),
             workers: Workers::new(),
-            rate_limit: RateLimit::default(),
+            requests: RequestCount::default(),
+            faults: Faults::default(),
             fetcher: Fetcher::new().map_err(Error::HttpClient)?,
             tokens,
             clock: config.clock,

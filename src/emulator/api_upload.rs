@@ -46,7 +46,7 @@ async fn accept(account: &Account, request: Request) -> Result<Arc<StoredImage>,
         (None, Some(url)) => Source::Url(url),
         _ => return Err(ApiError::bad_request("There must be either a part called file or one called url").into()),
     };
-    if account.storage.find(&draft.id, now).is_some() {
+    if account.storage.find(&draft.id, now).is_some() || account.faults.ghost(&draft.id).is_some() {
         return Err(ApiError::already_exists().into());
     }
     let file = match source {

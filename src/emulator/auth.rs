@@ -19,20 +19,35 @@ pub(super) async fn guard(
     request: Request,
     next: Next,
 ) -> Response {
-    let mut response = match check(&account, &uri, request.headers()) {
+    let standing = account.requests.count(account.clock.now(), account.faults.rate_limit());
+    let mut response = match standing.check().and_then(|()| check(&account, &uri, request.headers())) {
         Ok(()) => next.run(request).await,
         Err(error) => error.into_response(),
     };
-    account.rate_limit.count(account.clock.now(), response.headers_mut());
+    standing.write(response.headers_mut());
     response
 }
 
-fn check(account: &Account, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
-    if !bearer_token(headers).is_some_and(|token| secrets_match(&account.api_token, token)) {
-        return Err(ApiError::new(StatusCode::UNAUTHORIZED, 10000, "Authentication error"));
+/// Lets requests with the account's token through, to what is no part of Cloudflare's API.
+pub(super) async fn require_token(State(account): State<Arc<Account>>, request: Request, next: Next) -> Response {
+    match check_token(&account, request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(error) => error.into_response(),
     }
+}
+
+fn check(account: &Account, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    check_token(account, headers)?;
     let account_id = uri.path().strip_prefix("/client/v4/accounts/").and_then(|rest| rest.split('/').next());
     if account_id == Some(&account.id) { Ok(()) } else { Err(no_route(uri)) }
+}
+
+fn check_token(account: &Account, headers: &HeaderMap) -> Result<(), ApiError> {
+    if bearer_token(headers).is_some_and(|token| secrets_match(&account.api_token, token)) {
+        Ok(())
+    } else {
+        Err(ApiError::new(StatusCode::UNAUTHORIZED, 10000, "Authentication error"))
+    }
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&[u8]> {

@@ -43,6 +43,9 @@ struct DirectUpload {
 pub(super) async fn create(State(account): State<Arc<Account>>, request: Request) -> Result<Response, ApiError> {
     let now = account.clock.now();
     let draft = Fields::read(request).await?.into_draft(now)?;
+    if account.faults.ghost(&draft.id).is_some() {
+        return Err(ApiError::already_exists());
+    }
     let (id, upload_url) = (draft.id.clone(), account.upload_url_of(&draft.id));
     account.on_storage(move |storage| storage.insert_draft(draft, now)).await.map_err(|error| match error {
         StorageError::Exists => ApiError::already_exists(),

@@ -124,6 +124,10 @@ impl From<io::Error> for ApiError {
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let errors = &[Problem { code: self.code, message: &self.message }];
-        (self.status, Json(Envelope { result: Some(()), success: false, errors, messages: [] })).into_response()
+        let body = Json(Envelope { result: Some(()), success: false, errors, messages: [] });
+        let mut response = (self.status, body).into_response();
+        // For whoever wants to say it in another form.
+        response.extensions_mut().insert(self);
+        response
     }
 }

@@ -8,6 +8,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use super::direct_upload::{check_creator, parse_metadata, private_custom_id};
 use super::envelope::{self, ApiError};
@@ -51,7 +52,7 @@ impl<'a> ImageObject<'a> {
 /// `GET images/v1/{image_id}`
 pub(super) async fn show(State(account): State<Arc<Account>>, uri: Uri) -> Result<Response, ApiError> {
     let image = path::last_segment(uri.path())
-        .and_then(|id| account.storage.find(&id, account.clock.now()))
+        .and_then(|id| account.storage.find(&id, account.clock.now()).or_else(|| account.faults.ghost(&id)))
         .ok_or_else(ApiError::image_not_found)?;
     Ok(envelope::success(ImageObject::new(&account, &image)))
 }
@@ -67,7 +68,7 @@ struct Update {
 
 /// `PATCH images/v1/{image_id}`: new metadata takes the place of all the old; what is left out stays.
 ///
-/// UNCONFIRMED, and chosen here: the id stays when the privacy changes; drafts can be changed too; `null` is the same as left
+/// UNCONFIRMED, and chosen here: the id stays when the privacy changes, unless the faults say otherwise; drafts can be changed too; `null` is the same as left
 /// out, an empty creator is none; fields that are not known are ignored.
 pub(super) async fn update(State(account): State<Arc<Account>>, uri: Uri, body: Bytes) -> Result<Response, ApiError> {
     let id = path::last_segment(uri.path()).ok_or_else(ApiError::image_not_found)?;
@@ -80,13 +81,18 @@ pub(super) async fn update(State(account): State<Arc<Account>>, uri: Uri, body: 
         account.storage.find(&id, now).ok_or_else(ApiError::image_not_found)?;
         return Err(private_custom_id());
     }
+    let has_new_ids = account.faults.has_new_ids();
     let image = account
         .on_storage(move |storage| {
             storage.update(&id, now, |image| {
+                let was_private = image.require_signed_urls;
                 image.meta = meta.or_else(|| image.meta.take());
                 image.require_signed_urls = update.require_signed_urls.unwrap_or(image.require_signed_urls);
                 if let Some(creator) = creator {
                     image.creator = Some(creator).filter(|creator| !creator.is_empty());
+                }
+                if has_new_ids && image.require_signed_urls != was_private && !image.is_draft() {
+                    image.id = Uuid::new_v4().to_string();
                 }
             })
         })
@@ -98,11 +104,12 @@ pub(super) async fn update(State(account): State<Arc<Account>>, uri: Uri, body: 
 pub(super) async fn delete(State(account): State<Arc<Account>>, uri: Uri) -> Result<Response, ApiError> {
     let id = path::last_segment(uri.path()).ok_or_else(ApiError::image_not_found)?;
     let now = account.clock.now();
-    let was_there = account
-        .on_storage(move |storage| storage.delete(&id, now))
-        .await
-        .map_err(|error| ApiError::internal(&error))?;
-    if was_there { Ok(envelope::success(serde_json::Map::new())) } else { Err(ApiError::image_not_found()) }
+    let image = account.storage.find(&id, now).ok_or_else(ApiError::image_not_found)?;
+    if !account.on_storage(move |storage| storage.delete(&id, now)).await? {
+        return Err(ApiError::image_not_found());
+    }
+    account.faults.deleted(image);
+    Ok(envelope::success(serde_json::Map::new()))
 }
 
 /// Images that may be stored, as the answer says; nothing here holds anybody to it.

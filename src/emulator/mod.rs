@@ -10,6 +10,7 @@
 //!   private; in place of a named variant also the options of a flexible one, `w=400,fit=cover`, unless the account forbids it;
 //! - below `/client/v4/accounts/{account_id}/alerting/v3/`: webhook destinations and notification policies, to which direct creator
 //!   uploads are announced, and one [`Destination`] that is there from the start.
+//! - `/_cfimages/faults`: what is to go wrong with the next calls, also as [`Emulator::faults`].
 //!
 //! # Pictures
 //!
@@ -50,6 +51,7 @@ mod custom_id;
 mod delivery;
 mod direct_upload;
 mod envelope;
+mod faults;
 mod fetch;
 mod images;
 mod lists;
@@ -69,6 +71,7 @@ mod upload;
 mod variants;
 
 pub use config::{EmulatorConfig, StorageKind};
+pub use faults::{ErrorBody, Fault, FaultPlan, Faults, InvalidFault, Operation, RateLimit};
 pub use notifications::Destination;
 pub use variants::Variant;
 
@@ -164,6 +167,11 @@ impl Emulator {
     /// Everything the emulator answers, to be served at the root of a host.
     pub fn router(&self) -> Router {
         router::build(Arc::clone(&self.account))
+    }
+
+    /// What goes wrong on request, for tests of clients. It may be changed while the router is served.
+    pub fn faults(&self) -> Faults {
+        self.account.faults.clone()
     }
 
     /// Waits for uploads that are being stored and for notifications that are on their way, but for ten seconds at most; what

@@ -1,5 +1,6 @@
 //! Every URL of the emulator.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,10 +8,11 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::timeout::TimeoutLayer;
 
 use super::envelope::ApiError;
+use super::faults::{self, control, inject};
 use super::notifications::{policies, webhooks};
 use super::{Account, api_upload, auth, delivery, direct_upload, images, lists, metadata, signing_keys, upload};
 
@@ -19,35 +21,47 @@ const REQUEST_TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The REST API below `/client/v4`, upload URLs below `/upload`, and delivery everywhere else.
 pub(super) fn build(account: Arc<Account>) -> Router {
-    let upload_url = post(upload::receive).options(upload::preflight).fallback(upload::method_not_allowed);
+    let upload_url = post(upload::receive)
+        .options(upload::preflight)
+        .fallback(upload::method_not_allowed)
+        .layer::<_, Infallible>(DefaultBodyLimit::max(upload::MAX_BODY))
+        .layer(from_fn_with_state(Arc::clone(&account), inject::inject));
+    let faults = get(control::show)
+        .put(control::replace)
+        .delete(control::clear)
+        .layer(from_fn_with_state(Arc::clone(&account), auth::require_token));
+    let delivery = any(delivery::deliver).layer(from_fn_with_state(Arc::clone(&account), inject::deliver));
     Router::new()
         .nest("/client/v4", api(&account))
-        .route("/upload/{account_hash}/{image_id}", upload_url.layer(DefaultBodyLimit::max(upload::MAX_BODY)))
-        .fallback(delivery::deliver)
+        .route(faults::UPLOAD_URL, upload_url)
+        .route(control::PATH, faults)
+        .fallback(delivery)
+        .layer(from_fn_with_state(Arc::clone(&account), inject::in_words))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .with_state(account)
 }
 
 fn api(account: &Arc<Account>) -> Router<Arc<Account>> {
     Router::new()
-        .route("/accounts/{account_id}/images/v2/direct_upload", post(direct_upload::create))
-        .route("/accounts/{account_id}/images/v1/stats", get(images::stats))
-        .route("/accounts/{account_id}/images/v1/keys", get(signing_keys::list))
-        .route("/accounts/{account_id}/images/v2", get(lists::list_v2))
-        .route("/accounts/{account_id}/images/v2/metadata/keys", get(metadata::list_keys))
-        .route(
-            "/accounts/{account_id}/images/v1",
-            get(lists::list_v1).post(api_upload::create).layer(DefaultBodyLimit::max(upload::MAX_BODY)),
-        )
-        .route(
-            "/accounts/{account_id}/images/v1/{image_id}",
-            get(images::show).patch(images::update).delete(images::delete),
-        )
+        .nest("/accounts/{account_id}/images", images())
         .nest("/accounts/{account_id}/alerting/v3", notifications())
         .fallback(async |OriginalUri(uri): OriginalUri| auth::no_route(&uri))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(direct_upload::MAX_BODY))
+        .layer(from_fn_with_state(Arc::clone(account), inject::inject))
         .layer(from_fn_with_state(Arc::clone(account), auth::guard))
+}
+
+fn images() -> Router<Arc<Account>> {
+    let upload = post(api_upload::create).layer(DefaultBodyLimit::max(upload::MAX_BODY));
+    Router::new()
+        .route("/v2", get(lists::list_v2))
+        .route("/v2/direct_upload", post(direct_upload::create))
+        .route("/v2/metadata/keys", get(metadata::list_keys))
+        .route("/v1", upload.get(lists::list_v1))
+        .route("/v1/stats", get(images::stats))
+        .route("/v1/keys", get(signing_keys::list))
+        .route("/v1/{image_id}", get(images::show).patch(images::update).delete(images::delete))
 }
 
 fn notifications() -> Router<Arc<Account>> {

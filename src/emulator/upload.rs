@@ -239,7 +239,7 @@ async fn read_picture(account: &Account, format: Format, bytes: Bytes) -> Result
 }
 
 /// Throws a body away, as much of it as is reasonable.
-async fn drain(mut body: Body) {
+pub(super) async fn drain(mut body: Body) {
     let discard = async {
         let mut rest = MAX_DRAINED;
         while let Some(Ok(frame)) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {

@@ -202,7 +202,7 @@ impl Storage {
         Ok(self.replace(StoredImage { uploaded, state, ..StoredImage::clone(&draft) })?)
     }
 
-    /// Changes the image or draft with this id.
+    /// Changes the image or draft with this id, perhaps the id too, if nobody has the new one.
     pub(super) fn update(
         &self,
         id: &str,
@@ -210,9 +210,14 @@ impl Storage {
         change: impl FnOnce(&mut StoredImage),
     ) -> Result<Arc<StoredImage>, StorageError> {
         let _lock = self.lock(id);
-        let mut image = StoredImage::clone(&*self.find(id, now).ok_or(StorageError::Missing)?);
+        let before = self.find(id, now).ok_or(StorageError::Missing)?;
+        let mut image = StoredImage::clone(&before);
         change(&mut image);
-        Ok(self.replace(image)?)
+        let image = self.replace(image)?;
+        if image.id != before.id {
+            self.forget(&before)?;
+        }
+        Ok(image)
     }
 
     /// Deletes the image or draft with this id; whether there was one.
@@ -260,11 +265,17 @@ impl Storage {
 
     /// Removes the record, then hides the image, then removes the original. The lock of the image must be held.
     fn remove(&self, image: &StoredImage) -> io::Result<()> {
-        self.medium.remove_record(image)?;
-        self.index.write().unwrap_or_else(PoisonError::into_inner).remove(&image.id);
+        self.forget(image)?;
         if let Some(original) = image.original() {
             self.medium.remove_original(original)?;
         }
+        Ok(())
+    }
+
+    /// Removes the record, then hides the image. The lock of the image must be held.
+    fn forget(&self, image: &StoredImage) -> io::Result<()> {
+        self.medium.remove_record(image)?;
+        self.index.write().unwrap_or_else(PoisonError::into_inner).remove(&image.id);
         Ok(())
     }
 

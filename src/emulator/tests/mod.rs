@@ -3,6 +3,7 @@
 mod api_uploads;
 mod deliveries;
 mod drafts;
+mod faults;
 mod flexible;
 mod lists;
 mod notifications;
