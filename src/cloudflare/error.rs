@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 
-use super::Outage;
+use super::{Outage, Reason};
 
 /// An entry of `errors` in an answer of Cloudflare.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,27 +108,31 @@ impl Error {
 
     /// Whether Cloudflare gave `code` as a reason.
     pub fn has_code(&self, code: i64) -> bool {
-        match self {
-            Self::Status { errors, .. } | Self::Unsuccessful { errors } => {
-                errors.iter().any(|error| error.code == Some(code))
-            }
-            _ => false,
-        }
+        self.errors().iter().any(|error| error.code == Some(code))
     }
 
     /// What Cloudflare says about the reason with this code.
     pub fn message_of(&self, code: i64) -> Option<&str> {
+        self.errors().iter().find(|error| error.code == Some(code))?.message.as_deref()
+    }
+
+    /// What the answer said about the error; nothing where there was none, or it said nothing.
+    pub fn errors(&self) -> &[ApiMessage] {
         match self {
-            Self::Status { errors, .. } | Self::Unsuccessful { errors } => {
-                errors.iter().find(|error| error.code == Some(code))?.message.as_deref()
-            }
-            _ => None,
+            Self::Status { errors, .. } | Self::Unsuccessful { errors } => errors,
+            _ => &[],
         }
     }
 
-    /// Whether Cloudflare does not know the image.
+    /// Whether Cloudflare does not know what was asked for. An account that does not exist says nothing about it, nor does somebody
+    /// who answers in Cloudflare's place.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
+        self.reason() == Reason::NotFound
+    }
+
+    /// Whether Cloudflare does not know the account, or the address of the API is wrong.
+    pub fn is_misrouted(&self) -> bool {
+        self.reason() == Reason::NoAccount
     }
 
     /// Whether the answer makes no sense, so that neither the client nor a retry can help.
@@ -149,7 +153,8 @@ impl fmt::Display for Error {
             Self::Interrupted(_) => f.write_str("the connection to Cloudflare broke"),
             Self::Status { status, .. } => {
                 let kind = if status.is_server_error() { "Server" } else { "Client" };
-                write!(f, "{} {kind} Error: {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+                write!(f, "{} {kind} Error: {}", status.as_u16(), status.canonical_reason().unwrap_or_default())?;
+                self.note().map_or(Ok(()), |note| write!(f, ". {note}"))
             }
             Self::Unsuccessful { errors } => {
                 let messages: Vec<&str> =

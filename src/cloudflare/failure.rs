@@ -1,5 +1,6 @@
 //! What is known of a try that failed, and how it is logged.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use reqwest::header::HeaderMap;
@@ -10,9 +11,6 @@ use super::breaker::Sign;
 use super::retry::wait_in;
 use super::{Error, Operation};
 use crate::domain::error_chain;
-
-/// Could not route: the account or the path does not exist.
-const NO_ROUTE: [i64; 2] = [7000, 7003];
 
 /// A try that failed.
 #[derive(Debug)]
@@ -109,6 +107,7 @@ impl Failure {
         macro_rules! log {
             ($level:ident) => {{
                 let facts = self.facts();
+                let text = facts.with_advice(self.error.advice(operation));
                 $level!(
                     operation = operation.name(),
                     http.status = facts.status,
@@ -116,8 +115,7 @@ impl Failure {
                     cloudflare.ray = self.ray,
                     attempt,
                     error = facts.text,
-                    "{operation} at Cloudflare failed: {}",
-                    facts.text
+                    "{operation} at Cloudflare failed: {text}"
                 );
             }};
         }
@@ -137,7 +135,7 @@ impl Failure {
             Error::RateLimited { .. } | Error::Unavailable(_) | Error::Busy => Severity::Warning,
             // Whoever needs the answer logs that it cannot be used, be that found out here or later.
             error if error.is_malformed() => Severity::Warning,
-            error if NO_ROUTE.iter().any(|code| error.has_code(*code)) => Severity::Error,
+            error if error.is_misrouted() => Severity::Error,
             Error::Status { status, .. } => match *status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Severity::Error,
                 StatusCode::TOO_MANY_REQUESTS => Severity::Warning,
@@ -150,12 +148,12 @@ impl Failure {
     }
 
     fn facts(&self) -> Facts {
-        let (status, errors) = match &self.error {
-            Error::Status { status, errors } => (Some(status.as_u16()), errors.as_slice()),
-            Error::Unsuccessful { errors } => (None, errors.as_slice()),
-            _ => (None, [].as_slice()),
+        let status = match &self.error {
+            Error::Status { status, .. } => Some(status.as_u16()),
+            _ => None,
         };
-        let codes: Vec<String> = errors.iter().filter_map(|error| error.code).map(|code| code.to_string()).collect();
+        let codes: Vec<String> =
+            self.error.errors().iter().filter_map(|error| error.code).map(|code| code.to_string()).collect();
         let codes = (!codes.is_empty()).then(|| codes.join(" "));
         Facts { status, codes, text: error_chain(&self.error) }
     }
@@ -166,6 +164,16 @@ struct Facts {
     status: Option<u16>,
     codes: Option<String>,
     text: String,
+}
+
+impl Facts {
+    /// What is wrong, and what can be done about it.
+    fn with_advice(&self, advice: Option<String>) -> Cow<'_, str> {
+        match advice {
+            Some(advice) => format!("{}. {advice}", self.text.trim_end_matches('.')).into(),
+            None => self.text.as_str().into(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -195,6 +203,19 @@ mod tests {
         ] {
             assert_eq!(failure.severity(false), severity, "{failure:?}");
         }
+    }
+
+    #[test]
+    fn the_log_says_what_can_be_done() {
+        let text = |failure: Failure| {
+            let advice = failure.error.advice(Operation::CreateDirectUpload);
+            failure.facts().with_advice(advice).into_owned()
+        };
+        let plan = text(status(403, &[5403]));
+        let (wrong, remedy) = plan.split_once("for Cloudflare Images. ").unwrap();
+        assert_eq!(wrong, "403 Client Error: Forbidden. The account has no plan ");
+        assert!(remedy.contains("CLOUDFLARE_IMAGES_ACCOUNT_ID"), "{plan}");
+        assert_eq!(text(status(404, &[5404])), "404 Client Error: Not Found");
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod notification_policies;
 mod operation;
 mod originals;
 mod patience;
+mod reason;
 mod retry;
 mod signing_keys;
 mod transport;
@@ -35,6 +36,7 @@ pub use model::{DirectUpload, DirectUploadRequest, ImageDetails, ImageUpdate, Ne
 pub use notification_policies::{Mechanisms, NewNotificationPolicy, NotificationPolicy, NotificationPolicyUpdate};
 pub use operation::{Operation, Repeat};
 pub use originals::OriginalImage;
+pub use reason::Reason;
 pub use signing_keys::SigningKey;
 pub use variants::{Variant, VariantFit, VariantMetadata, VariantOptions, VariantUpdate};
 pub use webhook_destinations::{WebhookDestination, WebhookDestinationFields};

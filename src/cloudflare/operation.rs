@@ -106,6 +106,42 @@ operations! {
 }
 
 impl Operation {
+    /// What the API token must be allowed to do; that to write also allows to read.
+    pub(super) fn permission(self) -> &'static str {
+        match self {
+            Self::GetImage
+            | Self::DownloadImage
+            | Self::ListImages
+            | Self::ListImagesByNumber
+            | Self::GetImageStats
+            | Self::ListSigningKeys
+            | Self::ListVariants
+            | Self::GetVariant => "Images Read",
+            Self::CreateDirectUpload
+            | Self::UploadFile
+            | Self::UploadFromUrl
+            | Self::UpdateImage
+            | Self::DeleteImage
+            | Self::UpdateImageSettings
+            | Self::CreateSigningKey
+            | Self::DeleteSigningKey
+            | Self::CreateVariant
+            | Self::UpdateVariant
+            | Self::DeleteVariant => "Images Write",
+            Self::GetWebhookDestination
+            | Self::ListWebhookDestinations
+            | Self::ListNotificationPolicies
+            | Self::GetNotificationPolicy => "Notifications Read",
+            Self::CreateWebhookDestination
+            | Self::UpdateWebhookDestination
+            | Self::DeleteWebhookDestination
+            | Self::CreateNotificationPolicy
+            | Self::UpdateNotificationPolicy
+            | Self::DeleteNotificationPolicy
+            | Self::TestNotificationPolicy => "Notifications Write",
+        }
+    }
+
     /// The most bytes of an answer that are read. Of lists that is enough for pages of usual images, and for ten of the largest
     /// that Cloudflare allows: 100 variants with an id of 1,024 characters in each URL, every one of four bytes, escaped.
     pub(super) fn max_answer_bytes(self) -> usize {
