@@ -13,9 +13,11 @@ use super::envelope::ApiError;
 use super::faults::Faults;
 use super::fetch::Fetcher;
 use super::notifications::{self, Notifications, Outcome};
+use super::options::AccountOptions;
 use super::path::encode_segment;
 use super::rate_limit::RequestCount;
-use super::storage::{self, Storage, StorageError, StoredImage};
+use super::signing_keys::SigningKey;
+use super::storage::{self, Document, Storage, StorageError, StoredImage};
 use super::token::Tokens;
 use super::transform::Workers;
 use super::upload::UploadError;
@@ -27,9 +29,9 @@ pub(super) struct Account {
     pub(super) id: String,
     pub(super) hash: String,
     pub(super) api_token: String,
-    pub(super) signing_keys: Vec<(String, String)>,
-    pub(super) variants: Variants,
-    pub(super) flexible_variants: bool,
+    pub(super) signing_keys: Document<Vec<SigningKey>>,
+    pub(super) variants: Document<Variants>,
+    pub(super) options: Document<AccountOptions>,
     pub(super) storage: Arc<Storage>,
     pub(super) workers: Workers,
     pub(super) requests: RequestCount,
@@ -53,7 +55,12 @@ impl Account {
         config.check()?;
         let storage = open_storage(&config.storage, config.clock.now())?;
         let notifications = Notifications::open(&storage, &config)?;
-        let variants = Variants::new(config.variants)?;
+        let kept = |source| Error::storage(&config.storage, source);
+        let keys = config.signing_keys.into_iter().map(|(name, value)| SigningKey::new(name, value)).collect();
+        let signing_keys = storage.document("keys.json", keys).map_err(kept)?;
+        let variants = storage.document("variants.json", Variants::new(config.variants)?).map_err(kept)?;
+        let options = AccountOptions::new(config.flexible_variants);
+        let options = storage.document("config.json", options).map_err(kept)?;
         let tokens = Tokens::new(&config.api_token);
         Ok(Self {
             delivery_urls: DeliveryUrls::new(Some(config.account_hash.clone()), &DeliveryShape::default()),
@@ -61,9 +68,9 @@ impl Account {
             id: config.account_id,
             hash: config.account_hash,
             api_token: config.api_token,
-            signing_keys: config.signing_keys,
+            signing_keys,
             variants,
-            flexible_variants: config.flexible_variants,
+            options,
             storage: Arc::new(storage),
             workers: Workers::new(),
             requests: RequestCount::default(),
@@ -84,7 +91,7 @@ impl Account {
 
     /// The delivery URLs of an image, as Cloudflare writes them: on `imagedelivery.net`, and unsigned.
     pub(super) fn delivery_urls_of(&self, id: &str) -> Vec<String> {
-        self.variants.names().filter_map(|variant| self.delivery_urls.build(id, variant)).collect()
+        self.variants.get().names().filter_map(|variant| self.delivery_urls.build(id, variant)).collect()
     }
 
     /// Does work on the storage on a thread that may block. The work goes on to its end even if nobody waits for it.

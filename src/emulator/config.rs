@@ -9,6 +9,9 @@ use crate::domain::Clock;
 use super::{Destination, Error, Variant};
 
 /// The settings of an emulator. [`Debug`](fmt::Debug) leaves the secrets out.
+///
+/// Signing keys, variants and flexible variants are those of a new account: where the API changed one of them, what it became is
+/// kept beside the images, and holds.
 #[derive(Clone)]
 pub struct EmulatorConfig {
     /// The account in the paths of the REST API, at Cloudflare 32 hexadecimal digits.

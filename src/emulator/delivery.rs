@@ -18,12 +18,11 @@ use sha2::{Digest, Sha256};
 
 use crate::delivery::{Resolved, SignatureError, Transform, TransformError, Width, verify};
 
+use super::signing_keys::SigningKey;
 use super::storage::{Original, StoredImage};
 use super::transform::{self, Browser, Made, Picture, Recipe, Size};
 use super::{Account, path};
 
-/// What public pictures carry at Cloudflare when nothing else is configured: two days.
-const PUBLIC_CACHING: &str = "public, max-age=172800, stale-while-revalidate=7200";
 /// To be changed with the way pictures are made, so that no browser keeps those made before.
 const PIPELINE_VERSION: u8 = 2;
 /// What decides about most pictures, besides the URL.
@@ -154,6 +153,8 @@ struct Found {
     original: Original,
     recipe: Recipe,
     is_private: bool,
+    /// Seconds that browsers keep it, if it is not private.
+    browser_ttl: u32,
     warnings: Vec<Cow<'static, str>>,
     vary: HeaderValue,
 }
@@ -163,7 +164,7 @@ fn find_picture(account: &Account, uri: &Uri, browser: Browser) -> Result<Found,
     if path.account_hash != account.hash {
         return Err(Refusal::WRONG_ACCOUNT);
     }
-    if path.options().is_some() && !account.flexible_variants {
+    if path.options().is_some() && !account.options.get().flexible_variants {
         return Err(Refusal::FLEXIBLE_VARIANTS);
     }
     let image = account.storage.find(&path.image_id, account.clock.now()).ok_or(Refusal::NO_IMAGE)?;
@@ -172,7 +173,7 @@ fn find_picture(account: &Account, uri: &Uri, browser: Browser) -> Result<Found,
         Some(options) => flexible_variant(&image, options)?,
         None => named_variant(account, &image, &path.variant)?,
     };
-    let Wanted { options, is_private, mut warnings } = wanted;
+    let Wanted { options, is_private, browser_ttl, mut warnings } = wanted;
     if is_private {
         check_signature(account, path.signed, uri.query().unwrap_or_default())?;
     }
@@ -180,20 +181,25 @@ fn find_picture(account: &Account, uri: &Uri, browser: Browser) -> Result<Found,
     let asks_browser = options.width == Some(Width::Auto) || options.slow_connection_quality.is_some();
     let vary = if asks_browser { VARY_BY_HINTS } else { VARY };
     let recipe = Recipe::new(&options, &original.picture, browser);
-    Ok(Found { original, recipe, is_private, warnings, vary })
+    let browser_ttl = browser_ttl.unwrap_or(account.options.get().browser_ttl);
+    Ok(Found { original, recipe, is_private, browser_ttl, warnings, vary })
 }
 
 /// What is to be delivered of an image.
 struct Wanted {
     options: Resolved,
     is_private: bool,
+    /// Where the variant says it.
+    browser_ttl: Option<u32>,
     warnings: Vec<Cow<'static, str>>,
 }
 
 fn named_variant(account: &Account, image: &StoredImage, name: &str) -> Result<Wanted, Refusal> {
-    let variant = account.variants.find(name).ok_or(Refusal::NO_VARIANT)?;
+    let variants = account.variants.get();
+    let variant = variants.find(name).ok_or(Refusal::NO_VARIANT)?;
     let is_private = image.require_signed_urls && variant.requires_signature();
-    Ok(Wanted { options: variant.options(), is_private, warnings: Vec::new() })
+    let (options, browser_ttl) = (variant.options(), variant.browser_ttl());
+    Ok(Wanted { options, is_private, browser_ttl, warnings: Vec::new() })
 }
 
 /// Reads options as Cloudflare does: what is wrong is ignored, and the answer warns of it. An unknown format is refused, and so is
@@ -211,7 +217,7 @@ fn flexible_variant(image: &StoredImage, options: &str) -> Result<Wanted, Refusa
         Some(error) if transform == Transform::new() => Err(Refusal::bad_options(&error.to_string())),
         _ => {
             let warnings = errors.iter().map(|error| warning(error).into()).collect();
-            Ok(Wanted { options: transform.resolved(), is_private: false, warnings })
+            Ok(Wanted { options: transform.resolved(), is_private: false, browser_ttl: None, warnings })
         }
     }
 }
@@ -225,7 +231,8 @@ fn warning(error: &TransformError) -> String {
 }
 
 fn check_signature(account: &Account, signed_path: &str, query: &str) -> Result<(), Refusal> {
-    let keys = account.signing_keys.iter().map(|(_, value)| value.as_str());
+    let keys = account.signing_keys.get();
+    let keys = keys.iter().map(SigningKey::value);
     verify(keys, signed_path, query, account.clock.now().as_unix_seconds()).map(drop).map_err(Refusal::unsigned)
 }
 
@@ -236,15 +243,22 @@ async fn answer(account: &Account, found: Found, headers: &HeaderMap, is_head: b
     } else {
         make(account, &found).await?.into_response(&found, is_head)
     };
-    let caching = HeaderValue::from_static(if found.is_private { "private" } else { PUBLIC_CACHING });
     let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, caching);
+    headers.insert(header::CACHE_CONTROL, caching(&found));
     headers.insert(header::ETAG, HeaderValue::try_from(etag).expect("hexadecimal digits and quotes"));
     headers.insert(header::VARY, found.vary);
     for warning in found.warnings.iter().take(MAX_WARNINGS) {
         headers.append(header::WARNING, warning_value(warning));
     }
     Ok(response)
+}
+
+fn caching(found: &Found) -> HeaderValue {
+    if found.is_private {
+        return HeaderValue::from_static("private");
+    }
+    let text = format!("public, max-age={}, stale-while-revalidate=7200", found.browser_ttl);
+    HeaderValue::try_from(text).expect("words and a number")
 }
 
 /// `cf-images 299 "<reason>"`. Reasons may have any text of the URL in them.

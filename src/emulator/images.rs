@@ -1,11 +1,12 @@
 //! Images in the REST API: the image object, `GET`, `PATCH` and `DELETE`.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
-use axum::http::Uri;
-use axum::response::Response;
+use axum::http::{Uri, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -110,6 +111,22 @@ pub(super) async fn delete(State(account): State<Arc<Account>>, uri: Uri) -> Res
     }
     account.faults.deleted(image);
     Ok(envelope::success(serde_json::Map::new()))
+}
+
+/// `GET images/v1/{image_id}/blob`: the file as it came. UNCONFIRMED, and chosen here: drafts, which have none, are not found.
+pub(super) async fn show_blob(State(account): State<Arc<Account>>, uri: Uri) -> Result<Response, ApiError> {
+    let id = uri.path().strip_suffix("/blob").and_then(path::last_segment);
+    let image = id.and_then(|id| account.storage.find(&id, account.clock.now()));
+    let original = image.as_ref().and_then(|image| image.original()).cloned().ok_or_else(ApiError::image_not_found)?;
+    let content_type = original.picture.format.content_type();
+    let bytes =
+        account.on_storage(move |storage| storage.read(&original)).await.map_err(|error| match error.kind() {
+            // It was deleted just now.
+            io::ErrorKind::NotFound => ApiError::image_not_found(),
+            _ => error.into(),
+        })?;
+    let headers = [(header::CONTENT_TYPE, content_type), (header::X_CONTENT_TYPE_OPTIONS, "nosniff")];
+    Ok((headers, bytes).into_response())
 }
 
 /// Images that may be stored, as the answer says; nothing here holds anybody to it.

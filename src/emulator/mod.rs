@@ -3,8 +3,9 @@
 //!
 //! What it does today is the way of an image from a direct creator upload to its delivery:
 //!
-//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `POST v1` with a file or the URL of one,
-//!   `GET v1/keys`, `GET v1/stats`, and `GET`, `PATCH` and `DELETE v1/{image_id}`; lists: `GET v1`, `GET v2` and `GET v2/metadata/keys`;
+//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `POST v1` with a file or the URL of one, `GET`, `PATCH`
+//!   and `DELETE v1/{image_id}`, `GET v1/{image_id}/blob`; lists: `GET v1`, `GET v2` and `GET v2/metadata/keys`; `GET v1/stats`,
+//!   signing keys at `v1/keys`, variants at `v1/variants`, `PATCH v1/config`;
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private; in place of a named variant also the options of a flexible one, `w=400,fit=cover`, unless the account forbids it;
@@ -57,6 +58,7 @@ mod images;
 mod lists;
 mod metadata;
 mod notifications;
+mod options;
 mod path;
 mod query;
 mod rate_limit;

@@ -8,13 +8,16 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, OriginalUri};
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{any, get, post};
+use axum::routing::{any, get, patch, post, put};
 use tower_http::timeout::TimeoutLayer;
 
 use super::envelope::ApiError;
 use super::faults::{self, control, inject};
 use super::notifications::{policies, webhooks};
-use super::{Account, api_upload, auth, delivery, direct_upload, images, lists, metadata, signing_keys, upload};
+use super::{
+    Account, api_upload, auth, delivery, direct_upload, images, lists, metadata, options, signing_keys, upload,
+    variants,
+};
 
 /// How long a request may take, a slow upload included.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(3);
@@ -60,7 +63,13 @@ fn images() -> Router<Arc<Account>> {
         .route("/v2/metadata/keys", get(metadata::list_keys))
         .route("/v1", upload.get(lists::list_v1))
         .route("/v1/stats", get(images::stats))
+        .route("/v1/config", patch(options::update))
         .route("/v1/keys", get(signing_keys::list))
+        .route("/v1/keys/{name}", put(signing_keys::create).delete(signing_keys::delete))
+        .route("/v1/variants", get(variants::list).post(variants::create))
+        .route("/v1/variants/{variant_id}", get(variants::show).patch(variants::update).delete(variants::delete))
+        .route("/v1/variants/{variant_id}/flat", get(variants::show_flat))
+        .route("/v1/{image_id}/blob", get(images::show_blob))
         .route("/v1/{image_id}", get(images::show).patch(images::update).delete(images::delete))
 }
 

@@ -97,4 +97,10 @@ impl Operation {
         let route = route.strip_prefix(API)?;
         ROUTES.iter().find(|(of, known, _)| of == request.method() && *known == route).map(|(.., operation)| *operation)
     }
+
+    /// The operations of the REST API with their methods and paths.
+    #[cfg(test)]
+    pub(in crate::emulator) fn routes() -> impl Iterator<Item = (Method, &'static str, Self)> {
+        ROUTES.into_iter()
+    }
 }

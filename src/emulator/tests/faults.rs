@@ -303,3 +303,15 @@ async fn tests_in_any_language_control_the_faults() {
     assert_eq!(control(&app, Method::DELETE, TOKEN, "").await.status, 204);
     assert_eq!(app.emulator.faults().plan(), FaultPlan::default());
 }
+
+#[tokio::test]
+async fn every_operation_can_be_aimed_at() {
+    let app = App::new();
+    for (method, route, operation) in Operation::routes() {
+        let path: Vec<_> =
+            route.split('/').map(|segment| if segment.starts_with('{') { "x" } else { segment }).collect();
+        let answer = app.call(method.clone(), &path.join("/"), "").await;
+        assert_ne!(answer.status, 405, "{method} {route}");
+        assert_eq!(app.emulator.faults().calls(operation), 1, "{method} {route}");
+    }
+}

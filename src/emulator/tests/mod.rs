@@ -7,10 +7,13 @@ mod faults;
 mod flexible;
 mod lists;
 mod notifications;
+mod options;
 mod pictures;
 mod restarts;
+mod signing_keys;
 mod updates;
 mod uploads;
+mod variants;
 
 use std::sync::Arc;
 

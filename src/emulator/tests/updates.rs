@@ -1,8 +1,10 @@
 //! Changes of images.
 
 use axum::http::Method;
+use image::ImageFormat;
 use serde_json::{Value, json};
 
+use super::pictures::encoded;
 use super::{Answer, App};
 
 impl App {
@@ -44,4 +46,18 @@ async fn what_cannot_be_kept_is_refused() {
     let long = format!(r#"{{"metadata":{{"a":"{}"}}}}"#, "x".repeat(1024));
     assert_eq!(app.patch(&id, &long).await.error(), (400, 5400));
     assert_eq!(app.patch("2cdc28f0-017a-49c4-9ed7-87056c839010", "{}").await.error(), (404, 5404));
+}
+
+#[tokio::test]
+async fn the_file_is_given_back_as_it_came() {
+    let app = App::new();
+    let png = encoded(ImageFormat::Png, 4, 4);
+    app.image(&[("id", "a/b")], "image/png", &png).await;
+    let blob = app.api(Method::GET, "v1/a%2Fb/blob").await;
+    assert_eq!((blob.header("content-type"), &blob.body[..]), ("image/png", &png[..]));
+    assert_eq!(app.api(Method::HEAD, "v1/a%2Fb/blob").await.header("content-length"), png.len().to_string());
+    let (draft, _) = app.draft(&[]).await;
+    for id in ["x", "a", &draft, "%FF"] {
+        assert_eq!(app.api(Method::GET, &format!("v1/{id}/blob")).await.error(), (404, 5404), "{id}");
+    }
 }
