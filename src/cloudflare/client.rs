@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
 use reqwest::multipart::{Form, Part};
 use secrecy::SecretString;
 
-use super::transport::{Account, Transport, segment};
+use super::transport::{Account, Call, Transport, segment};
 use super::{
-    DirectUpload, DirectUploadRequest, Error, ImageDetails, ImageUpdate, NewImageFields, Operation, SigningKey,
-    UploadFile,
+    ClientLimits, DirectUpload, DirectUploadRequest, Error, Health, ImageDetails, ImageUpdate, NewImageFields,
+    Operation, UploadFile,
 };
 use crate::domain::CloudflareId;
 
@@ -28,35 +27,60 @@ pub struct ClientSettings {
 /// The client of Cloudflare's REST API. Cheap to clone; all clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    transport: Transport,
+    pub(super) transport: Transport,
 }
 
 impl Client {
-    /// A client for one account.
+    /// A client for one account, with the usual limits.
     ///
     /// # Errors
     /// If the token cannot be sent in a header, or TLS cannot be set up.
     pub fn new(settings: &ClientSettings) -> Result<Self, ClientSetupError> {
-        Ok(Self { transport: Transport::new(settings)? })
+        Self::with_limits(settings, &ClientLimits::default())
+    }
+
+    /// A client for one account.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_limits(settings: &ClientSettings, limits: &ClientLimits) -> Result<Self, ClientSetupError> {
+        Ok(Self { transport: Transport::new(settings, limits)? })
+    }
+
+    /// The same client for jobs, for which nobody waits: its calls take more time and more tries, and leave requests and places in
+    /// flight to those of people.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self { transport: self.transport.patient() }
+    }
+
+    /// How Cloudflare is, as far as this client and its clones know. Asks nobody.
+    pub fn health(&self) -> Health {
+        self.transport.health()
     }
 
     /// Creates a draft and the one-time URL by which its file is uploaded.
     ///
+    /// Without a custom id it is tried again though there may be a draft already: nobody can find that one, and it expires by itself.
+    ///
     /// # Errors
-    /// See [`Error`]. After [`Error::Interrupted`] there may be a draft; it expires by itself.
+    /// See [`Error`]. Where it [may have taken effect](Error::may_have_taken_effect), there may be a draft; [`get_image`](Self::get_image)
+    /// tells whether there is one with the custom id.
     pub async fn create_direct_upload(&self, request: &DirectUploadRequest) -> Result<DirectUpload, Error> {
         let form = || new_image_form(&request.image).text("expiry", request.expiry.to_isoformat());
-        let result = self
-            .transport
-            .call(Operation::CreateDirectUpload, |account| account.post("images/v2/direct_upload").multipart(form()))
-            .await?;
+        let call = Call::from(Operation::CreateDirectUpload);
+        let call = if request.image.custom_id.is_some() { call } else { call.repeatable() };
+        let result =
+            self.transport.call(call, |account| account.post("images/v2/direct_upload").multipart(form())).await?;
         DirectUpload::from_result(&result)
     }
 
-    /// Uploads a file as a new image, as its bytes come; `arrival` is how long these may take.
+    /// Uploads a file as a new image, as its bytes come; `arrival` is how long these may take. It is tried once, as the bytes are
+    /// gone then.
     ///
     /// # Errors
-    /// See [`Error`]. After [`Error::Interrupted`] there may be an image, unless the bytes ended with an error.
+    /// See [`Error`]. Where it [may have taken effect](Error::may_have_taken_effect), there may be an image, unless the bytes ended
+    /// with an error; it can be found by its custom id alone.
     pub async fn upload_file(
         &self,
         image: &NewImageFields,
@@ -67,25 +91,26 @@ impl Client {
             .file_name(file.name)
             .mime_str(file.content_type)
             .map_err(|_| Error::Malformed("the type of the file is none"))?;
-        self.upload(Operation::UploadFile, new_image_form(image).part("file", part), arrival).await
+        let form = new_image_form(image).part("file", part);
+        let request = |account: &Account| account.post("images/v1").multipart(form);
+        ImageDetails::from_upload(&self.transport.call_once(Operation::UploadFile, arrival, request).await?)
     }
 
     /// Has Cloudflare fetch a picture from a URL and make an image of it; `arrival` is how long that may take.
     ///
     /// # Errors
-    /// See [`Error`]. After [`Error::Interrupted`] there may be an image.
+    /// See [`Error`]. Where it [may have taken effect](Error::may_have_taken_effect), there may be an image; it can be found by its
+    /// custom id alone.
     pub async fn upload_from_url(
         &self,
         image: &NewImageFields,
         url: &str,
         arrival: Duration,
     ) -> Result<ImageDetails, Error> {
-        self.upload(Operation::UploadFromUrl, new_image_form(image).text("url", url.to_owned()), arrival).await
-    }
-
-    async fn upload(&self, operation: Operation, form: Form, arrival: Duration) -> Result<ImageDetails, Error> {
-        let request = |account: &Account| account.post("images/v1").multipart(form);
-        ImageDetails::from_upload(&self.transport.call_once(operation, arrival, request).await?)
+        let form = || new_image_form(image).text("url", url.to_owned());
+        let call = Call::from(Operation::UploadFromUrl).arriving_within(arrival);
+        let result = self.transport.call(call, |account| account.post("images/v1").multipart(form())).await?;
+        ImageDetails::from_upload(&result)
     }
 
     /// Whether the API is on this machine: an emulator.
@@ -110,12 +135,7 @@ impl Client {
     /// a custom id and was to become private.
     pub async fn update_image(&self, id: &CloudflareId, update: &ImageUpdate) -> Result<ImageDetails, Error> {
         let path = image_path(id)?;
-        let body = serde_json::to_string(update).map_err(|_| Error::Malformed("the update is no JSON"))?;
-        let request = |account: &Account| {
-            account.request(Method::PATCH, &path).header(CONTENT_TYPE, "application/json").body(body.clone())
-        };
-        let result = self.transport.call(Operation::UpdateImage, request).await?;
-        ImageDetails::from_result(&result)
+        ImageDetails::from_result(&self.write(Operation::UpdateImage, Method::PATCH, &path, update).await?)
     }
 
     /// Deletes an image or a draft. One that is not there counts as deleted.
@@ -123,27 +143,13 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn delete_image(&self, id: &CloudflareId) -> Result<(), Error> {
-        let path = image_path(id)?;
-        match self.transport.send(Operation::DeleteImage, |account| account.request(Method::DELETE, &path)).await {
-            Err(error) if error.is_not_found() => Ok(()),
-            answer => answer.map(drop),
-        }
-    }
-
-    /// The keys of the account that delivery URLs of private images are signed with; each is as good as the others.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn list_signing_keys(&self) -> Result<Vec<SigningKey>, Error> {
-        let result = self.transport.call(Operation::ListSigningKeys, |account| account.get("images/v1/keys")).await?;
-        SigningKey::list_from_result(&result)
+        self.delete(Operation::DeleteImage, &image_path(id)?).await
     }
 }
 
 /// The path of an image: its id, whatever it holds, is one segment.
-fn image_path(id: &CloudflareId) -> Result<String, Error> {
-    // URL parsers resolve these two even when they are percent-encoded.
-    if matches!(id.as_str(), "" | "." | "..") {
+pub(super) fn image_path(id: &CloudflareId) -> Result<String, Error> {
+    if !id.is_addressable() {
         return Err(Error::UnusableId);
     }
     Ok(format!("images/v1/{}", segment(id.as_str())))
@@ -195,6 +201,7 @@ mod tests {
             ("a%2Fb", "a%252Fb"),
             ("with space & percent%25", "with%20space%20%26%20percent%2525"),
             ("café/✓", "caf%C3%A9%2F%E2%9C%93"),
+            ("keys/1", "keys%2F1"),
         ] {
             let path = image_path(&CloudflareId::new(id)).unwrap();
             assert_eq!(path, format!("images/v1/{segment}"));
@@ -202,8 +209,8 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_dot_segments_are_never_sent() {
-        for id in ["", ".", ".."] {
+    fn ids_that_name_something_else_than_an_image_are_never_sent() {
+        for id in ["", ".", "..", "keys", "Variants", "stats", "config", "batch_token", "direct_upload"] {
             assert!(matches!(image_path(&CloudflareId::new(id)), Err(Error::UnusableId)), "{id}");
         }
     }

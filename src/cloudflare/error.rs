@@ -1,8 +1,11 @@
 //! Why a call to Cloudflare failed.
 
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::StatusCode;
+
+use super::{Outage, Reason};
 
 /// An entry of `errors` in an answer of Cloudflare.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +39,20 @@ pub enum Error {
     },
     /// The answer is not what Cloudflare documents.
     Malformed(&'static str),
-    /// The id cannot be put into a URL as one segment: it is empty, `.` or `..`.
+    /// The answer is longer than any that makes sense, and was not read to its end.
+    TooLong,
+    /// The id cannot be put into a URL as one segment, or names something else there: it is empty, `.`, `..`, or a word of the API
+    /// such as `keys`.
     UnusableId,
+    /// The requests that may be made are used up, as Cloudflare says or as is known here; this one had no effect.
+    RateLimited {
+        /// After this long there are requests again.
+        wait: Duration,
+    },
+    /// Nothing was sent, because Cloudflare has not been answering.
+    Unavailable(Outage),
+    /// Nothing was sent, because too many other calls were in flight until the time was over.
+    Busy,
 }
 
 impl Error {
@@ -59,41 +74,71 @@ impl Error {
     /// Whether the same call may work a little later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Interrupted(_) => true,
+            Self::Connect(_) | Self::Interrupted(_) | Self::RateLimited { .. } | Self::Unavailable(_) | Self::Busy => {
+                true
+            }
             Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::UnusableId => false,
+            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::TooLong | Self::UnusableId => false,
+        }
+    }
+
+    /// Whether the call may have had its effect all the same: the answer was lost, cannot be used, or says that something broke
+    /// inside of Cloudflare. What it was to make or change has to be looked at then.
+    pub fn may_have_taken_effect(&self) -> bool {
+        match self {
+            Self::Interrupted(_) | Self::Malformed(_) | Self::TooLong => true,
+            Self::Status { status, .. } => status.is_server_error(),
+            Self::Connect(_)
+            | Self::Unsuccessful { .. }
+            | Self::UnusableId
+            | Self::RateLimited { .. }
+            | Self::Unavailable(_)
+            | Self::Busy => false,
+        }
+    }
+
+    /// How long to wait before calls are worth a try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { wait } => Some(*wait),
+            Self::Unavailable(outage) => Some(outage.next_try),
+            _ => None,
         }
     }
 
     /// Whether Cloudflare gave `code` as a reason.
     pub fn has_code(&self, code: i64) -> bool {
-        match self {
-            Self::Status { errors, .. } | Self::Unsuccessful { errors } => {
-                errors.iter().any(|error| error.code == Some(code))
-            }
-            _ => false,
-        }
+        self.errors().iter().any(|error| error.code == Some(code))
     }
 
     /// What Cloudflare says about the reason with this code.
     pub fn message_of(&self, code: i64) -> Option<&str> {
+        self.errors().iter().find(|error| error.code == Some(code))?.message.as_deref()
+    }
+
+    /// What the answer said about the error; nothing where there was none, or it said nothing.
+    pub fn errors(&self) -> &[ApiMessage] {
         match self {
-            Self::Status { errors, .. } | Self::Unsuccessful { errors } => {
-                errors.iter().find(|error| error.code == Some(code))?.message.as_deref()
-            }
-            _ => None,
+            Self::Status { errors, .. } | Self::Unsuccessful { errors } => errors,
+            _ => &[],
         }
     }
 
-    /// Whether Cloudflare does not know the image.
+    /// Whether Cloudflare does not know what was asked for. An account that does not exist says nothing about it, nor does somebody
+    /// who answers in Cloudflare's place.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
+        self.reason() == Reason::NotFound
+    }
+
+    /// Whether Cloudflare does not know the account, or the address of the API is wrong.
+    pub fn is_misrouted(&self) -> bool {
+        self.reason() == Reason::NoAccount
     }
 
     /// Whether the answer makes no sense, so that neither the client nor a retry can help.
     pub fn is_malformed(&self) -> bool {
         match self {
-            Self::Malformed(_) => true,
+            Self::Malformed(_) | Self::TooLong => true,
             Self::Status { status, .. } => status.is_redirection() || status.is_informational(),
             _ => false,
         }
@@ -108,7 +153,8 @@ impl fmt::Display for Error {
             Self::Interrupted(_) => f.write_str("the connection to Cloudflare broke"),
             Self::Status { status, .. } => {
                 let kind = if status.is_server_error() { "Server" } else { "Client" };
-                write!(f, "{} {kind} Error: {}", status.as_u16(), status.canonical_reason().unwrap_or_default())
+                write!(f, "{} {kind} Error: {}", status.as_u16(), status.canonical_reason().unwrap_or_default())?;
+                self.note().map_or(Ok(()), |note| write!(f, ". {note}"))
             }
             Self::Unsuccessful { errors } => {
                 let messages: Vec<&str> =
@@ -116,9 +162,25 @@ impl fmt::Display for Error {
                 f.write_str(&messages.join(", "))
             }
             Self::Malformed(what) => write!(f, "Cloudflare's answer cannot be used: {what}"),
+            Self::TooLong => f.write_str("Cloudflare's answer cannot be used: it is too long"),
             Self::UnusableId => f.write_str("the image ID cannot be used in a URL"),
+            Self::RateLimited { wait } => {
+                write!(f, "429 Client Error: Too Many Requests. Try again in {} s.", whole_seconds(*wait))
+            }
+            Self::Unavailable(outage) => write!(
+                f,
+                "Cloudflare has not answered for {} s. Try again in {} s.",
+                outage.since.as_secs(),
+                whole_seconds(outage.next_try)
+            ),
+            Self::Busy => f.write_str("too many calls to Cloudflare are in flight. Try again later."),
         }
     }
+}
+
+/// So many seconds that the time is over then; at least one.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
 }
 
 impl std::error::Error for Error {

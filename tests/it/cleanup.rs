@@ -376,8 +376,7 @@ async fn orphans(engine: Engine) {
     let broken = ResponseTemplate::new(500);
     let first = "/accounts/acct-0001/images/v1/img-1";
     Mock::given(path(first)).respond_with(broken).up_to_n_times(1).mount(&cloudflare).await;
-    let missing = ResponseTemplate::new(404);
-    Mock::given(path("/accounts/acct-0001/images/v1/img-2")).respond_with(missing).mount(&cloudflare).await;
+    Mock::given(path("/accounts/acct-0001/images/v1/img-2")).respond_with(missing()).mount(&cloudflare).await;
     Mock::given(method("DELETE")).respond_with(deleted()).mount(&cloudflare).await;
     let run = || outcome(&mut with_account(command(&folder, url, &["--delete-orphans"]), &cloudflare.uri()));
 
@@ -422,6 +421,10 @@ async fn used_meanwhile(engine: Engine) {
     assert_eq!(ids(url, "true").await, ["img-2"]);
 }
 
+fn missing() -> ResponseTemplate {
+    ResponseTemplate::new(404).set_body_string("ERROR 5404: Image not found")
+}
+
 async fn leftovers(engine: Engine) {
     let (url, folder) = (migrated_database(&engine).await, TempDir::new().unwrap());
     let url = url.as_str();
@@ -437,9 +440,7 @@ async fn leftovers(engine: Engine) {
         sql::execute(url, &row).await;
     }
     let cloudflare = MockServer::start().await;
-    for (id, answer) in
-        [("gone", ResponseTemplate::new(404)), ("left", deleted()), ("broken", ResponseTemplate::new(503))]
-    {
+    for (id, answer) in [("gone", missing()), ("left", deleted()), ("broken", ResponseTemplate::new(503))] {
         let path = path(format!("/accounts/acct-0001/images/v1/{id}"));
         Mock::given(method("DELETE")).and(path).respond_with(answer).expect(1).mount(&cloudflare).await;
     }

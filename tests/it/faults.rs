@@ -46,7 +46,16 @@ async fn cloudflare_errors(engine: Engine) {
             format!("{UPLOAD_ERROR}401 Client Error: Unauthorized"),
         ),
         (404, "ERROR 5404: Image not found".to_owned(), format!("{UPLOAD_ERROR}404 Client Error: Not Found")),
-        (409, "ERROR 5409: Resource already exists".to_owned(), format!("{UPLOAD_ERROR}409 Client Error: Conflict")),
+        (
+            409,
+            "ERROR 5409: Resource already exists".to_owned(),
+            format!("{UPLOAD_ERROR}409 Client Error: Conflict. There is one with this ID at Cloudflare."),
+        ),
+        (
+            403,
+            envelope(json!([{"code": 5453, "message": "Limit reached"}])),
+            format!("{UPLOAD_ERROR}403 Client Error: Forbidden. The account has no room for more images."),
+        ),
         (429, String::new(), format!("{UPLOAD_ERROR}429 Client Error: Too Many Requests")),
         (500, "<html>".to_owned(), format!("{UPLOAD_ERROR}500 Server Error: Internal Server Error")),
         (503, String::new(), format!("{UPLOAD_ERROR}503 Server Error: Service Unavailable")),
