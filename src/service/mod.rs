@@ -9,7 +9,6 @@ mod delivery_urls;
 mod error;
 mod file_uploads;
 mod hashing;
-mod hex;
 mod images;
 mod incoming_file;
 mod links;
