@@ -108,7 +108,9 @@ pub fn sign_timestamped(secret: &str, unix_seconds: u32, body: &[u8]) -> String 
 
 fn hmac(secret: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     mac
 }
 

@@ -44,6 +44,7 @@ const OBJECTS_POSTGRES: &[(&str, &str)] = &[
     ("TABLE", "cfimages_pending_deletions"),
     ("SEQUENCE", "cfimages_slots"),
     ("TABLE", "cfimages_sign_in_failures"),
+    ("TABLE", "cfimages_webhook_deliveries"),
 ];
 
 /// The same on SQLite.
@@ -55,6 +56,7 @@ const OBJECTS_SQLITE: &[(&str, &str)] = &[
     ("TABLE", "cfimages_image_counts"),
     ("TABLE", "cfimages_pending_deletions"),
     ("TABLE", "cfimages_sign_in_failures"),
+    ("TABLE", "cfimages_webhook_deliveries"),
 ];
 
 /// Indexes are where their tables are, which may be in another schema than ours.

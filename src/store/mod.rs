@@ -25,6 +25,7 @@ pub mod usage_sources;
 pub mod usages;
 mod user_table;
 pub mod users;
+pub mod webhook_deliveries;
 
 use std::borrow::Cow;
 

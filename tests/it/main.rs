@@ -33,6 +33,7 @@ mod store;
 mod support;
 mod usages;
 mod webhook;
+mod webhook_safety;
 
 use std::process::ExitCode;
 
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         store::register,
         usages::register,
         webhook::register,
+        webhook_safety::register,
     ] {
         register(&mut suite);
     }

@@ -24,6 +24,7 @@ pub(crate) fn register(suite: &mut Suite) {
         "webhook::a_notification_that_cannot_be_confirmed_is_asked_for_again",
         unconfirmed_notification,
     );
+    suite.on_both_engines("webhook::a_slow_cloudflare_does_not_hold_up_the_answer", slow_cloudflare);
     suite.on_postgres("webhook::an_image_that_is_deleted_meanwhile_is_unknown", deleted_meanwhile);
     suite.on_both_engines("webhook::bodies_of_every_encoding_are_read_and_nonsense_is_refused", bodies);
     suite.on_both_engines("webhook::values_that_do_not_fit_are_left_out", unfit_values);
@@ -136,13 +137,27 @@ async fn notification(engine: Engine) {
     );
 }
 
-async fn unconfirmed_notification(engine: Engine) {
+/// A service whose Cloudflare hands out an upload URL for `hook-a`, and then answers with this when it is asked for the image.
+async fn with_cloudflare(engine: &Engine, answer: ResponseTemplate) -> (MockServer, TestApp) {
     let cloudflare = MockServer::start().await;
     let upload = json!({"success": true, "result": {"id": "hook-a", "uploadURL": "https://u/i"}});
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(200).set_body_json(upload)).mount(&cloudflare).await;
-    Mock::given(method("GET")).respond_with(ResponseTemplate::new(503)).mount(&cloudflare).await;
-    let app = TestApp::builder().cloudflare(cloudflare.uri()).start(&engine).await;
+    Mock::given(method("GET")).respond_with(answer).mount(&cloudflare).await;
+    let app = TestApp::builder().cloudflare(cloudflare.uri()).start(engine).await;
     app.create_upload(&json!({})).await;
+    (cloudflare, app)
+}
+
+async fn slow_cloudflare(engine: Engine) {
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(25));
+    let (_cloudflare, app) = with_cloudflare(&engine, slow).await;
+    let body = br#"{"alert_type": "image_notification", "data": {"image_id": "hook-a"}}"#;
+    let answer_in_time = tokio::time::timeout(Duration::from_secs(10), authorised(&app, body));
+    assert_eq!(answer_in_time.await.expect("the sender is answered"), answer(500, "Internal server error"));
+}
+
+async fn unconfirmed_notification(engine: Engine) {
+    let (_cloudflare, app) = with_cloudflare(&engine, ResponseTemplate::new(503)).await;
     let body = br#"{"alert_type": "image_notification", "data": {"image_id": "hook-a"}}"#;
     assert_eq!(authorised(&app, body).await, answer(500, "Internal server error"));
     assert_eq!(sql::text(app.database_url.as_str(), "SELECT status FROM cloudflare_images").await, "pending");
