@@ -6,7 +6,10 @@
 mod client;
 mod error;
 mod model;
+mod operation;
+mod transport;
 
 pub use client::{Client, ClientSettings, ClientSetupError};
 pub use error::{ApiMessage, Error};
 pub use model::{DirectUpload, DirectUploadRequest, ImageDetails, ImageUpdate, NewImageFields, SigningKey, UploadFile};
+pub use operation::Operation;
