@@ -119,6 +119,18 @@ impl Loader {
         if values.problems.is_empty() { cloudflare } else { Err(ConfigErrors::new(values.problems)) }
     }
 
+    /// The same for the webhook.
+    ///
+    /// # Errors
+    /// All that is wrong with these settings, or with the form of a source.
+    pub fn load_webhook(self) -> Result<WebhookConfig, ConfigErrors> {
+        let (mut values, _) = self.values();
+        match WebhookConfig::read(&mut values) {
+            Some(webhook) if values.problems.is_empty() => Ok(webhook),
+            _ => Err(ConfigErrors::new(values.problems)),
+        }
+    }
+
     /// The values in effect, also where some of them are wrong, and all that is wrong.
     pub fn inspect(self) -> (Vec<EffectiveValue>, Result<(), ConfigErrors>) {
         let (_, mut values) = self.read(Purpose::Database);

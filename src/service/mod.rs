@@ -53,7 +53,8 @@ pub use sign_in::SignInError;
 pub use source_url::{SourceUrl, SourceUrlError};
 pub use uploads::UploadRequest;
 pub use webhooks::{
-    IncomingWebhook, WebhookAnswer, WebhookEvent, WebhookMessage, WebhookProofs, WebhookRefusal, WebhookSettings,
+    IncomingWebhook, RegisteredPart, RegistrationAction, RegistrationError, RegistrationPlan, WebhookAnswer,
+    WebhookEvent, WebhookMessage, WebhookProofs, WebhookRefusal, WebhookRegistration, WebhookSettings,
 };
 
 /// Everything that is done with images at Cloudflare and their records here. Cheap to clone.

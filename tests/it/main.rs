@@ -34,6 +34,7 @@ mod store;
 mod support;
 mod usages;
 mod webhook;
+mod webhook_cli;
 mod webhook_safety;
 
 use std::process::ExitCode;
@@ -73,6 +74,7 @@ fn main() -> ExitCode {
         store::register,
         usages::register,
         webhook::register,
+        webhook_cli::register,
         webhook_safety::register,
     ] {
         register(&mut suite);

@@ -4,6 +4,7 @@
 
 mod deliveries;
 mod proofs;
+mod registration;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::store::webhook_deliveries::Digest;
 pub(super) use deliveries::DeliveryQueue;
 pub use proofs::{WebhookProofs, WebhookRefusal};
 use proofs::{check_proofs, check_time};
+pub use registration::{RegisteredPart, RegistrationAction, RegistrationError, RegistrationPlan, WebhookRegistration};
 
 /// How long a sender may be kept waiting until Cloudflare confirms what it says.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(3);
