@@ -1,8 +1,8 @@
--- What came to the webhook and what became of it. A digest of an image and of what was recorded of it stands for one delivery: who
--- delivers the same again finds it taken, also at the same moment on another connection. Old rows are removed from time to time;
--- those of deliveries that changed nothing are few and have no digest.
+-- What came to the webhook and what became of it. The key of a delivery that changed an image is a digest of both: who delivers the
+-- same again finds it taken, also at the same moment on another connection. Others have random keys. Old rows are removed from time
+-- to time, so there are never so many that listing them needs an index, whose upkeep every webhook would pay for.
 CREATE TABLE IF NOT EXISTS cfimages_webhook_deliveries (
-    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    digest bytea NOT NULL,
     received_at timestamptz NOT NULL,
     form text NOT NULL,
     proof text NOT NULL,
@@ -12,6 +12,5 @@ CREATE TABLE IF NOT EXISTS cfimages_webhook_deliveries (
     cloudflare_id text,
     client text,
     body text NOT NULL,
-    digest bytea,
-    CONSTRAINT cfimages_webhook_deliveries_digest_key UNIQUE (digest)
+    CONSTRAINT cfimages_webhook_deliveries_pkey PRIMARY KEY (digest)
 );

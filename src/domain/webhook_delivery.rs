@@ -67,6 +67,8 @@ pub enum WebhookProof {
 pub enum WebhookOutcome {
     /// The image was changed.
     Recorded,
+    /// Cloudflare could not be asked yet whether it is true, and will be.
+    Postponed,
     /// The same had come before; nothing was changed again.
     Duplicate,
     /// There was nothing to do.
@@ -92,4 +94,4 @@ macro_rules! words {
 
 words!(WebhookForm: Unknown "unknown", Test "test", Notification "notification", Report "report", Event "event");
 words!(WebhookProof: None "none", Secret "secret", Signature "signature", Timestamped "timestamped");
-words!(WebhookOutcome: Recorded "recorded", Duplicate "duplicate", Ignored "ignored", Refused "refused", Failed "failed");
+words!(WebhookOutcome: Recorded "recorded", Postponed "postponed", Duplicate "duplicate", Ignored "ignored", Refused "refused", Failed "failed");

@@ -168,8 +168,10 @@ pub async fn list(transaction: &mut Transaction, images: &ImageSet) -> Result<Ve
     })?)
 }
 
-const APPLY: &str = concat!(
-    r"
+macro_rules! apply {
+    ($key:literal) => {
+        concat!(
+            r"
     UPDATE cloudflare_images
     SET status = CASE WHEN status = 'uploaded' AND $2 IN ('draft', 'failed') THEN status ELSE coalesce($2, status) END,
         uploaded_at = coalesce($3, uploaded_at, $4),
@@ -183,10 +185,43 @@ const APPLY: &str = concat!(
         content_type = coalesce($12, content_type),
         file_size = coalesce($13, file_size),
         updated_at = $14
-    WHERE id = $1
+    WHERE ",
+            $key,
+            " = $1
     RETURNING ",
-    columns!()
-);
+            columns!()
+        )
+    };
+}
+
+/// Binds what changes to a statement of `apply!`, runs it, and links references to the image.
+macro_rules! run_apply {
+    ($transaction:ident, $statement:ident, $key:ident, $changes:ident, $now:ident) => {{
+        let image = on!($transaction.connection(), connection => sqlx::query_as::<_, Image>($statement)
+            .bind($key)
+            .bind(&$changes.status)
+            .bind($changes.uploaded_at)
+            .bind($changes.uploaded_at_fallback)
+            .bind(&$changes.variants)
+            .bind(&$changes.cloudflare_metadata)
+            .bind(&$changes.creator)
+            .bind(&$changes.filename)
+            .bind($changes.width)
+            .bind($changes.height)
+            .bind(&$changes.format)
+            .bind(&$changes.content_type)
+            .bind($changes.file_size)
+            .bind($now)
+            .fetch_optional(connection)
+            .await)?;
+        if let Some(image) = &image {
+            usages::link($transaction, image, $now).await?;
+        }
+        Ok(image)
+    }};
+}
+
+const APPLY: &str = apply!("id");
 
 /// Applies what Cloudflare reported; `None` if the image is gone.
 ///
@@ -201,27 +236,22 @@ pub async fn apply(
     changes: &ImageChanges,
     now: Timestamp,
 ) -> Result<Option<Image>, Error> {
-    let image = on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(APPLY)
-        .bind(id)
-        .bind(&changes.status)
-        .bind(changes.uploaded_at)
-        .bind(changes.uploaded_at_fallback)
-        .bind(&changes.variants)
-        .bind(&changes.cloudflare_metadata)
-        .bind(&changes.creator)
-        .bind(&changes.filename)
-        .bind(changes.width)
-        .bind(changes.height)
-        .bind(&changes.format)
-        .bind(&changes.content_type)
-        .bind(changes.file_size)
-        .bind(now)
-        .fetch_optional(connection)
-        .await)?;
-    if let Some(image) = &image {
-        usages::link(transaction, image, now).await?;
-    }
-    Ok(image)
+    run_apply!(transaction, APPLY, id, changes, now)
+}
+
+const APPLY_BY_CLOUDFLARE_ID: &str = apply!("cloudflare_id");
+
+/// The same for the image with an id at Cloudflare; `None` if there is none.
+///
+/// # Errors
+/// If the database fails.
+pub async fn apply_by_cloudflare_id(
+    transaction: &mut Transaction,
+    id: &CloudflareId,
+    changes: &ImageChanges,
+    now: Timestamp,
+) -> Result<Option<Image>, Error> {
+    run_apply!(transaction, APPLY_BY_CLOUDFLARE_ID, id, changes, now)
 }
 
 const HOLD: Pair = Pair {

@@ -1,29 +1,45 @@
 //! Rows of `cfimages_webhook_deliveries`: what came to the webhook.
 
+use uuid::Uuid;
+
 use super::{Database, Error, Transaction, on};
 use crate::domain::{PageRequest, Timestamp, WebhookDelivery, WebhookOutcome};
 
-/// What stands for one delivery: a SHA-256.
-pub type Digest = [u8; 32];
+/// What stands for one delivery: a SHA-256 of what it changes, or random bytes where it changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// A digest that no other delivery has.
+    pub fn random() -> Self {
+        let halves = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()];
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(halves.as_flattened());
+        Self(bytes)
+    }
+}
+
+impl From<[u8; 32]> for Digest {
+    fn from(sha256: [u8; 32]) -> Self {
+        Self(sha256)
+    }
+}
 
 const INSERT: &str = r"
     INSERT INTO cfimages_webhook_deliveries (
-        received_at, form, proof, outcome, status, reason, cloudflare_id, client, body, digest
+        digest, received_at, form, proof, outcome, status, reason, cloudflare_id, client, body
     )
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
     ON CONFLICT (digest) DO NOTHING";
 
 /// Keeps a delivery; false where one with the same digest is kept already. Another transaction that is just keeping one is waited
-/// for. Without a digest it is kept in any case.
+/// for.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert(
-    transaction: &mut Transaction,
-    delivery: &WebhookDelivery,
-    digest: Option<&Digest>,
-) -> Result<bool, Error> {
+pub async fn insert(transaction: &mut Transaction, delivery: &WebhookDelivery, digest: &Digest) -> Result<bool, Error> {
     Ok(on!(transaction.connection(), connection => sqlx::query(INSERT)
+        .bind(digest.0.as_slice())
         .bind(delivery.received_at)
         .bind(delivery.form)
         .bind(delivery.proof)
@@ -33,13 +49,12 @@ pub async fn insert(
         .bind(&delivery.cloudflare_id)
         .bind(&delivery.client)
         .bind(&delivery.body)
-        .bind(digest.map(<[u8; 32]>::as_slice))
         .execute(connection)
         .await
         .map(|done| done.rows_affected() > 0))?)
 }
 
-const RELEASE: &str = "UPDATE cfimages_webhook_deliveries SET digest = NULL WHERE digest = $1 AND received_at < $2";
+const RELEASE: &str = "UPDATE cfimages_webhook_deliveries SET digest = $3 WHERE digest = $1 AND received_at < $2";
 
 /// Lets a digest be taken again that was taken before a time; whether it was.
 ///
@@ -47,8 +62,9 @@ const RELEASE: &str = "UPDATE cfimages_webhook_deliveries SET digest = NULL WHER
 /// If the database fails.
 pub async fn release(transaction: &mut Transaction, digest: &Digest, before: Timestamp) -> Result<bool, Error> {
     Ok(on!(transaction.connection(), connection => sqlx::query(RELEASE)
-        .bind(digest.as_slice())
+        .bind(digest.0.as_slice())
         .bind(before)
+        .bind(Digest::random().0.as_slice())
         .execute(connection)
         .await
         .map(|done| done.rows_affected() > 0))?)
@@ -63,7 +79,7 @@ const EXISTS: &str =
 /// If the database fails.
 pub async fn exists(database: &Database, digest: &Digest, since: Timestamp) -> Result<bool, Error> {
     Ok(on!(database.reader(), pool => {
-        sqlx::query_scalar(EXISTS).bind(digest.as_slice()).bind(since).fetch_one(pool).await
+        sqlx::query_scalar(EXISTS).bind(digest.0.as_slice()).bind(since).fetch_one(pool).await
     })?)
 }
 
@@ -71,7 +87,7 @@ const LIST: &str = r"
     SELECT received_at, form, proof, outcome, status, reason, cloudflare_id, client, body
     FROM cfimages_webhook_deliveries
     WHERE CAST($1 AS text) IS NULL OR outcome = $1
-    ORDER BY id DESC
+    ORDER BY received_at DESC, digest DESC
     LIMIT $2 OFFSET $3";
 
 /// A page of the deliveries, the latest first; those with one outcome, or all.
@@ -121,22 +137,24 @@ pub enum Surplus {
 
 const DELETE_OLD: &str = r"
     DELETE FROM cfimages_webhook_deliveries
-    WHERE id IN (SELECT id FROM cfimages_webhook_deliveries WHERE received_at < $1 ORDER BY id LIMIT $2)";
+    WHERE digest IN (
+        SELECT digest FROM cfimages_webhook_deliveries WHERE received_at < $1 ORDER BY received_at, digest LIMIT $2
+    )";
 
 const DELETE_BEYOND: &str = r"
     DELETE FROM cfimages_webhook_deliveries
-    WHERE id IN (
-        SELECT id
+    WHERE digest IN (
+        SELECT digest
         FROM cfimages_webhook_deliveries
         WHERE (outcome = 'recorded') = $1 AND received_at < $2
-            AND id <= (
-                SELECT id
+            AND (received_at, digest) <= (
+                SELECT received_at, digest
                 FROM cfimages_webhook_deliveries
                 WHERE (outcome = 'recorded') = $1
-                ORDER BY id DESC
+                ORDER BY received_at DESC, digest DESC
                 LIMIT 1 OFFSET $3
             )
-        ORDER BY id
+        ORDER BY received_at, digest
         LIMIT $4
     )";
 

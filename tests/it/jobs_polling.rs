@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cfimages::domain::{CloudflareId, ImageId};
-use cfimages::service::{CloudflareService, Error, Polled, WebhookEvent, WebhookOutcome};
+use cfimages::service::{CloudflareService, Error, IncomingWebhook, Polled, WebhookAnswer, WebhookProofs};
 use serde_json::json;
 
 use crate::support::cloudflare::FakeCloudflare;
@@ -340,7 +340,7 @@ async fn crash(engine: Engine) {
 async fn beside_webhook(engine: Engine) {
     for (webhook, logs) in [("uploaded", 1), ("failed", 2)] {
         let world = World::new(&engine).await;
-        let (_, id) = world.image(1, "draft").await;
+        world.image(1, "draft").await;
         world.cloudflare.has_picture("img-1");
         world.fixture.clock.advance(90);
         world.cloudflare.hold();
@@ -351,9 +351,10 @@ async fn beside_webhook(engine: Engine) {
             "uploaded" => r#"{"id": "img-1", "uploaded": "2026-01-01T00:01:00Z"}"#,
             _ => r#"{"id": "img-1", "status": "failed"}"#,
         };
-        let (details, _) = cfimages::cloudflare::ImageDetails::read(serde_json::from_str(report).unwrap()).unwrap();
-        let event = WebhookEvent::ImageReport { id, details: Box::new(details) };
-        assert_eq!(world.service().handle_webhook(event).await.unwrap(), WebhookOutcome::Done);
+        let webhook_as_it_came =
+            IncomingWebhook { client: None, proofs: WebhookProofs::default(), body: report.as_bytes() };
+        let answer = world.service().receive_webhook(&webhook_as_it_came, cfimages::webhook::read_event).await;
+        assert_eq!(answer, WebhookAnswer::Accepted);
         world.cloudflare.release();
         let changed = u32::from(webhook != "uploaded");
         assert_eq!(polling.await.unwrap(), Polled { due: 1, changed });

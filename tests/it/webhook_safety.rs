@@ -319,7 +319,7 @@ async fn allowed_addresses(engine: Engine) {
 /// `form proof outcome status image client reason | body`, the oldest first.
 const DELIVERIES: &str = "SELECT form || ' ' || proof || ' ' || outcome || ' ' || CAST(status AS text) || ' ' || \
     coalesce(cloudflare_id, '-') || ' ' || coalesce(client, '-') || ' ' || reason || ' | ' || body \
-    FROM cfimages_webhook_deliveries ORDER BY id";
+    FROM cfimages_webhook_deliveries ORDER BY received_at";
 
 async fn kept_deliveries(engine: Engine) {
     let app = public().start(&engine).await;
@@ -376,14 +376,17 @@ async fn kept_deliveries(engine: Engine) {
 
 /// Deliveries that came a while ago, numbered down to the youngest.
 async fn insert_deliveries(url: &str, count: u32, outcome: &str, received_at: &str) {
-    let cast = if rows::is_sqlite(url) { "" } else { "::timestamptz" };
+    let (cast, digest) = match rows::is_sqlite(url) {
+        true => ("", "randomblob(32)"),
+        false => ("::timestamptz", "sha256(CAST(random() AS text)::bytea)"),
+    };
     let time = rows::time(url, received_at);
     sql::execute(
         url,
         &format!(
             "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count}) \
-             INSERT INTO cfimages_webhook_deliveries (received_at, form, proof, outcome, status, reason, body) \
-             SELECT '{time}'{cast}, 'report', 'none', '{outcome}', 200, '', '' FROM numbers"
+             INSERT INTO cfimages_webhook_deliveries (digest, received_at, form, proof, outcome, status, reason, body) \
+             SELECT {digest}, '{time}'{cast}, 'report', 'none', '{outcome}', 200, '', '' FROM numbers"
         ),
     )
     .await;

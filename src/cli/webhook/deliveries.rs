@@ -33,6 +33,8 @@ pub(super) struct DeliveriesArgs {
 enum Outcome {
     /// An image was changed.
     Recorded,
+    /// Cloudflare is asked again whether they are true.
+    Postponed,
     /// The same had come before.
     Duplicate,
     /// There was nothing to do.
@@ -47,6 +49,7 @@ impl From<Outcome> for WebhookOutcome {
     fn from(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Recorded => Self::Recorded,
+            Outcome::Postponed => Self::Postponed,
             Outcome::Duplicate => Self::Duplicate,
             Outcome::Ignored => Self::Ignored,
             Outcome::Refused => Self::Refused,

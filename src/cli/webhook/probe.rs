@@ -26,7 +26,7 @@ const SHOWN_CHARS: usize = 60;
 /// What ids of images that do not exist end with.
 const ID_ALPHABET: &[u8] = b"abcdefghjkmnpqrstuvwxyz23456789";
 
-/// Sends a valid webhook of each form to a server, and tells what it answers. The secret is CLOUDFLARE_IMAGES_WEBHOOK_SECRET.
+/// Sends a valid webhook of each form to a server, and tells what it answers. The secret is that of the configuration.
 ///
 /// Without --image the webhooks are about an image that does not exist, and change nothing.
 #[derive(Debug, Args)]

@@ -171,12 +171,12 @@ impl CloudflareService {
         delivery: &WebhookDelivery,
         digest: &Digest,
     ) -> Result<bool, Error> {
-        if webhook_deliveries::insert(transaction, delivery, Some(digest)).await? {
+        if webhook_deliveries::insert(transaction, delivery, digest).await? {
             return Ok(true);
         }
         let since = self.duplicates_since(delivery.received_at);
         Ok(webhook_deliveries::release(transaction, digest, since).await?
-            && webhook_deliveries::insert(transaction, delivery, Some(digest)).await?)
+            && webhook_deliveries::insert(transaction, delivery, digest).await?)
     }
 
     /// Keeps a delivery that changes nothing, soon.
@@ -202,7 +202,7 @@ impl CloudflareService {
     async fn write_batch(&self, deliveries: &VecDeque<WebhookDelivery>) -> Result<(), Error> {
         let mut transaction = self.database.begin().await?;
         for delivery in deliveries {
-            webhook_deliveries::insert(&mut transaction, delivery, None).await?;
+            webhook_deliveries::insert(&mut transaction, delivery, &Digest::random()).await?;
         }
         Ok(transaction.commit().await?)
     }

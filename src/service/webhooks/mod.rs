@@ -17,7 +17,7 @@ use super::{CloudflareService, Error};
 use crate::cloudflare::ImageDetails;
 use crate::config::Networks;
 use crate::domain::{
-    CloudflareId, Image, Json, UploadEvent, WebhookDelivery, WebhookForm, WebhookOutcome, WebhookProof,
+    CloudflareId, Image, ImageId, Json, UploadEvent, WebhookDelivery, WebhookForm, WebhookOutcome, WebhookProof,
 };
 use crate::store;
 use crate::store::webhook_deliveries::Digest;
@@ -114,8 +114,6 @@ enum NotRecorded {
     /// There is nothing to do.
     Ignored(&'static str),
     Refused(WebhookRefusal),
-    /// Cloudflare did not confirm it.
-    Unconfirmed(String),
     Failed(Error),
 }
 
@@ -140,7 +138,8 @@ impl From<store::Error> for NotRecorded {
 impl CloudflareService {
     /// Takes a webhook, of which `read` tells what it says once it has proved itself. What is answered for as accepted is committed.
     ///
-    /// A notification of Cloudflare is confirmed with the API before anything is changed. The row of the image, its log row and the
+    /// A notification of Cloudflare is confirmed with the API before anything is changed; where Cloudflare does not answer within a
+    /// few seconds, it is kept that it has to be asked again. The row of the image, its log row and the
     /// delivery are written in one transaction, so that the same delivery changes nothing twice.
     #[instrument(name = "service.webhooks.receive", skip_all)]
     pub async fn receive_webhook(
@@ -189,9 +188,7 @@ impl CloudflareService {
         match message.event {
             WebhookEvent::Nothing { reason } => Err(NotRecorded::Ignored(reason)),
             WebhookEvent::Report { id, details } => {
-                let image = self.find_reported(&id).await?.ok_or(WebhookRefusal::UnknownImage)?;
-                let digest = digest_of(&image, webhook.body);
-                self.record_report(&image, &details, &details.raw, delivery, &digest).await
+                self.record_report(&id, &details, &details.raw, webhook.body, delivery).await
             }
             WebhookEvent::Hint { id: None, .. } => Err(NotRecorded::Ignored("It names no image.")),
             WebhookEvent::Hint { id: Some(id), payload } => {
@@ -211,59 +208,82 @@ impl CloudflareService {
         let Some(image) = self.find_reported(id).await? else {
             return Err(NotRecorded::Ignored("The image is not recorded here: somebody else may have uploaded it."));
         };
-        let digest = digest_of(&image, body);
-        if store::webhook_deliveries::exists(&self.database, &digest, self.duplicates_since(delivery.received_at))
-            .await?
-        {
+        let digest = digest_of(image.id, body);
+        let since = self.duplicates_since(delivery.received_at);
+        if store::webhook_deliveries::exists(&self.database, &digest, since).await? {
             return Err(NotRecorded::Duplicate);
         }
-        let details = match tokio::time::timeout(CONFIRM_TIMEOUT, self.client.get_image(id)).await {
-            Ok(Ok(details)) => details,
+        match tokio::time::timeout(CONFIRM_TIMEOUT, self.client.get_image(id)).await {
+            Ok(Ok(details)) => self.record_report(id, &details, payload, body, delivery).await,
             Ok(Err(cause)) if cause.is_not_found() => {
                 warn!(image.cloudflare_id = ?id.as_str(), "Cloudflare notified of an image that it does not know");
-                return Err(NotRecorded::Ignored("Cloudflare does not know the image."));
+                Err(NotRecorded::Ignored("Cloudflare does not know the image."))
             }
-            Ok(Err(cause)) => return Err(NotRecorded::Unconfirmed(cause.to_string())),
-            Err(_) => return Err(NotRecorded::Unconfirmed("Cloudflare took too long to answer".to_owned())),
-        };
-        self.record_report(&image, &details, payload, delivery, &digest).await
+            Ok(Err(cause)) => self.postpone_hint(&image, &cause.to_string(), &digest, delivery).await,
+            Err(_) => self.postpone_hint(&image, "Cloudflare took too long to answer", &digest, delivery).await,
+        }
     }
 
-    async fn find_reported(&self, id: &CloudflareId) -> Result<Option<Image>, Error> {
-        if !is_keepable(id) {
-            warn!("Received a webhook for an image whose id is too long to be known");
-            return Ok(None);
-        }
-        let image = store::images::find_by_cloudflare_id(&self.database, id).await?;
-        if image.is_none() {
-            warn!(image.cloudflare_id = ?id.as_str(), "Received a webhook for an unknown image");
-        }
-        Ok(image)
-    }
-
-    /// An image that was deleted since it was looked up is as unknown as one that never was.
-    async fn record_report(
+    /// Leaves it to the job that asks about unfinished images to follow a hint.
+    async fn postpone_hint(
         &self,
         image: &Image,
-        details: &ImageDetails,
-        payload: &Json,
-        delivery: &mut WebhookDelivery,
+        cause: &str,
         digest: &Digest,
+        delivery: &mut WebhookDelivery,
     ) -> Result<(), NotRecorded> {
-        let now = self.clock.now();
+        delivery.outcome = WebhookOutcome::Postponed;
+        delivery.reason = format!("Cloudflare is asked again soon, as it did not confirm it: {cause}.");
         let mut transaction = self.database.begin().await?;
-        delivery.outcome = WebhookOutcome::Recorded;
         if !self.claim_delivery(&mut transaction, delivery, digest).await? {
             transaction.rollback().await?;
             return Err(NotRecorded::Duplicate);
         }
-        let Some(image) = store::images::apply(&mut transaction, image.id, &details.changes(now), now).await? else {
+        store::polls::hasten(&mut transaction, image.id, delivery.received_at).await?;
+        transaction.commit().await?;
+        let id = image.cloudflare_id.as_str();
+        warn!(image.cloudflare_id = ?id, "Could not confirm a notification about image {id:?}, and will ask again: {cause}");
+        Ok(())
+    }
+
+    async fn find_reported(&self, id: &CloudflareId) -> Result<Option<Image>, Error> {
+        let image =
+            if is_keepable(id) { store::images::find_by_cloudflare_id(&self.database, id).await? } else { None };
+        if image.is_none() {
+            warn_of_unknown(id);
+        }
+        Ok(image)
+    }
+
+    /// Changes the image, and keeps that it was told so. The row of the image is held from here on, so of several that tell the same
+    /// the first is done when the second looks whether it is.
+    async fn record_report(
+        &self,
+        id: &CloudflareId,
+        details: &ImageDetails,
+        payload: &Json,
+        body: &[u8],
+        delivery: &mut WebhookDelivery,
+    ) -> Result<(), NotRecorded> {
+        if !is_keepable(id) {
+            warn_of_unknown(id);
+            return Err(WebhookRefusal::UnknownImage.into());
+        }
+        let now = self.clock.now();
+        let mut transaction = self.database.begin().await?;
+        let changes = details.changes(now);
+        let Some(image) = store::images::apply_by_cloudflare_id(&mut transaction, id, &changes, now).await? else {
             transaction.rollback().await?;
+            warn_of_unknown(id);
             return Err(WebhookRefusal::UnknownImage.into());
         };
+        if !self.claim_delivery(&mut transaction, delivery, &digest_of(image.id, body)).await? {
+            transaction.rollback().await?;
+            return Err(NotRecorded::Duplicate);
+        }
         store::upload_logs::insert(&mut transaction, image.id, &UploadEvent::WebhookReceived { payload }, now).await?;
         transaction.commit().await?;
-        info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Processed a webhook for image {:?}", image.cloudflare_id.as_str());
+        info!(image.cloudflare_id = ?id.as_str(), image.status = %image.status, "Processed a webhook for image {:?}", id.as_str());
         Ok(())
     }
 
@@ -279,10 +299,6 @@ impl CloudflareService {
                 warn!(reason, "Refused a webhook: {refusal}");
                 (WebhookOutcome::Refused, refusal.status(), reason, WebhookAnswer::Refused(refusal))
             }
-            NotRecorded::Unconfirmed(cause) => {
-                warn!("Could not confirm a notification of Cloudflare: {cause}");
-                (WebhookOutcome::Failed, 500, format!("It could not be confirmed: {cause}."), WebhookAnswer::Failed)
-            }
             NotRecorded::Failed(cause) => {
                 error!(error = %cause, "Could not record a webhook: {cause}");
                 (WebhookOutcome::Failed, 500, format!("It could not be recorded: {cause}."), WebhookAnswer::Failed)
@@ -295,10 +311,16 @@ impl CloudflareService {
 }
 
 /// Stands for what a webhook says of an image, as long as this has its row: one that is recorded anew under the same id is another.
-fn digest_of(image: &Image, body: &[u8]) -> Digest {
-    Sha256::new().chain_update(image.id.as_uuid().as_bytes()).chain_update(body).finalize().into()
+fn digest_of(image: ImageId, body: &[u8]) -> Digest {
+    let sha256: [u8; 32] = Sha256::new().chain_update(image.as_uuid().as_bytes()).chain_update(body).finalize().into();
+    sha256.into()
 }
 
 fn is_keepable(id: &CloudflareId) -> bool {
     id.as_str().chars().count() <= CloudflareId::MAX_CHARS
+}
+
+fn warn_of_unknown(id: &CloudflareId) {
+    let shown: String = id.as_str().chars().take(CloudflareId::MAX_CHARS).collect();
+    warn!(image.cloudflare_id = ?shown, "Received a webhook for an unknown image");
 }
