@@ -12,7 +12,7 @@ use crate::cloudflare::{Client, ClientLimits, ClientSettings};
 use crate::config::{CloudflareConfig, Config, DatabaseConfig};
 use crate::delivery::DeliveryUrls;
 use crate::domain::Clock;
-use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks, ServiceSettings};
+use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks, ServiceSettings, WebhookSettings};
 use crate::store::{Database, DatabaseSettings};
 
 /// Everything that handlers need; each takes the part that it uses. Cheap to clone.
@@ -80,7 +80,11 @@ pub fn build_service(config: &Config, database: Database, clock: Arc<dyn Clock>)
         default_metadata: config.uploads.default_metadata.clone(),
         default_creator: config.uploads.default_creator.clone().unwrap_or_default(),
         max_file_bytes: config.uploads.max_file_megabytes * 1_000_000,
-        webhook_secret: config.webhook.secret.clone(),
+        webhook: WebhookSettings {
+            secret: config.webhook.secret.clone(),
+            max_age_seconds: config.webhook.max_age_seconds,
+            allowed_ips: config.webhook.allowed_ips.clone(),
+        },
         signing_key: config.delivery.signing_key.clone(),
         host_delete_tables: config.database.host_delete_tables.clone(),
     };

@@ -22,6 +22,7 @@ mod serve;
 mod token;
 mod url;
 mod user;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -70,6 +71,8 @@ enum Command {
     Token(token::TokenArgs),
     /// Make delivery URLs, sign them and take them apart; needs neither server nor database.
     Url(url::UrlArgs),
+    /// Have Cloudflare send webhooks, try whether they arrive, and list those that came.
+    Webhook(webhook::WebhookArgs),
     /// Check, show and explain the configuration.
     Config(config::ConfigArgs),
     /// Ask a running server whether it is ready; for containers and monitors.
@@ -137,6 +140,7 @@ impl Cli {
             Command::User(args) => args.run(&context).await,
             Command::Token(args) => args.run(&context).await,
             Command::Url(args) => args.run(&context).await,
+            Command::Webhook(args) => Box::pin(args.run(&context)).await,
             Command::Config(args) => args.run(context.loader(), &mut std::io::stdout(), &mut std::io::stderr()),
             Command::Healthcheck(args) => args.run(&context).await,
             Command::Completions(args) => args.run(&mut Self::command()),

@@ -75,6 +75,25 @@ impl Error {
         }
     }
 
+    /// Whether it is about what was asked for alone, so that the same call for another image may well work. All others mean that there is no
+    /// use in calling at the moment: Cloudflare cannot be reached, is out of order, or does not let us in.
+    pub fn concerns_one_image(&self) -> bool {
+        match self.reason() {
+            Reason::NotFound | Reason::Taken | Reason::Refused => true,
+            // A redirect is what the address of the API leads to.
+            Reason::Unusable => !matches!(self, Self::Status { .. }),
+            _ => false,
+        }
+    }
+
+    /// Whether it will not be over by itself: whoever runs the server has to change the token, the account or its plan.
+    pub fn needs_somebody(&self) -> bool {
+        matches!(
+            self.reason(),
+            Reason::InvalidToken | Reason::MissingPermission | Reason::NoAccount | Reason::NoPlan | Reason::AccountFull
+        )
+    }
+
     /// What whoever asked should know beside the status, where there is something.
     pub(super) fn note(&self) -> Option<&str> {
         if let Some(text) = self.message_of(Self::CUSTOM_ID_INVALID) {
@@ -157,6 +176,21 @@ mod tests {
             (Error::Busy, Reason::Unavailable),
         ] {
             assert_eq!(error.reason(), reason, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_stops_every_call_is_told_from_what_concerns_one_image() {
+        for error in
+            [status(404, &[5404]), status(404, &[]), status(409, &[5409]), Error::Malformed("x"), Error::UnusableId]
+        {
+            assert!(error.concerns_one_image() && !error.needs_somebody(), "{error:?}");
+        }
+        for error in [status(401, &[]), status(403, &[10_000]), status(404, &[7003]), status(403, &[5403])] {
+            assert!(!error.concerns_one_image() && error.needs_somebody(), "{error:?}");
+        }
+        for error in [status(429, &[971]), status(503, &[]), status(302, &[]), Error::Busy] {
+            assert!(!error.concerns_one_image() && !error.needs_somebody(), "{error:?}");
         }
     }
 

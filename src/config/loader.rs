@@ -10,6 +10,7 @@ use super::cloudflare::CloudflareConfig;
 use super::database::DatabaseConfig;
 use super::delivery::DeliveryConfig;
 use super::file::{self, File};
+use super::jobs::JobsConfig;
 use super::layer::{CONFIG_VARIABLE, Layer, Origin, variable};
 use super::log::LogConfig;
 use super::problem::{ConfigErrors, Problem};
@@ -119,6 +120,18 @@ impl Loader {
         if values.problems.is_empty() { cloudflare } else { Err(ConfigErrors::new(values.problems)) }
     }
 
+    /// The same for the webhook.
+    ///
+    /// # Errors
+    /// All that is wrong with these settings, or with the form of a source.
+    pub fn load_webhook(self) -> Result<WebhookConfig, ConfigErrors> {
+        let (mut values, _) = self.values();
+        match WebhookConfig::read(&mut values) {
+            Some(webhook) if values.problems.is_empty() => Ok(webhook),
+            _ => Err(ConfigErrors::new(values.problems)),
+        }
+    }
+
     /// The values in effect, also where some of them are wrong, and all that is wrong.
     pub fn inspect(self) -> (Vec<EffectiveValue>, Result<(), ConfigErrors>) {
         let (_, mut values) = self.read(Purpose::Database);
@@ -171,6 +184,7 @@ impl Config {
         let delivery = DeliveryConfig::read(values);
         let webhook = WebhookConfig::read(values);
         let usages = UsagesConfig::read(values);
+        let jobs = JobsConfig::read(values);
         if must_serve {
             let missing = cloudflare.as_ref().err().into_iter().flat_map(ConfigErrors::problems);
             values.problems.extend(missing.cloned());
@@ -187,6 +201,7 @@ impl Config {
             delivery: delivery?,
             webhook: webhook?,
             usages,
+            jobs: jobs?,
         })
     }
 }

@@ -14,9 +14,11 @@ mod database;
 mod delivery;
 mod example;
 mod file;
+mod jobs;
 mod layer;
 mod loader;
 mod log;
+mod networks;
 mod parse;
 mod problem;
 mod redact;
@@ -36,11 +38,13 @@ pub use cloudflare::CloudflareConfig;
 pub use database::DatabaseConfig;
 pub use delivery::DeliveryConfig;
 pub use example::example;
+pub use jobs::JobsConfig;
 pub use loader::Loader;
 pub use log::{LogConfig, LogFormat};
+pub use networks::Networks;
 pub(crate) use problem::one_line;
 pub use problem::{ConfigErrors, Problem};
-pub use server::{ServerConfig, TrustedProxies, parse_listen};
+pub use server::{ServerConfig, parse_listen};
 pub use setting::Setting;
 pub use uploads::UploadsConfig;
 pub use usages::UsagesConfig;
@@ -66,6 +70,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// Where the application's own tables name images.
     pub usages: UsagesConfig,
+    /// What the server does beside answering requests.
+    pub jobs: JobsConfig,
     cloudflare: Result<CloudflareConfig, ConfigErrors>,
 }
 

@@ -1,12 +1,10 @@
 //! Where and how the server answers.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use ipnet::IpNet;
-
 use super::allowed_hosts::AllowedHosts;
+use super::networks::Networks;
 use super::parse;
 use super::settings::{
     CFIMAGES_ALLOWED_HOSTS, CFIMAGES_LISTEN, CFIMAGES_REQUEST_TIMEOUT_SECONDS, CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS,
@@ -22,7 +20,7 @@ pub struct ServerConfig {
     /// The path below which everything is: with a slash before and none after, or empty for the root.
     pub url_prefix: String,
     /// The proxies that are believed about the client.
-    pub trusted_proxies: TrustedProxies,
+    pub trusted_proxies: Networks,
     /// The hosts that requests may name.
     pub allowed_hosts: AllowedHosts,
     /// How long a request may take.
@@ -40,7 +38,7 @@ impl ServerConfig {
     pub(super) fn read(values: &mut Values) -> Option<Self> {
         let listen = values.read(&CFIMAGES_LISTEN, parse_listen);
         let url_prefix = values.read(&CFIMAGES_URL_PREFIX, url_prefix);
-        let trusted_proxies = values.read(&CFIMAGES_TRUSTED_PROXIES, TrustedProxies::parse);
+        let trusted_proxies = values.read(&CFIMAGES_TRUSTED_PROXIES, Networks::parse);
         let allowed_hosts = values.read(&CFIMAGES_ALLOWED_HOSTS, AllowedHosts::parse);
         let request_timeout = values.read(&CFIMAGES_REQUEST_TIMEOUT_SECONDS, parse::number(1..=3600));
         let shutdown_timeout = values.read(&CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS, parse::number(0..=3600));
@@ -53,36 +51,6 @@ impl ServerConfig {
             shutdown_timeout: Duration::from_secs(shutdown_timeout?),
         })
     }
-}
-
-/// The networks of the proxies that are believed about the client.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<IpNet>);
-
-impl TrustedProxies {
-    /// Whether what comes from this address is believed. IPv4 addresses in IPv6 form are the same as in their own.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(&address))
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        parse::list(text).map(network).collect::<Option<_>>().map(Self).ok_or_else(|| {
-            "must be IP addresses and networks, such as 10.0.0.0/8 or ::1, separated by commas".to_owned()
-        })
-    }
-}
-
-impl fmt::Display for TrustedProxies {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", "))
-    }
-}
-
-/// A network, or an address as the network of that address alone.
-fn network(text: &str) -> Option<IpNet> {
-    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(|address| address.to_canonical().into())).ok()?;
-    Some(IpNet::trunc(&network))
 }
 
 /// Reads an address to listen on. `localhost` stands for 127.0.0.1; other names would have to be looked up.
@@ -105,26 +73,6 @@ fn url_prefix(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn proxies_are_addresses_and_networks_of_either_family() {
-        let proxies = TrustedProxies::parse("10.1.2.3/8, ::1,192.0.2.7 ,").unwrap();
-        assert_eq!(proxies.to_string(), "10.0.0.0/8, ::1/128, 192.0.2.7/32");
-        for (address, want) in [
-            ("10.200.0.1", true),
-            ("::ffff:10.0.0.1", true),
-            ("192.0.2.7", true),
-            ("192.0.2.8", false),
-            ("::1", true),
-            ("::2", false),
-        ] {
-            assert_eq!(proxies.contains(address.parse().unwrap()), want, "{address}");
-        }
-        assert!(!TrustedProxies::parse("").unwrap().contains("127.0.0.1".parse().unwrap()));
-        for text in ["10.0.0.0/33", "example.com", "10.0.0.1:80", "*"] {
-            assert!(TrustedProxies::parse(text).is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn addresses_to_listen_on_need_no_look_up() {

@@ -76,6 +76,12 @@ settings! {
         CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS: number("30"),
     }
 
+    "Jobs" {
+        /// Whether the server also asks Cloudflare about uploads of which no webhook told. Instances on one database share the work;
+        /// one of them has to do it.
+        CFIMAGES_JOBS: flag("true"),
+    }
+
     "Signing in" {
         /// What proves who sends a request, in this order: `session`, a session of Django's, and `token`, an API token. One of the
         /// two alone is possible. Requests without a proof get 403 where sessions come first, and 401 where tokens do.
@@ -188,5 +194,14 @@ settings! {
 
         /// Whether the server may listen on an address that others can reach without a secret for webhooks.
         CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED: flag("false"),
+
+        /// How far the time that a webhook carries may be from ours, before or after, in seconds, 1 to 86400: `ts` in a notification
+        /// of Cloudflare's, `time` in `Webhook-Signature`. 0 for any time. The same webhook within twice as long, or within ten
+        /// minutes where that is longer, is a duplicate.
+        CLOUDFLARE_IMAGES_WEBHOOK_MAX_AGE_SECONDS: number("300"),
+
+        /// The networks and addresses that webhooks may come from; none for any. Behind a proxy, `CFIMAGES_TRUSTED_PROXIES` has to
+        /// name it. Cloudflare publishes its own at `https://www.cloudflare.com/ips/`.
+        CLOUDFLARE_IMAGES_WEBHOOK_ALLOWED_IPS: optional_list("173.245.48.0/20, 2400:cb00::/32"),
     }
 }

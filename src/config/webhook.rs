@@ -2,8 +2,12 @@
 
 use secrecy::SecretString;
 
+use super::networks::Networks;
 use super::parse;
-use super::settings::{CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, CLOUDFLARE_IMAGES_WEBHOOK_SECRET};
+use super::settings::{
+    CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, CLOUDFLARE_IMAGES_WEBHOOK_ALLOWED_IPS,
+    CLOUDFLARE_IMAGES_WEBHOOK_MAX_AGE_SECONDS, CLOUDFLARE_IMAGES_WEBHOOK_SECRET,
+};
 use super::values::Values;
 
 /// Which webhooks are believed.
@@ -13,6 +17,10 @@ pub struct WebhookConfig {
     pub secret: Option<SecretString>,
     /// Whether the lack of a secret is on purpose on an address that others can reach.
     pub allow_unsigned: bool,
+    /// How far the time that a webhook carries may be from ours, in seconds; none for any time.
+    pub max_age_seconds: Option<u32>,
+    /// Where webhooks may come from; none for anywhere.
+    pub allowed_ips: Option<Networks>,
 }
 
 impl WebhookConfig {
@@ -24,6 +32,13 @@ impl WebhookConfig {
     pub(super) fn read(values: &mut Values) -> Option<Self> {
         let secret = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_SECRET, parse::plain);
         let allow_unsigned = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, parse::flag);
-        Some(Self { secret: secret.map(SecretString::from), allow_unsigned: allow_unsigned? })
+        let max_age = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_MAX_AGE_SECONDS, parse::number(0..=86_400));
+        let allowed_ips = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_ALLOWED_IPS, Networks::parse);
+        Some(Self {
+            secret: secret.map(SecretString::from),
+            allow_unsigned: allow_unsigned?,
+            max_age_seconds: Some(max_age?).filter(|seconds| *seconds > 0),
+            allowed_ips,
+        })
     }
 }

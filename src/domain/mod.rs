@@ -18,6 +18,7 @@ mod upload_log;
 mod usage;
 mod usage_source;
 mod user;
+mod webhook_delivery;
 
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
@@ -39,3 +40,4 @@ pub use upload_log::{LogEntry, UploadEvent};
 pub use usage::{ContentType, ImageUsage, ParseContentTypeError, UsageOrder, UsageSelection, UsageSlot, UsageSort};
 pub use usage_source::{ParseUsageSourceError, UsageSource};
 pub use user::{NewUser, User, UserId, UserKey};
+pub use webhook_delivery::{WebhookDelivery, WebhookForm, WebhookOutcome, WebhookProof};

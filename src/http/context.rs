@@ -9,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use uuid::Uuid;
 
-use crate::config::TrustedProxies;
+use crate::config::Networks;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -37,7 +37,7 @@ impl RequestContext {
         CURRENT_ID.try_with(Arc::clone).ok()
     }
 
-    fn of(request: &Request, proxies: &TrustedProxies) -> Self {
+    fn of(request: &Request, proxies: &Networks) -> Self {
         let headers = request.headers();
         let peer =
             request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| peer.ip().to_canonical());
@@ -56,7 +56,7 @@ impl RequestContext {
 }
 
 /// Finds out who is asking, and names the request in a header of the answer.
-pub async fn add_context(State(proxies): State<Arc<TrustedProxies>>, mut request: Request, next: Next) -> Response {
+pub async fn add_context(State(proxies): State<Arc<Networks>>, mut request: Request, next: Next) -> Response {
     let context = RequestContext::of(&request, &proxies);
     let id = Arc::clone(&context.id);
     request.extensions_mut().insert(context);
@@ -69,7 +69,7 @@ pub async fn add_context(State(proxies): State<Arc<TrustedProxies>>, mut request
 
 /// The last address of the chain that no trusted proxy of ours has: what stands before it was written by the client. Cloudflare's
 /// own header counts only where there is no chain, as proxies of ours pass on whatever clients write into it.
-fn forwarded_client(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
+fn forwarded_client(headers: &HeaderMap, proxies: &Networks) -> Option<IpAddr> {
     if !headers.contains_key(&FORWARDED_FOR) {
         return text(headers, &CLOUDFLARE_CLIENT).and_then(parse_address);
     }

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::hashing::HashingThreads;
-use super::hex::encode_hex;
 use super::passwords::PasswordHash;
 use super::random::random_text;
 use crate::domain::{Clock, NewUser, User};
+use crate::signature::encode_hex;
 use crate::store::{self, Database};
 
 /// The characters of a token, all hexadecimal.

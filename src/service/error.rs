@@ -126,6 +126,11 @@ impl Error {
         matches!(self, Self::Store(error) if error.is_conflict())
     }
 
+    /// Whether it will not be over by itself: whoever runs the server has to change something at Cloudflare, or the token.
+    pub(crate) fn needs_somebody(&self) -> bool {
+        matches!(self, Self::Cloudflare { cause, .. } if cause.needs_somebody())
+    }
+
     /// Says what was tried when Cloudflare failed.
     pub(super) fn cloudflare(operation: &'static str) -> impl FnOnce(cloudflare::Error) -> Self {
         move |cause| Self::Cloudflare { operation, cause }

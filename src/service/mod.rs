@@ -9,11 +9,11 @@ mod delivery_urls;
 mod error;
 mod file_uploads;
 mod hashing;
-mod hex;
 mod images;
 mod incoming_file;
 mod links;
 mod passwords;
+mod polling;
 mod random;
 mod reconciliation;
 mod registration;
@@ -39,6 +39,7 @@ use crate::domain::{Clock, Json};
 use crate::store::Database;
 
 use signing_keys::SigningKeys;
+use webhooks::DeliveryQueue;
 
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};
@@ -47,13 +48,17 @@ pub use delivery_urls::VariantUrl;
 pub use error::{Error, PictureProblem};
 pub use incoming_file::{FileSender, IncomingFile};
 pub use links::{DEFAULT_LIFETIME, ImageLinks, PictureUrl, SignedLinks};
-pub(crate) use random::random_text;
+pub use polling::Polled;
+pub(crate) use random::{random_text, with_jitter};
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;
 pub use source_url::{SourceUrl, SourceUrlError};
 pub use uploads::UploadRequest;
-pub use webhooks::{WebhookEvent, WebhookOutcome, WebhookProofs, WebhookRefusal};
+pub use webhooks::{
+    IncomingWebhook, RegisteredPart, RegistrationAction, RegistrationError, RegistrationPlan, WebhookAnswer,
+    WebhookEvent, WebhookMessage, WebhookProofs, WebhookRefusal, WebhookRegistration, WebhookSettings,
+};
 
 /// Everything that is done with images at Cloudflare and their records here. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -64,6 +69,7 @@ pub struct CloudflareService {
     clock: Arc<dyn Clock>,
     settings: Arc<ServiceSettings>,
     signing_keys: Arc<SigningKeys>,
+    webhook_deliveries: Arc<DeliveryQueue>,
     /// What goes on to its end when the client goes away.
     tasks: TaskTracker,
 }
@@ -81,8 +87,8 @@ pub struct ServiceSettings {
     pub default_creator: String,
     /// The most bytes of a file that is uploaded through the server.
     pub max_file_bytes: u64,
-    /// The secret that proves that a webhook is genuine; without one, every well-formed webhook is accepted.
-    pub webhook_secret: Option<SecretString>,
+    /// Which webhooks are believed.
+    pub webhook: WebhookSettings,
     /// The key that URLs of private pictures are signed with; without one, Cloudflare is asked for the account's.
     pub signing_key: Option<SecretString>,
     /// Tables of the application whose rows are deleted with the image they require: `table` or `schema.table`.
@@ -95,7 +101,8 @@ impl CloudflareService {
         let records = ImageRecords::new(database.clone(), Arc::clone(&clock), settings.host_delete_tables.clone());
         let signing_keys = Arc::new(SigningKeys::new(settings.signing_key.clone()));
         let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
-        Self { client, database, records, clock, settings, signing_keys, tasks }
+        let webhook_deliveries = Arc::default();
+        Self { client, database, records, clock, settings, signing_keys, webhook_deliveries, tasks }
     }
 
     /// Does what must not stop half way, and goes on to its end when the client goes away.

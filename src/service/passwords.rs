@@ -13,8 +13,8 @@ use base64::engine::{DecodePaddingMode, general_purpose::NO_PAD};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::hex::encode_hex;
 use super::random::random_text;
+use crate::signature::encode_hex;
 
 /// Rounds of PBKDF2 in new hashes, as in Django 5.2: it leaves them as they are, and they take the time that its own take.
 const ITERATIONS: u32 = 1_000_000;

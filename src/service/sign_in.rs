@@ -8,9 +8,9 @@ use tracing::warn;
 
 use super::Accounts;
 use super::hashing::Turn;
-use super::hex::encode_hex;
 use super::passwords::{HashError, PasswordHash};
 use crate::domain::{Timestamp, User};
+use crate::signature::encode_hex;
 use crate::store;
 use crate::store::sign_in_failures::{self, SignInFailure};
 use crate::store::users::UserWithPassword;

@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::hex::encode_hex;
+use crate::signature::encode_hex;
 
 /// The most bytes that signed data may have; far beyond what anybody keeps in a session.
 const MAX_DATA_BYTES: usize = 4 * 1024 * 1024;

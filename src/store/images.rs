@@ -154,8 +154,24 @@ pub async fn find_by_cloudflare_id(database: &Database, id: &CloudflareId) -> Re
     })?)
 }
 
-const APPLY: &str = concat!(
-    r"
+const LIST: Pair = in_set!(concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id"));
+
+/// Images by their keys, whoever owns them, in any order.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(transaction: &mut Transaction, images: &ImageSet) -> Result<Vec<Image>, Error> {
+    let connection = transaction.connection();
+    let statement = LIST.of(&connection);
+    Ok(on!(connection, connection => {
+        sqlx::query_as::<_, Image>(statement).bind(images).fetch_all(connection).await
+    })?)
+}
+
+macro_rules! apply {
+    ($key:literal) => {
+        concat!(
+            r"
     UPDATE cloudflare_images
     SET status = CASE WHEN status = 'uploaded' AND $2 IN ('draft', 'failed') THEN status ELSE coalesce($2, status) END,
         uploaded_at = coalesce($3, uploaded_at, $4),
@@ -169,10 +185,43 @@ const APPLY: &str = concat!(
         content_type = coalesce($12, content_type),
         file_size = coalesce($13, file_size),
         updated_at = $14
-    WHERE id = $1
+    WHERE ",
+            $key,
+            " = $1
     RETURNING ",
-    columns!()
-);
+            columns!()
+        )
+    };
+}
+
+/// Binds what changes to a statement of `apply!`, runs it, and links references to the image.
+macro_rules! run_apply {
+    ($transaction:ident, $statement:ident, $key:ident, $changes:ident, $now:ident) => {{
+        let image = on!($transaction.connection(), connection => sqlx::query_as::<_, Image>($statement)
+            .bind($key)
+            .bind(&$changes.status)
+            .bind($changes.uploaded_at)
+            .bind($changes.uploaded_at_fallback)
+            .bind(&$changes.variants)
+            .bind(&$changes.cloudflare_metadata)
+            .bind(&$changes.creator)
+            .bind(&$changes.filename)
+            .bind($changes.width)
+            .bind($changes.height)
+            .bind(&$changes.format)
+            .bind(&$changes.content_type)
+            .bind($changes.file_size)
+            .bind($now)
+            .fetch_optional(connection)
+            .await)?;
+        if let Some(image) = &image {
+            usages::link($transaction, image, $now).await?;
+        }
+        Ok(image)
+    }};
+}
+
+const APPLY: &str = apply!("id");
 
 /// Applies what Cloudflare reported; `None` if the image is gone.
 ///
@@ -187,27 +236,51 @@ pub async fn apply(
     changes: &ImageChanges,
     now: Timestamp,
 ) -> Result<Option<Image>, Error> {
-    let image = on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(APPLY)
-        .bind(id)
-        .bind(&changes.status)
-        .bind(changes.uploaded_at)
-        .bind(changes.uploaded_at_fallback)
-        .bind(&changes.variants)
-        .bind(&changes.cloudflare_metadata)
-        .bind(&changes.creator)
-        .bind(&changes.filename)
-        .bind(changes.width)
-        .bind(changes.height)
-        .bind(&changes.format)
-        .bind(&changes.content_type)
-        .bind(changes.file_size)
-        .bind(now)
-        .fetch_optional(connection)
-        .await)?;
-    if let Some(image) = &image {
-        usages::link(transaction, image, now).await?;
-    }
-    Ok(image)
+    run_apply!(transaction, APPLY, id, changes, now)
+}
+
+const APPLY_BY_CLOUDFLARE_ID: &str = apply!("cloudflare_id");
+
+/// The same for the image with an id at Cloudflare; `None` if there is none.
+///
+/// # Errors
+/// If the database fails.
+pub async fn apply_by_cloudflare_id(
+    transaction: &mut Transaction,
+    id: &CloudflareId,
+    changes: &ImageChanges,
+    now: Timestamp,
+) -> Result<Option<Image>, Error> {
+    run_apply!(transaction, APPLY_BY_CLOUDFLARE_ID, id, changes, now)
+}
+
+const HOLD: Pair = Pair {
+    postgres: concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id = $1 FOR NO KEY UPDATE"),
+    sqlite: concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id = $1"),
+};
+
+/// An image as it is, which nobody else changes until the transaction ends; `None` if it is gone.
+///
+/// # Errors
+/// If the database fails.
+pub async fn hold(transaction: &mut Transaction, id: ImageId) -> Result<Option<Image>, Error> {
+    let connection = transaction.connection();
+    let statement = HOLD.of(&connection);
+    Ok(on!(connection, connection => sqlx::query_as::<_, Image>(statement).bind(id).fetch_optional(connection).await)?)
+}
+
+const MARK_EXPIRED: &str =
+    "UPDATE cloudflare_images SET status = 'expired' WHERE id = $1 AND status IN ('pending', 'draft')";
+
+/// Marks an unfinished image as expired; whether it was unfinished. `updated_at` stays, as with the toolkit.
+///
+/// # Errors
+/// If the database fails.
+pub async fn mark_expired(transaction: &mut Transaction, id: ImageId) -> Result<bool, Error> {
+    let marked = on!(transaction.connection(), connection => {
+        sqlx::query(MARK_EXPIRED).bind(id).execute(connection).await.map(|done| done.rows_affected())
+    })?;
+    Ok(marked > 0)
 }
 
 const EDIT: &str = concat!(

@@ -40,10 +40,13 @@ const OBJECTS_POSTGRES: &[(&str, &str)] = &[
     ("FUNCTION", "cfimages_count_removed_images"),
     ("FUNCTION", "cfimages_claim_slot"),
     ("INDEX", "cfimages_images_owner_idx"),
+    ("INDEX", "cfimages_polls_next_poll_at_idx"),
     ("TABLE", "cfimages_image_counts"),
     ("TABLE", "cfimages_pending_deletions"),
+    ("TABLE", "cfimages_polls"),
     ("SEQUENCE", "cfimages_slots"),
     ("TABLE", "cfimages_sign_in_failures"),
+    ("TABLE", "cfimages_webhook_deliveries"),
 ];
 
 /// The same on SQLite.
@@ -52,9 +55,12 @@ const OBJECTS_SQLITE: &[(&str, &str)] = &[
     ("TRIGGER", "cfimages_count_changed"),
     ("TRIGGER", "cfimages_count_removed"),
     ("INDEX", "cfimages_images_owner_idx"),
+    ("INDEX", "cfimages_polls_next_poll_at_idx"),
     ("TABLE", "cfimages_image_counts"),
     ("TABLE", "cfimages_pending_deletions"),
+    ("TABLE", "cfimages_polls"),
     ("TABLE", "cfimages_sign_in_failures"),
+    ("TABLE", "cfimages_webhook_deliveries"),
 ];
 
 /// Indexes are where their tables are, which may be in another schema than ours.

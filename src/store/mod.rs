@@ -12,6 +12,7 @@ mod image_set;
 pub mod images;
 pub mod migrations;
 pub mod pending_deletions;
+pub mod polls;
 pub mod selections;
 pub mod sessions;
 pub mod sign_in_failures;
@@ -25,6 +26,7 @@ pub mod usage_sources;
 pub mod usages;
 mod user_table;
 pub mod users;
+pub mod webhook_deliveries;
 
 use std::borrow::Cow;
 

@@ -3,18 +3,20 @@
 //! Raw body → proof → event → service. It looks at its own proofs only, never at `Authorization` or cookies.
 
 mod event;
+mod proofs;
 
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use tracing::{error, warn};
 use utoipa::ToSchema;
 
 use crate::api::view::{Access, View};
-use crate::api::{ErrorDetail, RawBody};
-use crate::service::{CloudflareService, WebhookOutcome, WebhookProofs};
+use crate::api::{ApiError, ErrorDetail, RawBody};
+use crate::http::RequestContext;
+use crate::service::{CloudflareService, IncomingWebhook, WebhookAnswer};
 
-pub use event::{EventError, read_event};
+pub use event::read_event;
+use proofs::proofs_in;
 
 /// Where webhooks are received. They prove themselves genuine, so they need no user.
 pub const WEBHOOK: View = View {
@@ -54,8 +56,15 @@ pub struct WebhookPayload {
 
 /// Receive a webhook.
 ///
-/// With a secret configured, one proof is required: `X-Signature` or `X-Cloudflare-Signature` with the hexadecimal HMAC-SHA256
-/// of the body (`sha256=` before it is optional), or `cf-webhook-auth` with the secret itself, as Cloudflare sends it.
+/// With a secret configured, a proof is required, and every proof that is there has to be right:
+///
+/// - `cf-webhook-auth`: the secret itself, as Cloudflare sends it;
+/// - `X-Signature` or `X-Cloudflare-Signature`: the hexadecimal HMAC-SHA256 of the body, `sha256=` before it is optional;
+/// - `Webhook-Signature: time=1230811200,sig1=...`: the hexadecimal HMAC-SHA256 of the time, a full stop and the body.
+///
+/// Besides the payload below, these are understood: Cloudflare's notifications (`alert_type`), which are confirmed with the API; its
+/// test message; and events such as `{"eventType": "image.failed", "imageId": "..."}`. The same again within a few minutes is
+/// accepted and changes nothing.
 #[utoipa::path(
     post,
     path = "/webhook/",
@@ -63,39 +72,34 @@ pub struct WebhookPayload {
     operation_id = "receive_webhook",
     request_body(content = WebhookPayload),
     responses(
-        (status = 200, description = "`OK`: recorded", body = String, content_type = "text/html"),
+        (status = 200, description = "`OK`: recorded, or nothing to do", body = String, content_type = "text/html"),
         (status = 400, description = "`Invalid JSON` or `Invalid payload`", body = String, content_type = "text/html"),
-        (status = 401, description = "`Missing signature` or `Invalid signature`", body = String, content_type = "text/html"),
+        (status = 401, description = "`Missing signature`, `Invalid signature`, `Invalid timestamp` or `Address not allowed`", body = String, content_type = "text/html"),
         (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 404, description = "`Image not found`", body = String, content_type = "text/html"),
         (status = 500, description = "`Internal server error`: not recorded, to be sent again", body = String, content_type = "text/html"),
     ),
 )]
-pub async fn receive_webhook(State(service): State<CloudflareService>, headers: HeaderMap, body: RawBody) -> Response {
-    let RawBody(body) = body;
-    if let Err(refusal) = service.validate_webhook_signature(&body, proofs_in(&headers)) {
-        warn!("Refused a webhook: {refusal}");
-        return text(StatusCode::UNAUTHORIZED, &refusal.to_string());
-    }
-    let event = match read_event(&body) {
-        Ok(event) => event,
-        Err(error) => return text(StatusCode::BAD_REQUEST, &error.to_string()),
-    };
-    match service.handle_webhook(event).await {
-        Ok(WebhookOutcome::Done) => text(StatusCode::OK, "OK"),
-        Ok(WebhookOutcome::UnknownImage) => text(StatusCode::NOT_FOUND, "Image not found"),
+pub async fn receive_webhook(
+    State(service): State<CloudflareService>,
+    Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
+    body: Result<RawBody, ApiError>,
+) -> Response {
+    let RawBody(body) = match body {
+        Ok(body) => body,
         Err(error) => {
-            error!(error = %error, "Could not record a webhook: {error}");
-            text(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error")
+            service.refuse_unread_webhook(context.client);
+            return error.into_response();
         }
-    }
-}
-
-fn proofs_in(headers: &HeaderMap) -> WebhookProofs<'_> {
-    let non_empty = |name| headers.get(name).map(axum::http::HeaderValue::as_bytes).filter(|value| !value.is_empty());
-    WebhookProofs {
-        signature: non_empty("x-signature").or_else(|| non_empty("x-cloudflare-signature")),
-        auth: non_empty("cf-webhook-auth"),
+    };
+    let webhook = IncomingWebhook { client: context.client, proofs: proofs_in(&headers), body: &body };
+    match service.receive_webhook(&webhook, read_event).await {
+        WebhookAnswer::Accepted => text(StatusCode::OK, "OK"),
+        WebhookAnswer::Refused(refusal) => {
+            text(StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::BAD_REQUEST), &refusal.to_string())
+        }
+        WebhookAnswer::Failed => text(StatusCode::INTERNAL_SERVER_ERROR, "Internal server error"),
     }
 }
 

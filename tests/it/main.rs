@@ -25,6 +25,8 @@ mod emulator;
 mod faults;
 mod golden;
 mod http;
+mod jobs;
+mod jobs_polling;
 mod main_job;
 mod migrations;
 mod openapi;
@@ -35,6 +37,8 @@ mod store;
 mod support;
 mod usages;
 mod webhook;
+mod webhook_cli;
+mod webhook_safety;
 
 use std::process::ExitCode;
 
@@ -65,6 +69,8 @@ fn main() -> ExitCode {
         faults::register,
         golden::register,
         http::register,
+        jobs::register,
+        jobs_polling::register,
         main_job::register,
         migrations::register,
         openapi::register,
@@ -74,6 +80,8 @@ fn main() -> ExitCode {
         store::register,
         usages::register,
         webhook::register,
+        webhook_cli::register,
+        webhook_safety::register,
     ] {
         register(&mut suite);
     }

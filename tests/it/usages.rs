@@ -7,7 +7,7 @@ use cfimages::domain::{
     Clock, CloudflareId, ImageUsage, ManualClock, NewImage, Page, PageRequest, Timestamp, UploadUrl, UsageOrder,
     UsageSelection, UsageSlot, UsageSort, User,
 };
-use cfimages::service::{CloudflareService, Error, ServiceSettings};
+use cfimages::service::{CloudflareService, Error, ServiceSettings, WebhookSettings};
 use cfimages::store::{self, Database, ImageSet};
 
 use crate::support::app::{connect, migrated_database};
@@ -130,7 +130,7 @@ fn service(base_url: &str, database: Database, clock: Arc<ManualClock>) -> Cloud
         default_metadata: cfimages::domain::Json::default(),
         default_creator: "shop".to_owned(),
         max_file_bytes: 10_000_000,
-        webhook_secret: None,
+        webhook: WebhookSettings::default(),
         signing_key: None,
         host_delete_tables: Vec::new(),
     };

@@ -21,9 +21,10 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("webhook::cloudflares_test_message_is_welcome", test_message);
     suite.on_both_engines("webhook::a_notification_changes_what_cloudflare_confirms", notification);
     suite.on_both_engines(
-        "webhook::a_notification_that_cannot_be_confirmed_is_asked_for_again",
+        "webhook::a_notification_that_cannot_be_confirmed_is_kept_and_followed_later",
         unconfirmed_notification,
     );
+    suite.on_both_engines("webhook::a_slow_cloudflare_does_not_hold_up_the_answer", slow_cloudflare);
     suite.on_postgres("webhook::an_image_that_is_deleted_meanwhile_is_unknown", deleted_meanwhile);
     suite.on_both_engines("webhook::bodies_of_every_encoding_are_read_and_nonsense_is_refused", bodies);
     suite.on_both_engines("webhook::values_that_do_not_fit_are_left_out", unfit_values);
@@ -136,16 +137,50 @@ async fn notification(engine: Engine) {
     );
 }
 
-async fn unconfirmed_notification(engine: Engine) {
+/// A service whose Cloudflare hands out an upload URL for `hook-a`, and then answers with this when it is asked for the image.
+async fn with_cloudflare(engine: &Engine, answer: ResponseTemplate) -> (MockServer, TestApp) {
     let cloudflare = MockServer::start().await;
     let upload = json!({"success": true, "result": {"id": "hook-a", "uploadURL": "https://u/i"}});
     Mock::given(method("POST")).respond_with(ResponseTemplate::new(200).set_body_json(upload)).mount(&cloudflare).await;
-    Mock::given(method("GET")).respond_with(ResponseTemplate::new(503)).mount(&cloudflare).await;
-    let app = TestApp::builder().cloudflare(cloudflare.uri()).start(&engine).await;
+    Mock::given(method("GET")).respond_with(answer).mount(&cloudflare).await;
+    let app = TestApp::builder().cloudflare(cloudflare.uri()).start(engine).await;
     app.create_upload(&json!({})).await;
+    (cloudflare, app)
+}
+
+/// What is kept to be done about `hook-a`, and of the deliveries.
+async fn postponed(app: &TestApp) -> (i64, i64) {
+    let url = app.database_url.as_str();
+    let due = "SELECT count(*) FROM cfimages_polls JOIN cloudflare_images ON id = image_id \
+        WHERE cloudflare_id = 'hook-a' AND status = 'pending' AND attempts = 0";
+    let kept = "SELECT count(*) FROM cfimages_webhook_deliveries WHERE outcome = 'postponed'";
+    (sql::count(url, due).await, sql::count(url, kept).await)
+}
+
+async fn slow_cloudflare(engine: Engine) {
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(25));
+    let (_cloudflare, app) = with_cloudflare(&engine, slow).await;
     let body = br#"{"alert_type": "image_notification", "data": {"image_id": "hook-a"}}"#;
-    assert_eq!(authorised(&app, body).await, answer(500, "Internal server error"));
-    assert_eq!(sql::text(app.database_url.as_str(), "SELECT status FROM cloudflare_images").await, "pending");
+    let answer_in_time = tokio::time::timeout(Duration::from_secs(10), authorised(&app, body));
+    assert_eq!(answer_in_time.await.expect("the sender is answered"), answer(200, "OK"));
+    assert_eq!(postponed(&app).await, (1, 1));
+}
+
+async fn unconfirmed_notification(engine: Engine) {
+    let (cloudflare, app) = with_cloudflare(&engine, ResponseTemplate::new(503)).await;
+    let body = br#"{"alert_type": "image_notification", "data": {"image_id": "hook-a"}}"#;
+    for _ in 0..2 {
+        assert_eq!(authorised(&app, body).await, answer(200, "OK"));
+        assert_eq!(postponed(&app).await, (1, 1));
+    }
+    let asked = cloudflare.received_requests().await.unwrap();
+    assert_eq!(asked.iter().filter(|request| request.method.as_str() == "GET").count(), 1, "the second is a duplicate");
+
+    sql::execute(app.database_url.as_str(), "ALTER TABLE cfimages_polls RENAME TO away").await;
+    let other = br#"{"alert_type": "image_notification", "ts": null, "data": {"image_id": "hook-a"}}"#;
+    assert_eq!(authorised(&app, other).await, answer(500, "Internal server error"));
+    sql::execute(app.database_url.as_str(), "ALTER TABLE away RENAME TO cfimages_polls").await;
+    assert_eq!(postponed(&app).await, (1, 1), "what is not kept is not acknowledged");
 }
 
 async fn deleted_meanwhile(engine: Engine) {

@@ -1,0 +1,65 @@
+//! Addresses that stand together for somebody.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::parse;
+
+/// Networks, of which an address may be a part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
+
+impl Networks {
+    /// Whether an address is in one of the networks. IPv4 addresses in IPv6 form are the same as in their own.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|network| network.contains(&address))
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        parse::list(text).map(network).collect::<Option<_>>().map(Self).ok_or_else(|| {
+            "must be IP addresses and networks, such as 10.0.0.0/8 or ::1, separated by commas".to_owned()
+        })
+    }
+}
+
+impl fmt::Display for Networks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", "))
+    }
+}
+
+/// A network, or an address as the network of that address alone.
+fn network(text: &str) -> Option<IpNet> {
+    let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(|address| address.to_canonical().into())).ok()?;
+    Some(IpNet::trunc(&network))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_are_addresses_and_prefixes_of_either_family() {
+        let networks = Networks::parse("10.1.2.3/8, ::1,192.0.2.7 ,2001:db8::/32").unwrap();
+        assert_eq!(networks.to_string(), "10.0.0.0/8, ::1/128, 192.0.2.7/32, 2001:db8::/32");
+        for (address, want) in [
+            ("10.200.0.1", true),
+            ("::ffff:10.0.0.1", true),
+            ("192.0.2.7", true),
+            ("192.0.2.8", false),
+            ("::1", true),
+            ("::2", false),
+            ("2001:db8:1::7", true),
+            ("2001:db9::7", false),
+        ] {
+            assert_eq!(networks.contains(address.parse().unwrap()), want, "{address}");
+        }
+        assert!(!Networks::parse("").unwrap().contains("127.0.0.1".parse().unwrap()));
+        for text in ["10.0.0.0/33", "example.com", "10.0.0.1:80", "*"] {
+            assert!(Networks::parse(text).is_err(), "{text}");
+        }
+    }
+}
