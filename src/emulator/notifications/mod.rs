@@ -121,7 +121,7 @@ impl Subscriptions {
                     webhooks: vec![Mechanism { id: CONFIGURED_ID.to_owned() }],
                     ..Mechanisms::default()
                 },
-                filters: serde_json::Map::new(),
+                filters: policies::Filters::new(),
                 created: now,
                 modified: now,
             });
@@ -195,6 +195,14 @@ async fn test(account: &Account, webhook: &Webhook) -> Result<(), ApiError> {
         let message = format!("The test message was not accepted by the webhook: {failure}");
         ApiError::without_code(StatusCode::BAD_REQUEST, message)
     })
+}
+
+/// Changes who is told of what, unless `change` refuses.
+async fn change<T: Send + 'static>(
+    account: &Account,
+    change: impl FnOnce(&mut Subscriptions) -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    account.notifications.subscriptions.change(change).await
 }
 
 /// An id of a destination or a policy: 32 hexadecimal digits.

@@ -1,18 +1,18 @@
 //! `alerting/v3/policies`: who is told of what.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 
 use crate::domain::Timestamp;
 
 use super::super::envelope::{self, ApiError};
 use super::message::{Cause, TestAlert};
-use super::{Account, IdObject, Subscriptions, new_id, not_found, refused, tell};
+use super::{Account, IdObject, Subscriptions, change, new_id, not_found, refused, tell};
 
 /// A policy, also as the API shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,10 +25,13 @@ pub(super) struct Policy {
     pub(super) alert_interval: Option<String>,
     pub(super) enabled: bool,
     pub(super) mechanisms: Mechanisms,
-    pub(super) filters: Map<String, Value>,
+    pub(super) filters: Filters,
     pub(super) created: Timestamp,
     pub(super) modified: Timestamp,
 }
+
+/// What a policy is narrowed by: kept, but of no effect, since no filter is about Images.
+pub(super) type Filters = BTreeMap<String, Vec<String>>;
 
 /// Who is told. E-mail and pagers are kept, but nothing is sent there.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
@@ -56,7 +59,7 @@ struct PolicyRequest {
     alert_interval: Option<String>,
     enabled: Option<bool>,
     mechanisms: Option<Mechanisms>,
-    filters: Option<Map<String, Value>>,
+    filters: Option<Filters>,
 }
 
 impl PolicyRequest {
@@ -190,13 +193,6 @@ pub(in crate::emulator) async fn test(
     let policy = subscriptions.policy(&id).ok_or_else(no_policy)?;
     tell(&account, policy, subscriptions.webhooks_of(policy), &Cause::Test(alert));
     Ok(envelope::done())
-}
-
-async fn change<T: Send + 'static>(
-    account: &Account,
-    change: impl FnOnce(&mut Subscriptions) -> Result<T, ApiError> + Send + 'static,
-) -> Result<T, ApiError> {
-    account.notifications.subscriptions.change(change).await
 }
 
 fn no_policy() -> ApiError {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::Timestamp;
 
 use super::super::envelope::{self, ApiError};
-use super::{Account, IdObject, Subscriptions, new_id, not_found, refused, secret_header, test};
+use super::{Account, IdObject, change, new_id, not_found, refused, secret_header, test};
 
 /// The services that Cloudflare writes to in their own words, by the end of their host names.
 const SERVICES: [(&str, &str); 9] = [
@@ -173,13 +173,6 @@ pub(in crate::emulator) async fn delete(
     })
     .await?;
     Ok(envelope::done())
-}
-
-async fn change(
-    account: &Account,
-    change: impl FnOnce(&mut Subscriptions) -> Result<(), ApiError> + Send + 'static,
-) -> Result<(), ApiError> {
-    account.notifications.subscriptions.change(change).await
 }
 
 fn no_webhook() -> ApiError {

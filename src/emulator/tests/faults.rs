@@ -1,6 +1,5 @@
 //! Faults on request, over real sockets.
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -53,22 +52,9 @@ impl Server {
     }
 }
 
-/// Whether the connection was closed in place of an answer.
+/// Whether there was no answer, and not for want of time.
 fn is_cut(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(error) = source {
-        if error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_incomplete_message) {
-            return true;
-        }
-        if error
-            .downcast_ref::<std::io::Error>()
-            .is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
-        {
-            return true;
-        }
-        source = error.source();
-    }
-    false
+    error.is_request() && !error.is_timeout() && !error.is_connect() && error.status().is_none()
 }
 
 fn png() -> Vec<u8> {

@@ -271,6 +271,7 @@ async fn what_makes_no_destination_or_policy_is_refused() {
         ("mechanisms", json!({"webhooks": ["a"]})),
         ("mechanisms", json!({"webhooks": [{"id": "0".repeat(32)}]})),
         ("filters", json!([])),
+        ("filters", json!({"zones": "all"})),
     ] {
         let mut body = policy("x");
         body["mechanisms"] = json!({"email": [{"id": "me@example.com"}]});
