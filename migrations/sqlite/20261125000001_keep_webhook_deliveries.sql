@@ -12,4 +12,4 @@ CREATE TABLE IF NOT EXISTS cfimages_webhook_deliveries (
     cloudflare_id text,
     client text,
     body text NOT NULL
-) WITHOUT ROWID;
+);

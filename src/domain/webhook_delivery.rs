@@ -63,7 +63,7 @@ pub enum WebhookProof {
 
 /// What became of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "server", derive(sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
+#[cfg_attr(feature = "server", derive(clap::ValueEnum, sqlx::Type), sqlx(type_name = "text", rename_all = "lowercase"))]
 pub enum WebhookOutcome {
     /// The image was changed.
     Recorded,

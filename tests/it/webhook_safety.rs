@@ -357,7 +357,7 @@ async fn kept_deliveries(engine: Engine) {
     assert!(kept.iter().all(|row| !row.contains(WEBHOOK_SECRET) && !row.contains(wrong)), "{kept:#?}");
     assert!(kept.iter().all(|row| row.chars().count() < 2_300 && row.contains(" 127.0.0.1 ")), "{kept:#?}");
     for want in [
-        r#"unknown none refused 401 - 127.0.0.1 It has no header cf-webhook-auth"#,
+        "unknown none refused 401 - 127.0.0.1 It has no header cf-webhook-auth",
         "unknown none refused 401 - 127.0.0.1 cf-webhook-auth is not CLOUDFLARE_IMAGES_WEBHOOK_SECRET",
         "unknown none refused 401 - 127.0.0.1 X-Signature is not that of the body",
         "unknown none refused 401 - 127.0.0.1 Webhook-Signature is not",
@@ -376,9 +376,10 @@ async fn kept_deliveries(engine: Engine) {
 
 /// Deliveries that came a while ago, numbered down to the youngest.
 async fn insert_deliveries(url: &str, count: u32, outcome: &str, received_at: &str) {
-    let (cast, digest) = match rows::is_sqlite(url) {
-        true => ("", "randomblob(32)"),
-        false => ("::timestamptz", "sha256(CAST(random() AS text)::bytea)"),
+    let (cast, digest) = if rows::is_sqlite(url) {
+        ("", "randomblob(32)")
+    } else {
+        ("::timestamptz", "sha256(CAST(random() AS text)::bytea)")
     };
     let time = rows::time(url, received_at);
     sql::execute(

@@ -20,42 +20,13 @@ use crate::store;
 pub(super) struct DeliveriesArgs {
     /// Only those that ended so.
     #[arg(long)]
-    outcome: Option<Outcome>,
+    outcome: Option<WebhookOutcome>,
     /// The most to list.
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
     /// Print JSON, with the beginnings of the bodies.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Outcome {
-    /// An image was changed.
-    Recorded,
-    /// Cloudflare is asked again whether they are true.
-    Postponed,
-    /// The same had come before.
-    Duplicate,
-    /// There was nothing to do.
-    Ignored,
-    /// They were refused.
-    Refused,
-    /// They could not be recorded, and were to be sent again.
-    Failed,
-}
-
-impl From<Outcome> for WebhookOutcome {
-    fn from(outcome: Outcome) -> Self {
-        match outcome {
-            Outcome::Recorded => Self::Recorded,
-            Outcome::Postponed => Self::Postponed,
-            Outcome::Duplicate => Self::Duplicate,
-            Outcome::Ignored => Self::Ignored,
-            Outcome::Refused => Self::Refused,
-            Outcome::Failed => Self::Failed,
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -91,10 +62,9 @@ impl DeliveriesArgs {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let config = context.database_config()?;
         let database = open_current(&config).await?;
-        let outcome = self.outcome.map(WebhookOutcome::from);
         let page = PageRequest { offset: 0, size: self.limit };
-        let deliveries = store::webhook_deliveries::list(&database, outcome, page).await?;
-        let count = store::webhook_deliveries::count(&database, outcome).await?;
+        let deliveries = store::webhook_deliveries::list(&database, self.outcome, page).await?;
+        let count = store::webhook_deliveries::count(&database, self.outcome).await?;
         database.close().await;
         let rows: Vec<Row> = deliveries.into_iter().map(Row::from).collect();
         let headings = ["RECEIVED", "FORM", "PROOF", "OUTCOME", "STATUS", "IMAGE", "FROM", "REASON"];
