@@ -9,7 +9,7 @@
 //! 4. `cloudflare::client`, `Client::create_direct_upload`: the call to Cloudflare, with no transaction open;
 //! 5. `store::images::insert` and `store::upload_logs::insert`: the rows, in one transaction.
 //!
-//! Dependencies point one way: `cli` and `app` → `webhook` → `api` → `service` → `cloudflare` and `store` → [`domain`]. The webhook
+//! Dependencies point one way: `cli` and `app` → `webhook` and `jobs` → `api` → `service` → `cloudflare` and `store` → [`domain`]. The webhook
 //! borrows the rules for bodies and fields from the API; `http` is what every request passes, `config` what everything is told.
 //! [`delivery`], [`signature`] and [`domain`] are pure: they do no I/O, read no clock, and build with
 //! `--no-default-features`. `emulator` uses nothing but these three, so that a mistake of the server cannot hide itself. `snippets`,
@@ -33,6 +33,8 @@ pub mod config;
 pub mod emulator;
 #[cfg(feature = "server")]
 pub mod http;
+#[cfg(feature = "server")]
+pub mod jobs;
 #[cfg(feature = "server")]
 pub mod service;
 #[cfg(feature = "snippets")]

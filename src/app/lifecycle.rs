@@ -38,6 +38,11 @@ impl Lifecycle {
         self.stopping.is_cancelled()
     }
 
+    /// What those who know nothing of the life cycle are told with: it is cancelled when the service begins to stop.
+    pub fn token(&self) -> CancellationToken {
+        self.stopping.clone()
+    }
+
     /// Waits until the service begins to stop.
     pub async fn stopped(&self) {
         self.stopping.cancelled().await;

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tracing::{info, warn};
 
 use super::{Context, database};
 use crate::app::{self, AppState, Lifecycle};
 use crate::config::{Config, parse_listen, settings};
+use crate::jobs;
 use crate::store::{self, Database};
 
 /// How long what was begun may go on after the last request was answered.
@@ -55,7 +57,7 @@ impl ServeArgs {
     }
 }
 
-/// Answers requests until the service stops; then closes the database.
+/// Answers requests and does the jobs until the service stops; then closes the database.
 pub(super) async fn run_server(
     config: &Config,
     listener: TcpListener,
@@ -65,8 +67,13 @@ pub(super) async fn run_server(
     let state = AppState::new(config, database.clone(), lifecycle.clone())?;
     let service = state.service.clone();
     let router = app::build_router(state, &config.server);
+    let mut jobs = JoinSet::new();
+    if config.jobs.is_on {
+        jobs.spawn(jobs::run(service.clone(), lifecycle.token()));
+    }
     app::serve(listener, router, lifecycle, config.server.shutdown_timeout).await;
     let finish = async {
+        jobs.join_all().await;
         service.finish().await;
         database.close().await;
     };

@@ -90,6 +90,26 @@ impl Error {
         matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
     }
 
+    /// Whether the failure is about the image that was asked for, so that the same call for another may well work. All others mean
+    /// that there is no use in calling at the moment: Cloudflare cannot be reached, is out of order, or does not let us in.
+    pub fn concerns_one_image(&self) -> bool {
+        match self {
+            Self::Status { status, .. } => {
+                use StatusCode as S;
+                let is_general =
+                    matches!(*status, S::UNAUTHORIZED | S::FORBIDDEN | S::REQUEST_TIMEOUT | S::TOO_MANY_REQUESTS);
+                status.is_client_error() && !is_general
+            }
+            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::UnusableId => true,
+            _ => false,
+        }
+    }
+
+    /// Whether Cloudflare does not let us in: the token is wrong, or lacks a permission.
+    pub fn is_refusal_of_token(&self) -> bool {
+        matches!(self, Self::Status { status, .. } if matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))
+    }
+
     /// Whether the answer makes no sense, so that neither the client nor a retry can help.
     pub fn is_malformed(&self) -> bool {
         match self {

@@ -10,6 +10,7 @@ use super::cloudflare::CloudflareConfig;
 use super::database::DatabaseConfig;
 use super::delivery::DeliveryConfig;
 use super::file::{self, File};
+use super::jobs::JobsConfig;
 use super::layer::{CONFIG_VARIABLE, Layer, Origin, variable};
 use super::log::LogConfig;
 use super::problem::{ConfigErrors, Problem};
@@ -171,6 +172,7 @@ impl Config {
         let delivery = DeliveryConfig::read(values);
         let webhook = WebhookConfig::read(values);
         let usages = UsagesConfig::read(values);
+        let jobs = JobsConfig::read(values);
         if must_serve {
             let missing = cloudflare.as_ref().err().into_iter().flat_map(ConfigErrors::problems);
             values.problems.extend(missing.cloned());
@@ -187,6 +189,7 @@ impl Config {
             delivery: delivery?,
             webhook: webhook?,
             usages,
+            jobs: jobs?,
         })
     }
 }

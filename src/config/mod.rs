@@ -14,6 +14,7 @@ mod database;
 mod delivery;
 mod example;
 mod file;
+mod jobs;
 mod layer;
 mod loader;
 mod log;
@@ -36,6 +37,7 @@ pub use cloudflare::CloudflareConfig;
 pub use database::DatabaseConfig;
 pub use delivery::DeliveryConfig;
 pub use example::example;
+pub use jobs::JobsConfig;
 pub use loader::Loader;
 pub use log::{LogConfig, LogFormat};
 pub(crate) use problem::one_line;
@@ -66,6 +68,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// Where the application's own tables name images.
     pub usages: UsagesConfig,
+    /// What the server does beside answering requests.
+    pub jobs: JobsConfig,
     cloudflare: Result<CloudflareConfig, ConfigErrors>,
 }
 

@@ -75,6 +75,12 @@ settings! {
         CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS: number("30"),
     }
 
+    "Jobs" {
+        /// Whether the server also asks Cloudflare about uploads of which no webhook told. Instances on one database share the work;
+        /// one of them has to do it.
+        CFIMAGES_JOBS: flag("true"),
+    }
+
     "Signing in" {
         /// What proves who sends a request, in this order: `session`, a session of Django's, and `token`, an API token. One of the
         /// two alone is possible. Requests without a proof get 403 where sessions come first, and 401 where tokens do.

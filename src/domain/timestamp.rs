@@ -61,6 +61,12 @@ impl Timestamp {
         Self::new(self.0 + Duration::minutes(minutes))
     }
 
+    /// `seconds` later, or earlier when negative.
+    #[must_use]
+    pub fn plus_seconds(self, seconds: i64) -> Self {
+        Self::new(self.0 + Duration::seconds(seconds))
+    }
+
     /// The form of Django's `datetime` columns on SQLite: `2024-03-24 16:01:20.123456`, without a fraction when it is zero.
     pub fn to_sqlite(self) -> String {
         format!("{} {}{}", self.0.date_naive(), self.0.format("%H:%M:%S"), self.fraction())

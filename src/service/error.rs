@@ -121,6 +121,11 @@ pub enum PictureProblem {
 }
 
 impl Error {
+    /// Whether it will not be over by itself: Cloudflare does not let us in.
+    pub(crate) fn needs_somebody(&self) -> bool {
+        matches!(self, Self::Cloudflare { cause, .. } if cause.is_refusal_of_token())
+    }
+
     /// Says what was tried when Cloudflare failed.
     pub(super) fn cloudflare(operation: &'static str) -> impl FnOnce(cloudflare::Error) -> Self {
         move |cause| Self::Cloudflare { operation, cause }

@@ -3,10 +3,12 @@
 use tracing::{info, instrument};
 
 use super::{CloudflareService, Error};
+use crate::cloudflare::ImageDetails;
 use crate::domain::{
-    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, LogEntry, Page, PageRequest, UploadEvent, User,
+    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, LogEntry, Page, PageRequest, Timestamp,
+    UploadEvent, User,
 };
-use crate::store;
+use crate::store::{self, Transaction};
 
 impl CloudflareService {
     /// A page of the images of a user that meet the conditions; `choose` says which, given how many images there are.
@@ -78,13 +80,9 @@ impl CloudflareService {
             .get_image(&image.cloudflare_id)
             .await
             .map_err(Error::cloudflare("Failed to check image status"))?;
-        let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        let image = store::images::apply(&mut transaction, image.id, &details.changes(now), now)
-            .await?
-            .ok_or(Error::NotFound)?;
-        let event = UploadEvent::StatusChecked { status: &image.status, response: &details.raw };
-        store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        let image =
+            record_check(&mut transaction, image.id, &details, self.clock.now()).await?.ok_or(Error::NotFound)?;
         transaction.commit().await?;
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Checked status of image {:?}: {}",
             image.cloudflare_id.as_str(), image.status);
@@ -108,4 +106,17 @@ impl CloudflareService {
         }
         Ok(results)
     }
+}
+
+/// Records what Cloudflare answered about an image, with a log row; `None` if the image is gone.
+pub(super) async fn record_check(
+    transaction: &mut Transaction,
+    id: ImageId,
+    details: &ImageDetails,
+    now: Timestamp,
+) -> Result<Option<Image>, Error> {
+    let Some(image) = store::images::apply(transaction, id, &details.changes(now), now).await? else { return Ok(None) };
+    let event = UploadEvent::StatusChecked { status: &image.status, response: &details.raw };
+    store::upload_logs::insert(transaction, image.id, &event, now).await?;
+    Ok(Some(image))
 }

@@ -154,6 +154,20 @@ pub async fn find_by_cloudflare_id(database: &Database, id: &CloudflareId) -> Re
     })?)
 }
 
+const LIST: Pair = in_set!(concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id"));
+
+/// Images by their keys, whoever owns them, in any order.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(transaction: &mut Transaction, images: &ImageSet) -> Result<Vec<Image>, Error> {
+    let connection = transaction.connection();
+    let statement = LIST.of(&connection);
+    Ok(on!(connection, connection => {
+        sqlx::query_as::<_, Image>(statement).bind(images).fetch_all(connection).await
+    })?)
+}
+
 const APPLY: &str = concat!(
     r"
     UPDATE cloudflare_images
@@ -208,6 +222,35 @@ pub async fn apply(
         usages::link(transaction, image, now).await?;
     }
     Ok(image)
+}
+
+const HOLD: Pair = Pair {
+    postgres: concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id = $1 FOR NO KEY UPDATE"),
+    sqlite: concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id = $1"),
+};
+
+/// An image as it is, which nobody else changes until the transaction ends; `None` if it is gone.
+///
+/// # Errors
+/// If the database fails.
+pub async fn hold(transaction: &mut Transaction, id: ImageId) -> Result<Option<Image>, Error> {
+    let connection = transaction.connection();
+    let statement = HOLD.of(&connection);
+    Ok(on!(connection, connection => sqlx::query_as::<_, Image>(statement).bind(id).fetch_optional(connection).await)?)
+}
+
+const MARK_EXPIRED: &str =
+    "UPDATE cloudflare_images SET status = 'expired' WHERE id = $1 AND status IN ('pending', 'draft')";
+
+/// Marks an unfinished image as expired; whether it was unfinished. `updated_at` stays, as with the toolkit.
+///
+/// # Errors
+/// If the database fails.
+pub async fn mark_expired(transaction: &mut Transaction, id: ImageId) -> Result<bool, Error> {
+    let marked = on!(transaction.connection(), connection => {
+        sqlx::query(MARK_EXPIRED).bind(id).execute(connection).await.map(|done| done.rows_affected())
+    })?;
+    Ok(marked > 0)
 }
 
 const EDIT: &str = concat!(

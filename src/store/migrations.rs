@@ -40,8 +40,10 @@ const OBJECTS_POSTGRES: &[(&str, &str)] = &[
     ("FUNCTION", "cfimages_count_removed_images"),
     ("FUNCTION", "cfimages_claim_slot"),
     ("INDEX", "cfimages_images_owner_idx"),
+    ("INDEX", "cfimages_polls_next_poll_at_idx"),
     ("TABLE", "cfimages_image_counts"),
     ("TABLE", "cfimages_pending_deletions"),
+    ("TABLE", "cfimages_polls"),
     ("SEQUENCE", "cfimages_slots"),
     ("TABLE", "cfimages_sign_in_failures"),
 ];
@@ -52,8 +54,10 @@ const OBJECTS_SQLITE: &[(&str, &str)] = &[
     ("TRIGGER", "cfimages_count_changed"),
     ("TRIGGER", "cfimages_count_removed"),
     ("INDEX", "cfimages_images_owner_idx"),
+    ("INDEX", "cfimages_polls_next_poll_at_idx"),
     ("TABLE", "cfimages_image_counts"),
     ("TABLE", "cfimages_pending_deletions"),
+    ("TABLE", "cfimages_polls"),
     ("TABLE", "cfimages_sign_in_failures"),
 ];
 

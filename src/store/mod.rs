@@ -12,6 +12,7 @@ mod image_set;
 pub mod images;
 pub mod migrations;
 pub mod pending_deletions;
+pub mod polls;
 pub mod selections;
 pub mod sessions;
 pub mod sign_in_failures;

@@ -63,15 +63,15 @@ fn failure(command: &mut Command) -> String {
 }
 
 /// A server that is ended with its test.
-struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Server {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
     /// Sends SIGTERM and waits; exit code and log.
-    fn stop(mut self) -> (Option<i32>, String) {
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         let mut log = String::new();
@@ -87,11 +87,11 @@ impl Drop for Server {
     }
 }
 
-fn free_address() -> String {
+pub(crate) fn free_address() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-async fn wait_until_ready(address: &str) {
+pub(crate) async fn wait_until_ready(address: &str) {
     let http = http_client();
     eventually(&format!("{address} is ready"), async || {
         http.get(format!("http://{address}/readyz")).send().await.ok().filter(|answer| answer.status().is_success())
@@ -215,7 +215,7 @@ async fn unwritable_results() {
 }
 
 /// The environment of a server with a database.
-fn environment(database: &str) -> Vec<(&'static str, OsString)> {
+pub(crate) fn environment(database: &str) -> Vec<(&'static str, OsString)> {
     vec![
         ("DATABASE_URL", database.into()),
         ("CLOUDFLARE_IMAGES_ACCOUNT_ID", "acct-0001".into()),

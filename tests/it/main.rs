@@ -23,6 +23,8 @@ mod deletions;
 mod faults;
 mod golden;
 mod http;
+mod jobs;
+mod jobs_polling;
 mod main_job;
 mod migrations;
 mod openapi;
@@ -61,6 +63,8 @@ fn main() -> ExitCode {
         faults::register,
         golden::register,
         http::register,
+        jobs::register,
+        jobs_polling::register,
         main_job::register,
         migrations::register,
         openapi::register,

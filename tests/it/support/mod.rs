@@ -1,6 +1,7 @@
 //! Shared by the tests.
 
 pub(crate) mod app;
+pub(crate) mod cloudflare;
 pub(crate) mod django;
 pub(crate) mod postgres;
 pub(crate) mod proxy;

@@ -58,3 +58,19 @@ pub(crate) async fn somebody_waits(url: &str) {
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     eventually("somebody waits for a row", async || (count(url, waiting).await > 0).then_some(())).await;
 }
+
+/// How the engine will go about a query, which begins with the engine's words for that question.
+pub(crate) async fn plan(url: &str, query: &str) -> String {
+    use sqlx::Row;
+
+    let query = AssertSqlSafe(query.to_owned());
+    let lines: Vec<String> = if url.starts_with("sqlite") {
+        let mut connection = SqliteConnection::connect(url).await.unwrap();
+        let rows = sqlx::query(query).fetch_all(&mut connection).await.unwrap();
+        rows.iter().map(|row| row.get("detail")).collect()
+    } else {
+        let mut connection = PgConnection::connect(url).await.unwrap();
+        sqlx::query_scalar(query).fetch_all(&mut connection).await.unwrap()
+    };
+    lines.join("\n")
+}

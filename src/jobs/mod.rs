@@ -1,0 +1,49 @@
+//! What the server does beside answering requests.
+//!
+//! A job calls the service again and again, as the API and the commands do on behalf of somebody. Every instance of the server runs
+//! all jobs; that each piece of work is done once is seen to where it is claimed. To add a job, write its round and list it in [`run`].
+
+mod repeat;
+
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use self::repeat::{Job, Report, Round, repeat};
+use crate::service::{CloudflareService, Error, Polled};
+
+/// How often images are looked for that Cloudflare has to be asked about.
+const POLLING_PAUSE: Duration = Duration::from_secs(15);
+/// How many images Cloudflare is asked about at once.
+const POLLED_AT_ONCE: u32 = 4;
+
+/// Does all jobs until the server stops; each then ends with the step at hand.
+pub async fn run(service: CloudflareService, stopping: CancellationToken) {
+    let job = |name, pause, round: fn(CloudflareService, CancellationToken) -> Round| {
+        let (service, stopping) = (service.clone(), stopping.clone());
+        Job { name, pause, round: Box::new(move || round(service.clone(), stopping.clone())) }
+    };
+    let jobs = [job("polling", POLLING_PAUSE, |service, stopping| Box::pin(poll(service, stopping)))];
+    let mut running = JoinSet::new();
+    for job in jobs {
+        running.spawn(repeat(job, stopping.clone()));
+    }
+    running.join_all().await;
+}
+
+/// Asks about all unfinished images whose turn it is. About the first alone: where that fails, there is no use in asking on.
+async fn poll(service: CloudflareService, stopping: CancellationToken) -> Result<Report, Error> {
+    let (mut all, mut limit) = (Polled::default(), 1);
+    while !stopping.is_cancelled() {
+        let polled = service.poll_due_images(limit).await?;
+        all.due += polled.due;
+        all.changed += polled.changed;
+        if polled.due < limit {
+            break;
+        }
+        limit = POLLED_AT_ONCE;
+    }
+    Ok((all.due > 0)
+        .then(|| format!("asked Cloudflare about {} unfinished images; {} have changed", all.due, all.changed)))
+}

@@ -1,0 +1,191 @@
+//! A Cloudflare that counts calls, and answers when and as it is told to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::any;
+use axum::{Json, Router};
+use http_body_util::channel::Channel;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::eventually;
+
+/// It ends with the runtime of its test.
+pub(crate) struct FakeCloudflare {
+    pub(crate) base_url: String,
+    world: Arc<World>,
+    open: watch::Sender<bool>,
+}
+
+struct World {
+    images: Mutex<HashMap<String, Value>>,
+    calls: Mutex<Vec<String>>,
+    failure: Mutex<Option<StatusCode>>,
+    loses_answers: Mutex<bool>,
+    latency: Duration,
+    open: watch::Receiver<bool>,
+}
+
+impl FakeCloudflare {
+    pub(crate) async fn start() -> Self {
+        Self::with_latency(Duration::ZERO).await
+    }
+
+    pub(crate) async fn with_latency(latency: Duration) -> Self {
+        let (open, is_open) = watch::channel(true);
+        let world = Arc::new(World {
+            images: Mutex::default(),
+            calls: Mutex::default(),
+            failure: Mutex::default(),
+            loses_answers: Mutex::default(),
+            latency,
+            open: is_open,
+        });
+        let router = Router::new().route("/accounts/{account}/{*call}", any(answer)).with_state(Arc::clone(&world));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base_url = format!("http://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        Self { base_url, world, open }
+    }
+
+    /// Has an image or a draft, whose fields may be left out by null.
+    pub(crate) fn has(&self, id: &str, details: Value) {
+        let mut image =
+            json!({"id": id, "uploaded": "2026-01-01T00:00:00.000Z", "variants": [], "requireSignedURLs": false});
+        let fields = image.as_object_mut().unwrap();
+        fields.extend(details.as_object().unwrap().clone());
+        fields.retain(|_, value| !value.is_null());
+        self.world.images.lock().unwrap().insert(id.to_owned(), image);
+    }
+
+    /// Has a picture.
+    pub(crate) fn has_picture(&self, id: &str) {
+        self.has(id, json!({}));
+    }
+
+    /// Has a draft.
+    pub(crate) fn has_draft(&self, id: &str) {
+        self.has(id, json!({"draft": true}));
+    }
+
+    /// What it has, by id.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let mut ids: Vec<String> = self.world.images.lock().unwrap().keys().cloned().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Answers all calls with this status, and does nothing; `None` ends that.
+    pub(crate) fn fail_with(&self, status: impl Into<Option<u16>>) {
+        *self.world.failure.lock().unwrap() = status.into().map(|status| StatusCode::from_u16(status).unwrap());
+    }
+
+    /// Does what calls ask for, and breaks the connection then.
+    pub(crate) fn lose_answers(&self, is_so: bool) {
+        *self.world.loses_answers.lock().unwrap() = is_so;
+    }
+
+    /// Lets calls wait before they do anything.
+    pub(crate) fn hold(&self) {
+        self.open.send_replace(false);
+    }
+
+    /// Lets calls go on.
+    pub(crate) fn release(&self) {
+        self.open.send_replace(true);
+    }
+
+    /// The calls so far, such as `GET images/v1/img-1`.
+    pub(crate) fn calls(&self) -> Vec<String> {
+        self.world.calls.lock().unwrap().clone()
+    }
+
+    /// The calls since this was asked for before.
+    pub(crate) fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut self.world.calls.lock().unwrap())
+    }
+
+    /// Waits for so many calls.
+    pub(crate) async fn was_called(&self, times: usize) {
+        eventually(&format!("Cloudflare was called {times} times"), async || {
+            (self.calls().len() >= times).then_some(())
+        })
+        .await;
+    }
+}
+
+async fn answer(
+    State(world): State<Arc<World>>,
+    Path((_, call)): Path<(String, String)>,
+    request: Request,
+) -> Response {
+    let method = request.method().clone();
+    world.calls.lock().unwrap().push(format!("{method} {call}"));
+    // The body is read, as the connection breaks otherwise.
+    let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
+    let _ = world.open.clone().wait_for(|open| *open).await;
+    tokio::time::sleep(world.latency).await;
+    if let Some(status) = *world.failure.lock().unwrap() {
+        return status.into_response();
+    }
+    let result = perform(&world, &method, &call, &String::from_utf8_lossy(&body));
+    if *world.loses_answers.lock().unwrap() {
+        let (sender, body) = Channel::<axum::body::Bytes, std::io::Error>::new(1);
+        sender.abort(std::io::Error::other("lost"));
+        return Response::new(Body::new(body));
+    }
+    match result {
+        Ok(result) => Json(json!({"success": true, "errors": [], "messages": [], "result": result})).into_response(),
+        Err((status, code)) => {
+            let errors = json!([{"code": code, "message": "refused"}]);
+            (status, Json(json!({"success": false, "errors": errors, "result": null}))).into_response()
+        }
+    }
+}
+
+fn perform(world: &World, method: &Method, call: &str, body: &str) -> Result<Value, (StatusCode, u16)> {
+    let not_found = (StatusCode::NOT_FOUND, 5404);
+    let mut images = world.images.lock().unwrap();
+    if *method == Method::POST {
+        let id = field(body, "id").unwrap_or_else(|| format!("made-{}", images.len() + 1));
+        if images.contains_key(&id) {
+            return Err((StatusCode::CONFLICT, 5409));
+        }
+        let metadata: Value = serde_json::from_str(&field(body, "metadata").unwrap()).unwrap();
+        let mut image = json!({"id": id, "uploaded": "2026-01-01T00:00:00.000Z", "variants": [], "meta": metadata,
+            "requireSignedURLs": false, "creator": field(body, "creator")});
+        if call.ends_with("direct_upload") {
+            image["draft"] = true.into();
+        }
+        images.insert(id.clone(), image.clone());
+        image["uploadURL"] = format!("https://upload.example/{id}").into();
+        return Ok(image);
+    }
+    let id = call.strip_prefix("images/v1/").unwrap();
+    match *method {
+        Method::DELETE => images.remove(id).map(|_| json!({})).ok_or(not_found),
+        Method::PATCH => {
+            let image = images.get_mut(id).ok_or(not_found)?;
+            let update: Value = serde_json::from_str(body).unwrap();
+            for (name, value) in update.as_object().unwrap() {
+                image[if name == "metadata" { "meta" } else { name }] = value.clone();
+            }
+            Ok(image.clone())
+        }
+        _ => images.get(id).cloned().ok_or(not_found),
+    }
+}
+
+/// A text field of a multipart form, which is simple enough.
+fn field(form: &str, name: &str) -> Option<String> {
+    let (_, rest) = form.split_once(&format!("name=\"{name}\"\r\n"))?;
+    let (_, value) = rest.split_once("\r\n\r\n").or_else(|| rest.split_once("\r\n"))?;
+    Some(value.split("\r\n").next()?.to_owned())
+}
