@@ -105,6 +105,15 @@ impl Error {
         }
     }
 
+    /// Whether a call that makes or changes something may have done so nonetheless: the answer was lost, or makes no sense.
+    pub fn may_have_had_effect(&self) -> bool {
+        match self {
+            Self::Interrupted(_) | Self::Malformed(_) => true,
+            Self::Status { status, .. } => status.is_server_error(),
+            _ => false,
+        }
+    }
+
     /// Whether Cloudflare does not let us in: the token is wrong, or lacks a permission.
     pub fn is_refusal_of_token(&self) -> bool {
         matches!(self, Self::Status { status, .. } if matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN))

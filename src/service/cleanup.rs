@@ -1,4 +1,4 @@
-//! Cleaning up: what expired, what nothing refers to, and what is left at Cloudflare.
+//! Cleaning up: what expired, and what nothing refers to.
 //!
 //! All of it goes on in batches by key, so that neither the table is locked nor memory filled, however many images there are; and
 //! two runs at once do each image once.
@@ -7,15 +7,10 @@ use tracing::instrument;
 
 use super::{CloudflareService, Error, ImageRecords};
 use crate::domain::{CloudflareId, Due, DueImage, ImageId, Timestamp};
-use crate::store::pending_deletions::PendingDeletion;
 use crate::store::{self, ImageSet, Transaction};
 
 /// How many images are changed or looked at in one go.
 const BATCH: u32 = 1000;
-/// How long a claimed deletion is one run's own: longer than a call to Cloudflare may take.
-const CLAIM_MINUTES: i64 = 2;
-/// The longest that a deletion which keeps failing is put off.
-const MAX_DELAY_MINUTES: i64 = 24 * 60;
 
 /// What a clean-up has done, for whoever watches.
 #[derive(Debug)]
@@ -70,14 +65,6 @@ impl ImageRecords {
     /// If the database fails.
     pub async fn list_due(&self, due: Due, before: Timestamp, limit: u32) -> Result<Vec<DueImage>, Error> {
         Ok(store::cleanup::list_newest(&self.database, due, before, limit).await?)
-    }
-
-    /// How many deletions at Cloudflare are to be tried by now.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn count_leftovers(&self) -> Result<u64, Error> {
-        Ok(store::pending_deletions::count_due(&self.database, self.clock.now()).await?)
     }
 
     /// Marks pending and draft images, whoever owns them, as expired when their upload URL has ended; how many. Each batch is
@@ -204,76 +191,9 @@ impl CloudflareService {
         }
         Ok(())
     }
-
-    /// Deletes at Cloudflare what could not be deleted when it should have been. What has been recorded as an image by now stays.
-    ///
-    /// # Errors
-    /// If the database fails.
-    #[instrument(name = "service.cleanup.delete_leftovers", skip_all)]
-    pub async fn delete_leftovers(&self, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
-        let begun = self.clock.now();
-        while let Some(deletion) = self.claim_leftover(begun).await? {
-            let id = &deletion.cloudflare_id;
-            if store::images::find_by_cloudflare_id(&self.database, id).await?.is_some() {
-                self.forget_leftover(id).await?;
-                continue;
-            }
-            match self.client.delete_image(id).await {
-                Ok(()) => {
-                    self.forget_leftover(id).await?;
-                    observer(CleanupEvent::LeftoverDeleted(id));
-                }
-                Err(cause) => {
-                    self.postpone_leftover(&deletion, &cause.to_string()).await?;
-                    let error = Error::Cloudflare { operation: "Failed to delete image", cause };
-                    observer(CleanupEvent::LeftoverFailed { id, error: &error });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn claim_leftover(&self, due: Timestamp) -> Result<Option<PendingDeletion>, Error> {
-        let claimed_until = self.clock.now().plus_minutes(CLAIM_MINUTES);
-        let mut transaction = self.database.begin().await?;
-        let deletion = store::pending_deletions::claim(&mut transaction, due, claimed_until).await?;
-        transaction.commit().await?;
-        Ok(deletion)
-    }
-
-    async fn forget_leftover(&self, id: &CloudflareId) -> Result<(), Error> {
-        let mut transaction = self.database.begin().await?;
-        store::pending_deletions::delete(&mut transaction, id).await?;
-        Ok(transaction.commit().await?)
-    }
-
-    async fn postpone_leftover(&self, deletion: &PendingDeletion, cause: &str) -> Result<(), Error> {
-        let next = self.clock.now().plus_minutes(delay_minutes(deletion.attempts));
-        let mut transaction = self.database.begin().await?;
-        store::pending_deletions::postpone(&mut transaction, &deletion.cloudflare_id, cause, next).await?;
-        Ok(transaction.commit().await?)
-    }
 }
 
 /// Where the batch after this one starts; none after the last.
 fn next_start(batch: &[DueImage]) -> Option<ImageId> {
     batch.iter().map(|image| image.id).max()?.following()
-}
-
-/// Twice as long after each try, up to a day.
-fn delay_minutes(attempts: i32) -> i64 {
-    let doublings = attempts.clamp(0, 11).unsigned_abs();
-    (1_i64 << doublings).min(MAX_DELAY_MINUTES)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::delay_minutes;
-
-    #[test]
-    fn delays_double_up_to_a_day() {
-        for (attempts, minutes) in [(1, 2), (2, 4), (10, 1024), (11, 1440), (i32::MAX, 1440)] {
-            assert_eq!(delay_minutes(attempts), minutes);
-        }
-    }
 }

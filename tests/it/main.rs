@@ -24,6 +24,7 @@ mod faults;
 mod golden;
 mod http;
 mod jobs;
+mod jobs_leftovers;
 mod jobs_polling;
 mod main_job;
 mod migrations;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         golden::register,
         http::register,
         jobs::register,
+        jobs_leftovers::register,
         jobs_polling::register,
         main_job::register,
         migrations::register,
