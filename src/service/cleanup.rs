@@ -9,8 +9,40 @@ use super::{CloudflareService, Error, ImageRecords};
 use crate::domain::{CloudflareId, Due, DueImage, ImageId, Timestamp};
 use crate::store::{self, ImageSet, Transaction};
 
-/// How many images are changed or looked at in one go.
+/// How many images are changed or looked at in one go, at most.
 const BATCH: u32 = 1000;
+/// After how many batches that went well in a row larger ones are tried again.
+const BATCHES_UNTIL_LARGER: u32 = 10;
+
+/// How many images are changed in one go: fewer where that took the database too long.
+struct BatchSize {
+    images: u32,
+    went_well: u32,
+}
+
+impl BatchSize {
+    fn new() -> Self {
+        Self { images: BATCH, went_well: 0 }
+    }
+
+    /// Halves the size after a failure of `images` that fewer may not have; whether that was possible.
+    fn shrink(&mut self, images: usize, error: &Error) -> bool {
+        let is_timeout = matches!(error, Error::Store(error) if error.is_statement_timeout());
+        let smaller = self.images.min(u32::try_from(images).unwrap_or(BATCH)) / 2;
+        if !is_timeout || smaller == 0 {
+            return false;
+        }
+        *self = Self { images: smaller, went_well: 0 };
+        true
+    }
+
+    fn note_success(&mut self) {
+        self.went_well += 1;
+        if self.went_well >= BATCHES_UNTIL_LARGER {
+            *self = Self { images: (self.images * 2).min(BATCH), went_well: 0 };
+        }
+    }
+}
 
 /// What a clean-up has done, for whoever watches.
 #[derive(Debug)]
@@ -74,11 +106,13 @@ impl ImageRecords {
     /// If the database fails; batches before stay marked.
     pub async fn mark_expired(&self, observer: &mut CleanupObserver<'_>) -> Result<u64, Error> {
         let now = self.clock.now();
-        let (mut marked, mut from) = (0, Some(ImageId::first()));
+        let (mut marked, mut from, mut size) = (0, Some(ImageId::first()), BatchSize::new());
         while let Some(start) = from {
-            let mut transaction = self.database.begin().await?;
-            let batch = store::cleanup::mark_expired(&mut transaction, now, start, BATCH).await?;
-            transaction.commit().await?;
+            let batch = match self.mark_batch(now, start, size.images).await {
+                Err(error) if size.shrink(usize::MAX, &error) => continue,
+                batch => batch?,
+            };
+            size.note_success();
             for image in &batch {
                 marked += 1;
                 observer(CleanupEvent::Marked(image));
@@ -88,24 +122,48 @@ impl ImageRecords {
         Ok(marked)
     }
 
+    async fn mark_batch(&self, now: Timestamp, start: ImageId, limit: u32) -> Result<Vec<DueImage>, Error> {
+        let mut transaction = self.database.begin().await?;
+        let batch = store::cleanup::mark_expired(&mut transaction, now, start, limit).await?;
+        transaction.commit().await?;
+        Ok(batch)
+    }
+
     /// Deletes images that are `expired` since before a time, here only: drafts at Cloudflare end by themselves. Each batch is
-    /// committed alone. An image that cannot be deleted is kept, and the others go: a row of the application may require it, a
-    /// trigger may raise, a right may be missing.
+    /// committed alone; where one takes the database too long, the next are smaller. An image that cannot be deleted is kept, and the
+    /// others go: a row of the application may require it, a trigger may raise, a right may be missing.
     ///
     /// # Errors
     /// If the database fails in a way that may be over a little later, or images cannot be looked for; batches before stay deleted.
     pub async fn delete_expired(&self, before: Timestamp, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
-        let mut from = Some(ImageId::first());
+        let (mut from, mut size) = (Some(ImageId::first()), BatchSize::new());
         while let Some(start) = from {
-            let mut transaction = self.database.begin().await?;
-            let batch = store::cleanup::list_expired(&mut transaction, before, start, BATCH).await?;
-            match self.remove_or_undo(transaction, &batch).await? {
+            let (batch, outcome) = match self.delete_batch(before, start, size.images).await {
+                Ok((batch, Err(error))) if size.shrink(batch.len(), &error) => continue,
+                Err(error) if size.shrink(usize::MAX, &error) => continue,
+                done => done?,
+            };
+            size.note_success();
+            match outcome {
                 Ok(()) => batch.iter().for_each(|image| observer(CleanupEvent::Deleted(image))),
                 Err(_) => self.delete_expired_one_by_one(before, &batch, observer).await?,
             }
             from = next_start(&batch);
         }
         Ok(())
+    }
+
+    /// Deletes a batch, or undoes all of it; the inner result tells which, and is about these images alone.
+    async fn delete_batch(
+        &self,
+        before: Timestamp,
+        start: ImageId,
+        limit: u32,
+    ) -> Result<(Vec<DueImage>, Result<(), Error>), Error> {
+        let mut transaction = self.database.begin().await?;
+        let batch = store::cleanup::list_expired(&mut transaction, before, start, limit).await?;
+        let outcome = self.remove_or_undo(transaction, &batch).await?;
+        Ok((batch, outcome))
     }
 
     async fn delete_expired_one_by_one(
@@ -145,7 +203,7 @@ impl ImageRecords {
             Err(error) => (Err(error), transaction.rollback().await),
         };
         match outcome {
-            Err(Error::Store(error)) if error.is_transient() => Err(error.into()),
+            Err(Error::Store(error)) if error.is_transient() && !error.is_statement_timeout() => Err(error.into()),
             outcome => undone.map(|()| outcome).map_err(Error::from),
         }
     }
