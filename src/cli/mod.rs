@@ -14,6 +14,7 @@ mod dev;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod healthcheck;
+mod leftovers;
 mod migrate;
 mod output;
 mod progress;
@@ -63,6 +64,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Mark what expired, and delete what is not needed any more; for cron.
     CleanupExpired(cleanup_expired::CleanupExpiredArgs),
+    /// Show, retry or forget what is left at Cloudflare after failures.
+    Leftovers(leftovers::LeftoversArgs),
     /// Rebuild where images are used, out of the application's tables.
     ReconcileUsage(reconcile_usage::ReconcileUsageArgs),
     /// Create users, list them, set and check their passwords.
@@ -136,6 +139,7 @@ impl Cli {
             Command::Serve(args) => Box::pin(args.run(&context)).await,
             Command::Migrate(args) => args.run(&context).await,
             Command::CleanupExpired(args) => Box::pin(args.run(&context)).await,
+            Command::Leftovers(args) => Box::pin(args.run(&context)).await,
             Command::ReconcileUsage(args) => args.run(&context).await,
             Command::User(args) => args.run(&context).await,
             Command::Token(args) => args.run(&context).await,

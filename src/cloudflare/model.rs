@@ -42,32 +42,35 @@ pub struct UploadFile {
     pub bytes: reqwest::Body,
 }
 
-/// A one-time upload URL, and the id that the image will have.
+/// A draft, and the one-time URL by which its file is uploaded. The draft exists, whatever else the answer lacks.
 #[derive(Clone)]
 pub struct DirectUpload {
     /// The id of the future image.
     pub id: CloudflareId,
-    /// Where to post the file.
-    pub upload_url: UploadUrl,
-    /// `result` of the answer, whole; with the upload URL in it.
-    pub result: Json,
+    /// Where to post the file; `None` where the answer does not say.
+    pub upload_url: Option<UploadUrl>,
+    /// `result` of the answer, whole, with the upload URL in it; `None` where it cannot be stored.
+    pub result: Option<Json>,
 }
 
 impl DirectUpload {
+    /// Reads an answer.
+    ///
+    /// # Errors
+    /// If there is no id, without which nothing can be done about the draft.
     pub(super) fn from_result(result: &RawValue) -> Result<Self, Error> {
         #[derive(Deserialize)]
-        #[serde(rename_all = "camelCase")]
         struct DirectUploadResult {
             id: String,
-            #[serde(rename = "uploadURL")]
-            upload_url: String,
+            #[serde(default, rename = "uploadURL")]
+            upload_url: serde_json::Value,
         }
         let fields: DirectUploadResult =
-            serde_json::from_str(result.get()).map_err(|_| Error::Malformed("it has no id or no upload URL"))?;
+            serde_json::from_str(result.get()).map_err(|_| Error::Malformed("it has no id"))?;
         Ok(Self {
             id: CloudflareId::new(fields.id),
-            upload_url: UploadUrl::new(fields.upload_url),
-            result: stored(result)?,
+            upload_url: fields.upload_url.as_str().map(UploadUrl::new),
+            result: stored(result).ok(),
         })
     }
 }

@@ -9,6 +9,7 @@ mod image_keys;
 mod isoformat;
 mod json;
 mod page;
+mod pending_deletion;
 mod picture_format;
 mod selection;
 mod stats;
@@ -31,6 +32,7 @@ pub use image::{
 pub use image_keys::{ImageKey, ImageKeys};
 pub use json::{Json, JsonError};
 pub use page::{Page, PageRequest};
+pub use pending_deletion::{DeletionReason, PendingDeletion};
 pub use picture_format::PictureFormat;
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
 pub use stats::ImageStats;

@@ -9,14 +9,18 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tracing::warn;
 
 use self::repeat::{Job, Report, Round, repeat};
-use crate::service::{CloudflareService, Error, Polled};
+use crate::service::{CloudflareService, Error, LeftoverOutcome, Polled};
 
 /// How often images are looked for that Cloudflare has to be asked about.
 const POLLING_PAUSE: Duration = Duration::from_secs(15);
 /// How many images Cloudflare is asked about at once.
 const POLLED_AT_ONCE: u32 = 4;
+
+/// How often it is looked for what has to be deleted at Cloudflare.
+const COMPENSATION_PAUSE: Duration = Duration::from_mins(1);
 
 /// Does all jobs until the server stops; each then ends with the step at hand.
 pub async fn run(service: CloudflareService, stopping: CancellationToken) {
@@ -24,7 +28,10 @@ pub async fn run(service: CloudflareService, stopping: CancellationToken) {
         let (service, stopping) = (service.clone(), stopping.clone());
         Job { name, pause, round: Box::new(move || round(service.clone(), stopping.clone())) }
     };
-    let jobs = [job("polling", POLLING_PAUSE, |service, stopping| Box::pin(poll(service, stopping)))];
+    let jobs = [
+        job("polling", POLLING_PAUSE, |service, stopping| Box::pin(poll(service, stopping))),
+        job("compensation", COMPENSATION_PAUSE, |service, stopping| Box::pin(compensate(service, stopping))),
+    ];
     let mut running = JoinSet::new();
     for job in jobs {
         running.spawn(repeat(job, stopping.clone()));
@@ -46,4 +53,26 @@ async fn poll(service: CloudflareService, stopping: CancellationToken) -> Result
     }
     Ok((all.due > 0)
         .then(|| format!("asked Cloudflare about {} unfinished images; {} have changed", all.due, all.changed)))
+}
+
+/// Deletes at Cloudflare what could not be deleted when it should have been, one after the other.
+async fn compensate(service: CloudflareService, stopping: CancellationToken) -> Result<Report, Error> {
+    let begun = service.clock().now();
+    let (mut deleted, mut failed) = (0, 0);
+    while !stopping.is_cancelled() {
+        match service.delete_next_leftover(begun).await? {
+            None => break,
+            Some(LeftoverOutcome::Deleted(_)) => deleted += 1,
+            Some(LeftoverOutcome::Kept(_)) => {}
+            Some(LeftoverOutcome::Failed(id, cause)) if cause.concerns_one_image() => {
+                failed += 1;
+                warn!(image.cloudflare_id = ?id.as_str(), error = %cause, "Could not delete {:?} at Cloudflare: {cause}", id.as_str());
+            }
+            Some(LeftoverOutcome::Failed(_, cause)) => {
+                return Err(Error::Cloudflare { operation: "Failed to delete image", cause });
+            }
+        }
+    }
+    Ok((deleted + failed > 0)
+        .then(|| format!("deleted {deleted} leftovers at Cloudflare; {failed} could not be deleted")))
 }

@@ -1,4 +1,4 @@
-//! Cleaning up: what expired, what nothing refers to, and what is left at Cloudflare.
+//! Cleaning up: what expired, and what nothing refers to.
 //!
 //! All of it goes on in batches by key, so that neither the table is locked nor memory filled, however many images there are; and
 //! two runs at once do each image once.
@@ -7,15 +7,42 @@ use tracing::instrument;
 
 use super::{CloudflareService, Error, ImageRecords};
 use crate::domain::{CloudflareId, Due, DueImage, ImageId, Timestamp};
-use crate::store::pending_deletions::PendingDeletion;
 use crate::store::{self, ImageSet, Transaction};
 
-/// How many images are changed or looked at in one go.
+/// How many images are changed or looked at in one go, at most.
 const BATCH: u32 = 1000;
-/// How long a claimed deletion is one run's own: longer than a call to Cloudflare may take.
-const CLAIM_MINUTES: i64 = 2;
-/// The longest that a deletion which keeps failing is put off.
-const MAX_DELAY_MINUTES: i64 = 24 * 60;
+/// After how many batches that went well in a row larger ones are tried again.
+const BATCHES_UNTIL_LARGER: u32 = 10;
+
+/// How many images are changed in one go: fewer where that took the database too long.
+struct BatchSize {
+    images: u32,
+    went_well: u32,
+}
+
+impl BatchSize {
+    fn new() -> Self {
+        Self { images: BATCH, went_well: 0 }
+    }
+
+    /// Halves the size after a failure of `images` that fewer may not have; whether that was possible.
+    fn shrink(&mut self, images: usize, error: &Error) -> bool {
+        let is_timeout = matches!(error, Error::Store(error) if error.is_statement_timeout());
+        let smaller = self.images.min(u32::try_from(images).unwrap_or(BATCH)) / 2;
+        if !is_timeout || smaller == 0 {
+            return false;
+        }
+        *self = Self { images: smaller, went_well: 0 };
+        true
+    }
+
+    fn note_success(&mut self) {
+        self.went_well += 1;
+        if self.went_well >= BATCHES_UNTIL_LARGER {
+            *self = Self { images: (self.images * 2).min(BATCH), went_well: 0 };
+        }
+    }
+}
 
 /// What a clean-up has done, for whoever watches.
 #[derive(Debug)]
@@ -72,14 +99,6 @@ impl ImageRecords {
         Ok(store::cleanup::list_newest(&self.database, due, before, limit).await?)
     }
 
-    /// How many deletions at Cloudflare are to be tried by now.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn count_leftovers(&self) -> Result<u64, Error> {
-        Ok(store::pending_deletions::count_due(&self.database, self.clock.now()).await?)
-    }
-
     /// Marks pending and draft images, whoever owns them, as expired when their upload URL has ended; how many. Each batch is
     /// committed alone.
     ///
@@ -87,11 +106,13 @@ impl ImageRecords {
     /// If the database fails; batches before stay marked.
     pub async fn mark_expired(&self, observer: &mut CleanupObserver<'_>) -> Result<u64, Error> {
         let now = self.clock.now();
-        let (mut marked, mut from) = (0, Some(ImageId::first()));
+        let (mut marked, mut from, mut size) = (0, Some(ImageId::first()), BatchSize::new());
         while let Some(start) = from {
-            let mut transaction = self.database.begin().await?;
-            let batch = store::cleanup::mark_expired(&mut transaction, now, start, BATCH).await?;
-            transaction.commit().await?;
+            let batch = match self.mark_batch(now, start, size.images).await {
+                Err(error) if size.shrink(usize::MAX, &error) => continue,
+                batch => batch?,
+            };
+            size.note_success();
             for image in &batch {
                 marked += 1;
                 observer(CleanupEvent::Marked(image));
@@ -101,24 +122,48 @@ impl ImageRecords {
         Ok(marked)
     }
 
+    async fn mark_batch(&self, now: Timestamp, start: ImageId, limit: u32) -> Result<Vec<DueImage>, Error> {
+        let mut transaction = self.database.begin().await?;
+        let batch = store::cleanup::mark_expired(&mut transaction, now, start, limit).await?;
+        transaction.commit().await?;
+        Ok(batch)
+    }
+
     /// Deletes images that are `expired` since before a time, here only: drafts at Cloudflare end by themselves. Each batch is
-    /// committed alone. An image that cannot be deleted is kept, and the others go: a row of the application may require it, a
-    /// trigger may raise, a right may be missing.
+    /// committed alone; where one takes the database too long, the next are smaller. An image that cannot be deleted is kept, and the
+    /// others go: a row of the application may require it, a trigger may raise, a right may be missing.
     ///
     /// # Errors
     /// If the database fails in a way that may be over a little later, or images cannot be looked for; batches before stay deleted.
     pub async fn delete_expired(&self, before: Timestamp, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
-        let mut from = Some(ImageId::first());
+        let (mut from, mut size) = (Some(ImageId::first()), BatchSize::new());
         while let Some(start) = from {
-            let mut transaction = self.database.begin().await?;
-            let batch = store::cleanup::list_expired(&mut transaction, before, start, BATCH).await?;
-            match self.remove_or_undo(transaction, &batch).await? {
+            let (batch, outcome) = match self.delete_batch(before, start, size.images).await {
+                Ok((batch, Err(error))) if size.shrink(batch.len(), &error) => continue,
+                Err(error) if size.shrink(usize::MAX, &error) => continue,
+                done => done?,
+            };
+            size.note_success();
+            match outcome {
                 Ok(()) => batch.iter().for_each(|image| observer(CleanupEvent::Deleted(image))),
                 Err(_) => self.delete_expired_one_by_one(before, &batch, observer).await?,
             }
             from = next_start(&batch);
         }
         Ok(())
+    }
+
+    /// Deletes a batch, or undoes all of it; the inner result tells which, and is about these images alone.
+    async fn delete_batch(
+        &self,
+        before: Timestamp,
+        start: ImageId,
+        limit: u32,
+    ) -> Result<(Vec<DueImage>, Result<(), Error>), Error> {
+        let mut transaction = self.database.begin().await?;
+        let batch = store::cleanup::list_expired(&mut transaction, before, start, limit).await?;
+        let outcome = self.remove_or_undo(transaction, &batch).await?;
+        Ok((batch, outcome))
     }
 
     async fn delete_expired_one_by_one(
@@ -158,7 +203,7 @@ impl ImageRecords {
             Err(error) => (Err(error), transaction.rollback().await),
         };
         match outcome {
-            Err(Error::Store(error)) if error.is_transient() => Err(error.into()),
+            Err(Error::Store(error)) if error.is_transient() && !error.is_statement_timeout() => Err(error.into()),
             outcome => undone.map(|()| outcome).map_err(Error::from),
         }
     }
@@ -204,76 +249,9 @@ impl CloudflareService {
         }
         Ok(())
     }
-
-    /// Deletes at Cloudflare what could not be deleted when it should have been. What has been recorded as an image by now stays.
-    ///
-    /// # Errors
-    /// If the database fails.
-    #[instrument(name = "service.cleanup.delete_leftovers", skip_all)]
-    pub async fn delete_leftovers(&self, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
-        let begun = self.clock.now();
-        while let Some(deletion) = self.claim_leftover(begun).await? {
-            let id = &deletion.cloudflare_id;
-            if store::images::find_by_cloudflare_id(&self.database, id).await?.is_some() {
-                self.forget_leftover(id).await?;
-                continue;
-            }
-            match self.client.delete_image(id).await {
-                Ok(()) => {
-                    self.forget_leftover(id).await?;
-                    observer(CleanupEvent::LeftoverDeleted(id));
-                }
-                Err(cause) => {
-                    self.postpone_leftover(&deletion, &cause.to_string()).await?;
-                    let error = Error::Cloudflare { operation: "Failed to delete image", cause };
-                    observer(CleanupEvent::LeftoverFailed { id, error: &error });
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn claim_leftover(&self, due: Timestamp) -> Result<Option<PendingDeletion>, Error> {
-        let claimed_until = self.clock.now().plus_minutes(CLAIM_MINUTES);
-        let mut transaction = self.database.begin().await?;
-        let deletion = store::pending_deletions::claim(&mut transaction, due, claimed_until).await?;
-        transaction.commit().await?;
-        Ok(deletion)
-    }
-
-    async fn forget_leftover(&self, id: &CloudflareId) -> Result<(), Error> {
-        let mut transaction = self.database.begin().await?;
-        store::pending_deletions::delete(&mut transaction, id).await?;
-        Ok(transaction.commit().await?)
-    }
-
-    async fn postpone_leftover(&self, deletion: &PendingDeletion, cause: &str) -> Result<(), Error> {
-        let next = self.clock.now().plus_minutes(delay_minutes(deletion.attempts));
-        let mut transaction = self.database.begin().await?;
-        store::pending_deletions::postpone(&mut transaction, &deletion.cloudflare_id, cause, next).await?;
-        Ok(transaction.commit().await?)
-    }
 }
 
 /// Where the batch after this one starts; none after the last.
 fn next_start(batch: &[DueImage]) -> Option<ImageId> {
     batch.iter().map(|image| image.id).max()?.following()
-}
-
-/// Twice as long after each try, up to a day.
-fn delay_minutes(attempts: i32) -> i64 {
-    let doublings = attempts.clamp(0, 11).unsigned_abs();
-    (1_i64 << doublings).min(MAX_DELAY_MINUTES)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::delay_minutes;
-
-    #[test]
-    fn delays_double_up_to_a_day() {
-        for (attempts, minutes) in [(1, 2), (2, 4), (10, 1024), (11, 1440), (i32::MAX, 1440)] {
-            assert_eq!(delay_minutes(attempts), minutes);
-        }
-    }
 }

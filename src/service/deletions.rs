@@ -2,22 +2,16 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{Instrument, error, info, instrument, warn};
+use tracing::{error, info, instrument};
 
 use super::retry::retry;
 use super::{CloudflareService, Error};
-use crate::cloudflare;
 use crate::domain::{Clock, CloudflareId, Image, ImageFilter, ImageId, ImageKey, ImageKeys, User};
 use crate::store::{self, Database, ImageSet, Transaction};
 
 const OPERATION: &str = "Failed to delete image";
-/// Why a deletion is recorded for later.
-const UNRECORDED: &str = "it could not be recorded";
-/// How long to wait before each further try to get rid of what is not recorded while the database fails, too.
-const RETRY_PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
 /// The records of images here, and how they end. Knows nothing of Cloudflare. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -240,49 +234,6 @@ impl CloudflareService {
             service.records.remove_one(id).await
         })
         .await
-    }
-
-    /// Gets rid of a draft or an image at Cloudflare that could not be recorded here: now, or else by recording it for later deletion.
-    /// Where the database fails, too, both are tried again in the background.
-    pub(super) async fn delete_unrecorded(&self, id: &CloudflareId) {
-        if self.try_to_delete_unrecorded(id).await {
-            return;
-        }
-        let (service, id) = (self.clone(), id.clone());
-        let trying = async move {
-            for pause in RETRY_PAUSES {
-                tokio::time::sleep(pause).await;
-                if service.try_to_delete_unrecorded(&id).await {
-                    return;
-                }
-            }
-            error!(image.cloudflare_id = ?id.as_str(), "Gave up deleting at Cloudflare what is not recorded; a draft expires by itself, a picture stays");
-        };
-        self.tasks.spawn(trying.in_current_span());
-    }
-
-    /// Whether there is nothing left to do.
-    async fn try_to_delete_unrecorded(&self, id: &CloudflareId) -> bool {
-        let cause = match self.client.delete_image(id).await {
-            // What no URL can name, nobody can reach.
-            Ok(()) | Err(cloudflare::Error::UnusableId) => return true,
-            Err(cause) => cause,
-        };
-        warn!(image.cloudflare_id = ?id.as_str(), error = %cause, "Could not delete at Cloudflare what is not recorded: {cause}");
-        match self.record_pending_deletion(id, &cause).await {
-            Ok(()) => true,
-            Err(error) => {
-                warn!(image.cloudflare_id = ?id.as_str(), error = %error, "Could not record it for later deletion: {error}");
-                false
-            }
-        }
-    }
-
-    async fn record_pending_deletion(&self, id: &CloudflareId, cause: &cloudflare::Error) -> Result<(), store::Error> {
-        let (cause, now) = (cause.to_string(), self.clock.now());
-        let mut transaction = self.database.begin().await?;
-        store::pending_deletions::insert(&mut transaction, id, UNRECORDED, &cause, now).await?;
-        transaction.commit().await
     }
 }
 

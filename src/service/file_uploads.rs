@@ -9,7 +9,9 @@ use super::incoming_file::IdentifiedFile;
 use super::uploads::duplicate_to_taken;
 use super::{CloudflareService, Error, IncomingFile, PictureProblem, SourceUrl, SourceUrlError, UploadRequest};
 use crate::cloudflare::{self, ImageDetails, NewImageFields, UploadFile};
-use crate::domain::{CloudflareId, Image, ImageChanges, ImageStatus, NewImage, UploadEvent, UploadUrl, User};
+use crate::domain::{
+    CloudflareId, Image, ImageChanges, ImageStatus, NewImage, Timestamp, UploadEvent, UploadUrl, User,
+};
 use crate::store;
 
 const OPERATION: &str = "Failed to upload image";
@@ -34,8 +36,9 @@ impl CloudflareService {
     /// 3. The image and its log row are written in one transaction. If that fails, the image at Cloudflare is deleted again; if that
     ///    fails, too, it is recorded for later deletion.
     ///
-    /// From the last byte on, it goes on to its end when the client goes away. Where Cloudflare's answer is lost, or the process
-    /// crashes before the image is recorded, an image is left there that is unknown here.
+    /// From the last byte on, it goes on to its end when the client goes away. Where Cloudflare's answer is lost, the image is looked
+    /// for by its custom id. Without one, or where the process crashes before the image is recorded, an image is left there that is
+    /// unknown here, and the log says so.
     ///
     /// # Errors
     /// If the picture is not accepted, the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
@@ -47,7 +50,7 @@ impl CloudflareService {
         file: IncomingFile,
         until: Instant,
     ) -> Result<Image, Error> {
-        self.require_unknown(request.custom_id.as_ref()).await?;
+        self.require_free(request.custom_id.as_ref()).await?;
         let file = file.identify(self.settings.max_file_bytes).await?;
         let asked = self.image_with_defaults(&request);
         let original_filename = request.filename.unwrap_or_else(|| file.name.clone());
@@ -75,15 +78,15 @@ impl CloudflareService {
         url: SourceUrl,
         until: Instant,
     ) -> Result<Image, Error> {
-        self.require_unknown(request.custom_id.as_ref()).await?;
+        self.require_free(request.custom_id.as_ref()).await?;
         let asked = self.image_with_defaults(&request);
         let original_filename = request.filename.unwrap_or_default();
-        let (service, owner) = (self.clone(), owner.clone());
+        let (service, owner, begun) = (self.clone(), owner.clone(), self.clock.now());
         self.run_to_end(async move {
             let uploading = service.client.upload_from_url(&asked, url.as_str(), time_until(until));
             let details = match uploading.await {
                 Ok(details) => details,
-                Err(cause) => return Err(refusal(cause, &asked)),
+                Err(cause) => service.resolve_upload(cause, &asked, begun).await?,
             };
             let uploaded = Uploaded { asked, original_filename, details, content_type: None, file_size: None };
             service.record_or_delete(&owner, uploaded).await
@@ -110,13 +113,24 @@ impl CloudflareService {
         let IdentifiedFile { name, format, bytes, progress } = file;
         let name = if name.is_empty() { UNNAMED.to_owned() } else { name };
         let upload = UploadFile { name, content_type: format.content_type(), bytes: reqwest::Body::wrap(bytes) };
-        match self.client.upload_file(asked, upload, arrival).await {
-            Ok(details) => Ok((details, progress.bytes())),
-            Err(cause) => Err(match progress.problem() {
-                Some(problem) => problem.into(),
-                None => refusal(cause, asked),
-            }),
-        }
+        let begun = self.clock.now();
+        let details = match (self.client.upload_file(asked, upload, arrival).await, progress.problem()) {
+            (Ok(details), _) => details,
+            (Err(_), Some(problem)) => return Err(problem.into()),
+            (Err(cause), None) => self.resolve_upload(cause, asked, begun).await?,
+        };
+        Ok((details, progress.bytes()))
+    }
+
+    /// What became of an upload that has failed for us: the image, where Cloudflare has made it all the same.
+    async fn resolve_upload(
+        &self,
+        cause: cloudflare::Error,
+        asked: &NewImageFields,
+        begun: Timestamp,
+    ) -> Result<ImageDetails, Error> {
+        let found = if cause.may_have_taken_effect() { self.find_lost_upload(asked, begun).await } else { None };
+        found.ok_or_else(|| refusal(cause, asked))
     }
 
     async fn record_or_delete(&self, owner: &User, uploaded: Uploaded) -> Result<Image, Error> {

@@ -8,6 +8,8 @@ use crate::domain::{CloudflareId, Image, Json, RegisteredImage, RemoteChanges, U
 use crate::store;
 
 const UPDATE: &str = "Failed to update image";
+/// How often a change is made anew at Cloudflare because others change the image at the same time; the last one is recorded anyhow.
+const MAX_UPDATES: u32 = 5;
 /// The most characters of a creator that the database keeps.
 const MAX_CREATOR_CHARS: usize = 255;
 
@@ -111,9 +113,9 @@ impl CloudflareService {
 
     /// Changes metadata, privacy or creator of an image, at Cloudflare and then here. What is `None` stays as it is.
     ///
-    /// The metadata is laid over what is recorded, and Cloudflare gets the whole, so that both hold the same. The image goes on
-    /// under the id of Cloudflare's answer, which may be new where the privacy changed. All of it goes on to its end when the
-    /// client goes away.
+    /// The metadata is laid over what is recorded, and Cloudflare gets the whole, so that both hold the same; where somebody changes
+    /// the image in between, once more, over what is recorded then. The image goes on under the id of Cloudflare's answer, which may
+    /// be new where the privacy changed. All of it goes on to its end when the client goes away.
     ///
     /// # Errors
     /// [`Error::CustomIdCannotBecomePrivate`]; [`Error::NotFound`] if the image was deleted meanwhile; otherwise if Cloudflare
@@ -126,16 +128,26 @@ impl CloudflareService {
         require_signed_urls: Option<bool>,
         creator: Option<String>,
     ) -> Result<Image, Error> {
-        let update = ImageUpdate {
-            metadata: metadata.map(|metadata| image.metadata.merged_with(&metadata)),
-            require_signed_urls,
-            creator,
-        };
+        let asked = ImageUpdate { metadata, require_signed_urls, creator };
         let (service, image) = (self.clone(), image.clone());
-        self.run_to_end(async move { service.update_and_record(image, update).await }).await
+        self.run_to_end(async move { service.update_until_recorded(image, &asked).await }).await
     }
 
-    async fn update_and_record(&self, image: Image, update: ImageUpdate) -> Result<Image, Error> {
+    /// Of several changes at once, the last to be recorded is laid over all others, and is then the last at Cloudflare, too.
+    async fn update_until_recorded(&self, mut image: Image, asked: &ImageUpdate) -> Result<Image, Error> {
+        let mut tries_left = MAX_UPDATES;
+        loop {
+            tries_left -= 1;
+            match self.update_and_record(&image, asked, tries_left == 0).await? {
+                Recording::Done(image) => return Ok(image),
+                Recording::ChangedMeanwhile(changed) => image = changed,
+            }
+        }
+    }
+
+    async fn update_and_record(&self, image: &Image, asked: &ImageUpdate, is_last: bool) -> Result<Recording, Error> {
+        let metadata = asked.metadata.as_ref().map(|metadata| image.metadata.merged_with(metadata));
+        let update = ImageUpdate { metadata, ..asked.clone() };
         let details = self.client.update_image(&image.cloudflare_id, &update).await.map_err(|cause| {
             if cause.has_code(cloudflare::Error::CUSTOM_ID_CANNOT_BE_PRIVATE) {
                 Error::CustomIdCannotBecomePrivate
@@ -144,7 +156,7 @@ impl CloudflareService {
             }
         })?;
         let new_id = details.id.clone().unwrap_or_else(|| image.cloudflare_id.clone());
-        self.record_update(&image, update, &details, &new_id).await.inspect_err(|error| {
+        self.record_update(image, update, &details, &new_id, is_last).await.inspect_err(|error| {
             error!(image.id = %image.id, image.cloudflare_id = ?new_id.as_str(), error = %error,
                 "Changed an image at Cloudflare, which has the id {:?} there, but could not record it: {error}", new_id.as_str());
         })
@@ -156,12 +168,19 @@ impl CloudflareService {
         update: ImageUpdate,
         details: &ImageDetails,
         new_id: &CloudflareId,
-    ) -> Result<Image, Error> {
+        is_last: bool,
+    ) -> Result<Recording, Error> {
         if new_id.as_str().is_empty() || new_id.as_str().chars().count() > CloudflareId::MAX_CHARS {
             return Err(malformed("its id is empty or too long"));
         }
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
+        let current = store::images::hold(&mut transaction, image.id).await?.ok_or(Error::NotFound)?;
+        if !is_last && is_changed(image, &current) {
+            let has_old_id = current.cloudflare_id == image.cloudflare_id;
+            let cloudflare_id = if has_old_id { new_id.clone() } else { current.cloudflare_id.clone() };
+            return Ok(Recording::ChangedMeanwhile(Image { cloudflare_id, ..current }));
+        }
         let changes = RemoteChanges {
             cloudflare_id: new_id.clone(),
             metadata: update.metadata,
@@ -177,8 +196,22 @@ impl CloudflareService {
             .ok_or(Error::NotFound)?;
         transaction.commit().await?;
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "Updated image {:?}", image.cloudflare_id.as_str());
-        Ok(image)
+        Ok(Recording::Done(image))
     }
+}
+
+/// What became of a change that is made at Cloudflare.
+enum Recording {
+    /// It is recorded.
+    Done(Image),
+    /// It is not, as the image was changed since it was looked up: this is what it is like now.
+    ChangedMeanwhile(Image),
+}
+
+/// Whether somebody has changed an image between two looks.
+fn is_changed(before: &Image, now: &Image) -> bool {
+    let what = |image: &Image| (image.updated_at, image.cloudflare_id.clone(), image.metadata.clone());
+    what(before) != what(now)
 }
 
 fn malformed(why: &'static str) -> Error {

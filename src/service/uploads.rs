@@ -33,16 +33,16 @@ pub struct UploadRequest {
 impl CloudflareService {
     /// Gets a one-time upload URL from Cloudflare and records the image as `pending`.
     ///
-    /// Cloudflare is asked first, then the image and its log row are written in one transaction. If that fails, the draft at
-    /// Cloudflare is deleted again, so that its custom id is free for another try; if that fails, too, it is recorded for later
-    /// deletion. All of it goes on to its end when the client goes away. After a crash in between, a draft is left that is in no
-    /// list and expires by itself.
+    /// Cloudflare is asked first, then the image and its log row are written in one transaction. If that fails, or Cloudflare's answer
+    /// is lost or makes no sense, the draft at Cloudflare is deleted again, so that its custom id is free for another try; if that
+    /// fails, too, it is recorded for later deletion. All of it goes on to its end when the client goes away. A draft without a custom
+    /// id whose answer was lost, or that is left by a crash in between, is in no list and expires by itself.
     ///
     /// # Errors
     /// If the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.uploads.create", skip_all, fields(user.id = %owner.id))]
     pub async fn create_direct_upload_url(&self, owner: &User, request: UploadRequest) -> Result<Image, Error> {
-        self.require_unknown(request.custom_id.as_ref()).await?;
+        self.require_free(request.custom_id.as_ref()).await?;
         let asked = self.with_defaults(&request);
         let (service, owner) = (self.clone(), owner.clone());
         self.run_to_end(
@@ -68,6 +68,9 @@ impl CloudflareService {
         let upload = match self.client.create_direct_upload(&asked).await {
             Ok(upload) => upload,
             Err(cause) => {
+                if cause.may_have_taken_effect() {
+                    self.delete_lost_draft(&asked.image).await;
+                }
                 // Somebody may have taken the id since it was looked up.
                 self.require_unknown(asked.image.custom_id.as_ref()).await?;
                 return Err(to_error(cause, &asked.image));
@@ -90,6 +93,15 @@ impl CloudflareService {
         match custom_id {
             Some(id) if self.is_taken(id).await? => Err(Error::CustomIdTaken),
             _ => Ok(()),
+        }
+    }
+
+    /// Makes sure that a custom id is free here, and that nothing of ours is left under it at Cloudflare.
+    pub(super) async fn require_free(&self, custom_id: Option<&CloudflareId>) -> Result<(), Error> {
+        self.require_unknown(custom_id).await?;
+        match custom_id {
+            Some(id) => self.clear_leftover(id).await,
+            None => Ok(()),
         }
     }
 
@@ -123,12 +135,15 @@ impl CloudflareService {
         asked: DirectUploadRequest,
         upload: &DirectUpload,
     ) -> Result<Image, Error> {
+        let unfit = |what| Error::Cloudflare { operation: OPERATION, cause: cloudflare::Error::Malformed(what) };
+        let upload_url = upload.upload_url.clone().ok_or_else(|| unfit("it has no upload URL"))?;
+        let response = upload.result.as_ref().ok_or_else(|| unfit("it cannot be stored"))?;
         let now = self.clock.now();
         let image = NewImage {
             cloudflare_id: upload.id.clone(),
             user_id: owner.id,
             original_filename: filename,
-            upload_url: upload.upload_url.clone(),
+            upload_url,
             require_signed_urls: asked.image.require_signed_urls,
             metadata: asked.image.metadata,
             expires_at: asked.expiry,
@@ -137,7 +152,7 @@ impl CloudflareService {
         require_storable(&image)?;
         let mut transaction = self.database.begin().await?;
         let image = store::images::insert(&mut transaction, &image, now).await.map_err(duplicate_to_taken)?;
-        let event = UploadEvent::UploadUrlCreated { response: &upload.result };
+        let event = UploadEvent::UploadUrlCreated { response };
         store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
         transaction.commit().await?;
         Ok(image)

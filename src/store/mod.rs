@@ -147,6 +147,14 @@ impl Error {
         let Self::Unavailable(sqlx::Error::Database(cause)) = self else { return false };
         matches!(cause.code().as_deref(), Some("40001" | "40P01"))
     }
+
+    /// Whether PostgreSQL cancelled a statement because it took too long: less work in one go may get through.
+    pub fn is_statement_timeout(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::Database(cause)) => cause.code().as_deref() == Some(QUERY_CANCELED),
+            _ => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -180,6 +188,8 @@ impl From<MigrateError> for Error {
     }
 }
 
+/// PostgreSQL's code where a statement was cancelled.
+const QUERY_CANCELED: &str = "57014";
 /// PostgreSQL's code where a role may not do what it tries.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 

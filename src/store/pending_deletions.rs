@@ -2,21 +2,21 @@
 
 use super::image_set::Pair;
 use super::{Database, Error, Transaction, on};
-use crate::domain::{CloudflareId, Timestamp};
+use crate::domain::{CloudflareId, DeletionReason, PendingDeletion, Timestamp};
 
-/// An image or draft at Cloudflare that has to be deleted.
-#[derive(Debug, Clone, sqlx::FromRow)]
-pub struct PendingDeletion {
-    /// The key at Cloudflare.
-    pub cloudflare_id: CloudflareId,
-    /// How often it was tried, this time included.
-    pub attempts: i32,
+/// The columns of a [`PendingDeletion`].
+macro_rules! columns {
+    () => {
+        "cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at"
+    };
 }
 
-const INSERT: &str = r"
-    INSERT INTO cfimages_pending_deletions (cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at)
-    VALUES ($1, $2, $3, 0, $4, $3)
-    ON CONFLICT (cloudflare_id) DO UPDATE SET last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at";
+const INSERT: &str = concat!(
+    "INSERT INTO cfimages_pending_deletions (",
+    columns!(),
+    r") VALUES ($1, $2, $3, 0, $4, $3)
+    ON CONFLICT (cloudflare_id) DO UPDATE SET last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at"
+);
 
 /// Records that something at Cloudflare has to be deleted, and why the last try failed.
 ///
@@ -25,13 +25,13 @@ const INSERT: &str = r"
 pub async fn insert(
     transaction: &mut Transaction,
     id: &CloudflareId,
-    reason: &str,
+    reason: &DeletionReason,
     last_error: &str,
     now: Timestamp,
 ) -> Result<(), Error> {
     on!(transaction.connection(), connection => sqlx::query(INSERT)
         .bind(id)
-        .bind(reason)
+        .bind(reason.as_str())
         .bind(now)
         .bind(last_error)
         .execute(connection)
@@ -66,7 +66,8 @@ macro_rules! claim {
             $lock,
             r"
     )
-    RETURNING cloudflare_id, attempts"
+    RETURNING ",
+            columns!()
         )
     };
 }
@@ -89,6 +90,57 @@ pub async fn claim(
         .bind(claimed_until)
         .fetch_optional(connection)
         .await)?)
+}
+
+const CLAIM_ONE: &str = concat!(
+    r"
+    UPDATE cfimages_pending_deletions
+    SET attempts = attempts + 1, next_attempt_at = $2
+    WHERE cloudflare_id = $1
+    RETURNING ",
+    columns!()
+);
+
+/// Takes this deletion whatever its time, if there is one.
+///
+/// # Errors
+/// If the database fails.
+pub async fn claim_one(
+    transaction: &mut Transaction,
+    id: &CloudflareId,
+    claimed_until: Timestamp,
+) -> Result<Option<PendingDeletion>, Error> {
+    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, PendingDeletion>(CLAIM_ONE)
+        .bind(id)
+        .bind(claimed_until)
+        .fetch_optional(connection)
+        .await)?)
+}
+
+const LIST: &str =
+    concat!("SELECT ", columns!(), " FROM cfimages_pending_deletions ORDER BY created_at, cloudflare_id LIMIT $1");
+
+/// The oldest deletions, at most `limit`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(database: &Database, limit: u32) -> Result<Vec<PendingDeletion>, Error> {
+    Ok(on!(database.reader(), pool => {
+        sqlx::query_as::<_, PendingDeletion>(LIST).bind(i64::from(limit)).fetch_all(pool).await
+    })?)
+}
+
+const HASTEN_ALL: &str = "UPDATE cfimages_pending_deletions SET next_attempt_at = $1 WHERE next_attempt_at > $1";
+
+/// Makes it the turn of all deletions.
+///
+/// # Errors
+/// If the database fails.
+pub async fn hasten_all(transaction: &mut Transaction, now: Timestamp) -> Result<(), Error> {
+    on!(transaction.connection(), connection => {
+        sqlx::query(HASTEN_ALL).bind(now).execute(connection).await.map(drop)
+    })?;
+    Ok(())
 }
 
 const POSTPONE: &str =
@@ -116,13 +168,13 @@ pub async fn postpone(
 
 const DELETE: &str = "DELETE FROM cfimages_pending_deletions WHERE cloudflare_id = $1";
 
-/// Forgets a deletion that is done, or not wanted any more.
+/// Forgets a deletion that is done, or not wanted any more; whether there was one.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete(transaction: &mut Transaction, id: &CloudflareId) -> Result<(), Error> {
-    on!(transaction.connection(), connection => {
-        sqlx::query(DELETE).bind(id).execute(connection).await.map(drop)
+pub async fn delete(transaction: &mut Transaction, id: &CloudflareId) -> Result<bool, Error> {
+    let deleted = on!(transaction.connection(), connection => {
+        sqlx::query(DELETE).bind(id).execute(connection).await.map(|done| done.rows_affected())
     })?;
-    Ok(())
+    Ok(deleted > 0)
 }

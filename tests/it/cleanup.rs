@@ -33,6 +33,7 @@ pub(crate) fn register(suite: &mut Suite) {
         raising_trigger,
     );
     suite.on_postgres("cleanup::images_in_a_table_that_may_not_be_changed_are_kept_and_stop_nothing", missing_right);
+    suite.on_postgres("cleanup::batches_that_take_too_long_become_smaller_and_go_on", slow_database);
     suite.on_both_engines("cleanup::the_time_is_told_though_the_run_failed", failed_run);
     suite.on_both_engines("cleanup::orphans_are_deleted_and_a_failure_stops_nothing", orphans);
     suite.on_both_engines("cleanup::orphans_that_were_used_meanwhile_stay", used_meanwhile);
@@ -531,4 +532,25 @@ async fn pending_migrations() {
     let folder = TempDir::new().unwrap();
     let (code, _, err) = outcome(&mut command(&folder, "sqlite://new.db", &[]));
     assert!(code == Some(1) && err.contains("cfimages migrate"), "{err}");
+}
+
+/// A trigger of the application takes its time with each row, and with one of them for ever.
+async fn slow_database(engine: Engine) {
+    let (url, folder) = (migrated_database(&engine).await, TempDir::new().unwrap());
+    let url = url.as_str();
+    insert_images(url, 60, "expired").await;
+    sql::execute_all(
+        url,
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             PERFORM pg_sleep(CASE OLD.cloudflare_id WHEN 'img-50' THEN 60 ELSE 0.02 END); RETURN OLD; END $$; \
+         CREATE TRIGGER slow BEFORE DELETE ON cloudflare_images FOR EACH ROW EXECUTE FUNCTION slow()",
+    )
+    .await;
+    let mut command = command(&folder, url, &["--delete"]);
+    command.envs([("CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS", "1"), ("CFIMAGES_LOG", "error")]);
+    let (code, out, err) = outcome(&mut command);
+    assert!(out.contains("Deleted 59 old"), "{out}{err}");
+    assert_eq!((code, err.lines().count()), (Some(1), 1), "{err}");
+    assert!(err.starts_with("error: kept img-50: "), "{err}");
+    assert_eq!(ids(url, "true").await, ["img-50"]);
 }

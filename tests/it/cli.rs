@@ -410,9 +410,19 @@ async fn completions() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         assert!(success(&mut cfimages(folder.path(), &["completions", shell])).contains("cfimages"), "{shell}");
     }
-    for command in
-        ["dev", "serve", "migrate", "cleanup-expired", "user", "token", "url", "config", "healthcheck", "completions"]
-    {
+    for command in [
+        "dev",
+        "serve",
+        "migrate",
+        "cleanup-expired",
+        "leftovers",
+        "user",
+        "token",
+        "url",
+        "config",
+        "healthcheck",
+        "completions",
+    ] {
         assert!(success(&mut cfimages(folder.path(), &[command, "--help"])).contains("Usage: cfimages"), "{command}");
     }
     assert_eq!(

@@ -110,8 +110,8 @@ async fn findings(engine: Engine) {
         world.image(number, "draft").await;
     }
     world.cloudflare.has_picture("img-1");
-    world.cloudflare.has("img-2", json!({"status": "failed"}));
-    world.cloudflare.has("img-3", json!({"uploaded": null}));
+    world.cloudflare.has("img-2", &json!({"status": "failed"}));
+    world.cloudflare.has("img-3", &json!({"uploaded": null}));
     // img-4 is not there: it has not been found yet, or is gone.
     world.fixture.clock.advance(90);
     let polled = world.service().poll_due_images(10).await.unwrap();

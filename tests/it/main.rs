@@ -26,6 +26,7 @@ mod faults;
 mod golden;
 mod http;
 mod jobs;
+mod jobs_leftovers;
 mod jobs_polling;
 mod main_job;
 mod migrations;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         golden::register,
         http::register,
         jobs::register,
+        jobs_leftovers::register,
         jobs_polling::register,
         main_job::register,
         migrations::register,

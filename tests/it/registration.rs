@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::{body_json, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::support::cloudflare::FakeCloudflare;
 use crate::support::sql;
 use crate::support::suite::{Engine, Suite};
 use crate::usages::Fixture;
@@ -18,6 +19,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("registration::a_name_that_reads_as_the_key_of_another_claims_nothing", numeric_name);
     suite.on_both_engines("registration::one_record_comes_of_the_same_image_registered_at_once", at_once);
     suite.on_both_engines("remote_update::cloudflare_is_changed_first_and_then_the_record", update);
+    suite.on_both_engines("remote_update::changes_at_the_same_time_are_laid_over_one_another", updates_at_once);
     suite.on_both_engines("remote_update::the_image_goes_on_under_a_new_id", new_id);
     suite.on_both_engines("remote_update::what_cloudflare_refuses_changes_nothing", refusal);
 }
@@ -257,4 +259,31 @@ async fn refusal(engine: Engine) {
     let after = service.get_image(alice, &only(image.id)).await.unwrap();
     assert_eq!((after.metadata.as_str(), after.require_signed_urls), ("{}", false));
     assert_eq!(after.updated_at, image.updated_at);
+}
+
+/// All of them have read the same record.
+async fn updates_at_once(engine: Engine) {
+    let cloudflare = FakeCloudflare::start().await;
+    let fixture = Fixture::with_cloudflare(&engine, &cloudflare.base_url).await;
+    let image = fixture.image(&fixture.alice, "img").await;
+    cloudflare.has_picture("img");
+    cloudflare.hold();
+    let mut updating = Vec::new();
+    for (name, creator) in [("a", "first"), ("b", "second"), ("c", "third")] {
+        let (service, image) = (fixture.another_service().await, image.clone());
+        let metadata = Json::parse(&format!(r#"{{"{name}": 1}}"#)).unwrap();
+        updating.push(tokio::spawn(async move {
+            service.update_image(&image, Some(metadata), None, Some(creator.to_owned())).await.unwrap()
+        }));
+    }
+    cloudflare.was_called(3).await;
+    cloudflare.release();
+    for update in updating {
+        update.await.unwrap();
+    }
+    let row = fixture.service.get_image(&fixture.alice, &only(image.id)).await.unwrap();
+    let metadata: Value = serde_json::from_str(row.metadata.as_str()).unwrap();
+    assert_eq!(metadata, json!({"a": 1, "b": 1, "c": 1}));
+    let there = cloudflare.details("img");
+    assert_eq!((&there["meta"], there["creator"].as_str()), (&metadata, Some(row.creator.as_str())));
 }

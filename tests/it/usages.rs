@@ -60,6 +60,11 @@ impl Fixture {
         service(&self.base_url, connect(self.url.as_str()).await, self.clock.clone())
     }
 
+    /// The time on the clock.
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
     /// Records an image of a user.
     pub(crate) async fn image(&self, owner: &User, cloudflare_id: &str) -> cfimages::domain::Image {
         let image = NewImage {

@@ -56,7 +56,7 @@ impl FakeCloudflare {
     }
 
     /// Has an image or a draft, whose fields may be left out by null.
-    pub(crate) fn has(&self, id: &str, details: Value) {
+    pub(crate) fn has(&self, id: &str, details: &Value) {
         let mut image =
             json!({"id": id, "uploaded": "2026-01-01T00:00:00.000Z", "variants": [], "requireSignedURLs": false});
         let fields = image.as_object_mut().unwrap();
@@ -67,12 +67,12 @@ impl FakeCloudflare {
 
     /// Has a picture.
     pub(crate) fn has_picture(&self, id: &str) {
-        self.has(id, json!({}));
+        self.has(id, &json!({}));
     }
 
     /// Has a draft.
     pub(crate) fn has_draft(&self, id: &str) {
-        self.has(id, json!({"draft": true}));
+        self.has(id, &json!({"draft": true}));
     }
 
     /// What it has, by id.
@@ -82,14 +82,19 @@ impl FakeCloudflare {
         ids
     }
 
+    /// What it knows of an image.
+    pub(crate) fn details(&self, id: &str) -> Value {
+        self.world.images.lock().unwrap()[id].clone()
+    }
+
     /// Answers all calls with this status, and does nothing; `None` ends that.
     pub(crate) fn fail_with(&self, status: impl Into<Option<u16>>) {
         *self.world.failure.lock().unwrap() = status.into().map(|status| StatusCode::from_u16(status).unwrap());
     }
 
-    /// Does what calls ask for, and breaks the connection then.
-    pub(crate) fn lose_answers(&self, is_so: bool) {
-        *self.world.loses_answers.lock().unwrap() = is_so;
+    /// Makes what is asked for from now on, and breaks the connection then.
+    pub(crate) fn lose_answers(&self) {
+        *self.world.loses_answers.lock().unwrap() = true;
     }
 
     /// Lets calls wait before they do anything.
@@ -136,7 +141,7 @@ async fn answer(
         return status.into_response();
     }
     let result = perform(&world, &method, &call, &String::from_utf8_lossy(&body));
-    if *world.loses_answers.lock().unwrap() {
+    if method == Method::POST && *world.loses_answers.lock().unwrap() {
         let (sender, body) = Channel::<axum::body::Bytes, std::io::Error>::new(1);
         sender.abort(std::io::Error::other("lost"));
         return Response::new(Body::new(body));
@@ -185,7 +190,7 @@ fn perform(world: &World, method: &Method, call: &str, body: &str) -> Result<Val
 
 /// A text field of a multipart form, which is simple enough.
 fn field(form: &str, name: &str) -> Option<String> {
-    let (_, rest) = form.split_once(&format!("name=\"{name}\"\r\n"))?;
-    let (_, value) = rest.split_once("\r\n\r\n").or_else(|| rest.split_once("\r\n"))?;
+    let (_, rest) = form.split_once(&format!("name=\"{name}\""))?;
+    let (_, value) = rest.split_once("\r\n\r\n")?;
     Some(value.split("\r\n").next()?.to_owned())
 }
