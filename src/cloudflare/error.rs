@@ -36,6 +36,8 @@ pub enum Error {
     },
     /// The answer is not what Cloudflare documents.
     Malformed(&'static str),
+    /// The answer is longer than any that makes sense, and was not read to its end.
+    TooLong,
     /// The id cannot be put into a URL as one segment: it is empty, `.` or `..`.
     UnusableId,
 }
@@ -61,7 +63,7 @@ impl Error {
         match self {
             Self::Connect(_) | Self::Interrupted(_) => true,
             Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::UnusableId => false,
+            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::TooLong | Self::UnusableId => false,
         }
     }
 
@@ -93,7 +95,7 @@ impl Error {
     /// Whether the answer makes no sense, so that neither the client nor a retry can help.
     pub fn is_malformed(&self) -> bool {
         match self {
-            Self::Malformed(_) => true,
+            Self::Malformed(_) | Self::TooLong => true,
             Self::Status { status, .. } => status.is_redirection() || status.is_informational(),
             _ => false,
         }
@@ -116,6 +118,7 @@ impl fmt::Display for Error {
                 f.write_str(&messages.join(", "))
             }
             Self::Malformed(what) => write!(f, "Cloudflare's answer cannot be used: {what}"),
+            Self::TooLong => f.write_str("Cloudflare's answer cannot be used: it is too long"),
             Self::UnusableId => f.write_str("the image ID cannot be used in a URL"),
         }
     }

@@ -17,11 +17,24 @@ pub enum Operation {
     UpdateImage,
     /// Deletes an image or a draft.
     DeleteImage,
+    /// Reads a page of the list of images.
+    ListImages,
+    /// Reads a page of the older list of images.
+    ListImagesByNumber,
     /// Lists the keys that URLs are signed with.
     ListSigningKeys,
 }
 
 impl Operation {
+    /// The most bytes of an answer that are read. Of lists that is enough for pages of usual images, and for ten of the largest
+    /// that Cloudflare allows: 100 variants with an id of 1,024 characters in each URL, every one of four bytes, escaped.
+    pub(super) fn max_answer_bytes(self) -> usize {
+        match self {
+            Self::ListImages | Self::ListImagesByNumber => 16 * 1024 * 1024,
+            _ => 4 * 1024 * 1024,
+        }
+    }
+
     /// The name in logs.
     pub fn name(self) -> &'static str {
         match self {
@@ -31,6 +44,8 @@ impl Operation {
             Self::GetImage => "get_image",
             Self::UpdateImage => "update_image",
             Self::DeleteImage => "delete_image",
+            Self::ListImages => "list_images",
+            Self::ListImagesByNumber => "list_images_by_number",
             Self::ListSigningKeys => "list_signing_keys",
         }
     }

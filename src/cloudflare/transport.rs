@@ -16,8 +16,6 @@ use super::{ClientSettings, ClientSetupError, Error, Operation};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a call may take in all; the toolkit's limit. Uploads get the time for their bytes beside it.
 pub(super) const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
-/// The most bytes of an answer that are read.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What may stand in a path segment as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -94,20 +92,20 @@ impl Transport {
     /// Does a call whose request can be made again, and takes `result`, where there is one, out of the answer.
     pub(super) async fn send(
         &self,
-        _operation: Operation,
+        operation: Operation,
         request: impl Fn(&Account) -> RequestBuilder,
     ) -> Result<Option<Box<RawValue>>, Error> {
-        send(request(&self.account)).await
+        send(request(&self.account), operation).await
     }
 
     /// Does a call whose request can be made once only, as its body is gone then; `arrival` is how long that body may take.
     pub(super) async fn call_once(
         &self,
-        _operation: Operation,
+        operation: Operation,
         arrival: Duration,
         request: impl FnOnce(&Account) -> RequestBuilder,
     ) -> Result<Box<RawValue>, Error> {
-        send(request(&self.account).timeout(arrival + TOTAL_TIMEOUT)).await?.ok_or(NO_RESULT)
+        send(request(&self.account).timeout(arrival + TOTAL_TIMEOUT), operation).await?.ok_or(NO_RESULT)
     }
 }
 
@@ -126,7 +124,7 @@ fn is_loopback(base_url: &str) -> bool {
 }
 
 /// Sends a request and takes `result`, where there is one, out of the envelope of the answer.
-async fn send(request: RequestBuilder) -> Result<Option<Box<RawValue>>, Error> {
+async fn send(request: RequestBuilder, operation: Operation) -> Result<Option<Box<RawValue>>, Error> {
     #[derive(Deserialize)]
     struct Envelope<'a> {
         #[serde(default)]
@@ -137,7 +135,7 @@ async fn send(request: RequestBuilder) -> Result<Option<Box<RawValue>>, Error> {
 
     let response = request.send().await?;
     let status = response.status();
-    let body = read_body(response).await?;
+    let body = read_body(response, operation.max_answer_bytes()).await?;
     if !status.is_success() {
         return Err(Error::Status { status, errors: errors_in(&body) });
     }
@@ -150,11 +148,11 @@ async fn send(request: RequestBuilder) -> Result<Option<Box<RawValue>>, Error> {
 }
 
 /// Reads an answer to its end, within a bound.
-async fn read_body(mut response: Response) -> Result<Vec<u8>, Error> {
+async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(Error::Malformed("it is too long"));
+        if body.len() + chunk.len() > max_bytes {
+            return Err(Error::TooLong);
         }
         body.extend_from_slice(&chunk);
     }
