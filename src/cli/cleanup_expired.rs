@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::Context;
 use super::database::open_current;
-use super::output::{print_error, print_line, with_causes};
+use super::output::{print_error, print_line, printable, with_causes};
 use super::progress::progress_bar;
 use crate::app::{self, SystemClock};
 use crate::config::Config;
-use crate::domain::{Clock, CloudflareId, Due, DueImage, Timestamp};
+use crate::domain::{Clock, Due, DueImage, Timestamp};
 use crate::service::{CleanupEvent, CloudflareService, ImageRecords};
 use crate::store::Database;
 
@@ -296,7 +296,7 @@ impl Report {
             }
             CleanupEvent::Kept { image, reason } => {
                 *figures.kept.get_or_insert(0) += 1;
-                self.error(format_args!("kept {}: {}", printable(&image.cloudflare_id), with_causes(reason)));
+                self.error(format_args!("kept {}: {}", printable(image.cloudflare_id.as_str()), with_causes(reason)));
             }
             CleanupEvent::OrphanDeleted(image) => {
                 *figures.orphans_deleted.get_or_insert(0) += 1;
@@ -304,15 +304,15 @@ impl Report {
             }
             CleanupEvent::OrphanFailed { image, error } => {
                 *figures.orphans_failed.get_or_insert(0) += 1;
-                self.error(format_args!("{}: {}", printable(&image.cloudflare_id), with_causes(error)));
+                self.error(format_args!("{}: {}", printable(image.cloudflare_id.as_str()), with_causes(error)));
             }
             CleanupEvent::LeftoverDeleted(id) => {
                 figures.leftovers_deleted += 1;
-                self.detail(format!("  - {} (left at Cloudflare)", printable(id)));
+                self.detail(format!("  - {} (left at Cloudflare)", printable(id.as_str())));
             }
             CleanupEvent::LeftoverFailed { id, error } => {
                 figures.leftovers_failed += 1;
-                self.error(format_args!("{} (left at Cloudflare): {error}", printable(id)));
+                self.error(format_args!("{} (left at Cloudflare): {error}", printable(id.as_str())));
             }
         }
         self.bar.inc(1);
@@ -346,15 +346,9 @@ impl Report {
 
 /// `TIME` as Python prints it.
 fn with_time(image: &DueImage) -> String {
-    format!("  - {} (expired: {})", printable(&image.cloudflare_id), image.expires_at.to_python())
+    format!("  - {} (expired: {})", printable(image.cloudflare_id.as_str()), image.expires_at.to_python())
 }
 
 fn id_alone(image: &DueImage) -> String {
-    format!("  - {}", printable(&image.cloudflare_id))
-}
-
-/// An id may hold anything, also what a terminal would take for a command.
-fn printable(id: &CloudflareId) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    id.as_str().chars().map(escape).collect()
+    format!("  - {}", printable(image.cloudflare_id.as_str()))
 }

@@ -13,6 +13,7 @@ mod healthcheck;
 mod migrate;
 mod output;
 mod progress;
+mod reconcile_account;
 mod reconcile_usage;
 mod serve;
 mod token;
@@ -55,6 +56,8 @@ enum Command {
     Migrate(migrate::MigrateArgs),
     /// Mark what expired, and delete what is not needed any more; for cron.
     CleanupExpired(cleanup_expired::CleanupExpiredArgs),
+    /// Compare the records with all images of the account at Cloudflare, and repair them.
+    ReconcileAccount(reconcile_account::ReconcileAccountArgs),
     /// Rebuild where images are used, out of the application's tables.
     ReconcileUsage(reconcile_usage::ReconcileUsageArgs),
     /// Create users, list them, set and check their passwords.
@@ -124,6 +127,7 @@ impl Cli {
             Command::Serve(args) => Box::pin(args.run(&context)).await,
             Command::Migrate(args) => args.run(&context).await,
             Command::CleanupExpired(args) => Box::pin(args.run(&context)).await,
+            Command::ReconcileAccount(args) => Box::pin(args.run(&context)).await,
             Command::ReconcileUsage(args) => args.run(&context).await,
             Command::User(args) => args.run(&context).await,
             Command::Token(args) => args.run(&context).await,

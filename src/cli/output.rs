@@ -65,6 +65,12 @@ pub(super) fn print_rows<T: Serialize>(
     print_line(table.build().with(Style::blank()))
 }
 
+/// A text from outside, which may hold anything, also what a terminal would take for a command.
+pub(super) fn printable(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
+
 /// `yes` or `-`.
 pub(super) fn yes(value: bool) -> String {
     if value { "yes" } else { "-" }.to_owned()

@@ -1,5 +1,6 @@
 //! The types that all layers share. Pure: no I/O, no clock, no configuration.
 
+mod account_figures;
 mod clock;
 mod due_image;
 mod image;
@@ -17,6 +18,7 @@ mod usage;
 mod usage_source;
 mod user;
 
+pub use account_figures::AccountFigures;
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
 pub use image::{

@@ -121,6 +121,11 @@ pub enum PictureProblem {
 }
 
 impl Error {
+    /// Whether the database says that the same may work a little later.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+
     /// Says what was tried when Cloudflare failed.
     pub(super) fn cloudflare(operation: &'static str) -> impl FnOnce(cloudflare::Error) -> Self {
         move |cause| Self::Cloudflare { operation, cause }

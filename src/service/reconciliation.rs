@@ -248,16 +248,28 @@ impl UsageReconciler {
     }
 }
 
+/// An error of which it is known whether it may be over a little later.
+pub(super) trait MayPass: fmt::Display {
+    /// Whether the same may work a little later.
+    fn may_pass(&self) -> bool;
+}
+
+impl MayPass for store::Error {
+    fn may_pass(&self) -> bool {
+        self.is_transient()
+    }
+}
+
 /// Tries a batch anew where the database says that this may help: Django has rows in an order of its own, so now and then
 /// PostgreSQL ends one of two who wait for each other.
-async fn retry<T, F>(mut batch: impl FnMut() -> F) -> Result<T, store::Error>
+pub(super) async fn retry<T, E: MayPass, F>(mut batch: impl FnMut() -> F) -> Result<T, E>
 where
-    F: Future<Output = Result<T, store::Error>>,
+    F: Future<Output = Result<T, E>>,
 {
     for pause in RETRY_PAUSES {
         match batch().await {
-            Err(error) if error.is_transient() => {
-                tracing::debug!(error = %error, "A batch of usages is tried again");
+            Err(error) if error.may_pass() => {
+                tracing::debug!(error = %error, "A batch is tried again");
                 tokio::time::sleep(pause).await;
             }
             outcome => return outcome,
