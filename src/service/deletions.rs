@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{Instrument, error, info, instrument, warn};
 
+use super::retry::retry;
 use super::{CloudflareService, Error};
 use crate::cloudflare;
 use crate::domain::{Clock, CloudflareId, Image, ImageFilter, ImageId, ImageKey, ImageKeys, User};
@@ -56,17 +57,23 @@ impl ImageRecords {
     /// Makes sure that an image could be deleted, by deleting it and undoing that: so nothing that the database refuses, such as a
     /// constraint or a missing right on a table of the application, is found out only after the picture is gone.
     async fn require_removable(&self, id: ImageId) -> Result<(), Error> {
-        let mut transaction = self.database.begin().await?;
-        let outcome = self.remove(&mut transaction, &ImageSet::from_iter([id])).await;
-        transaction.rollback().await?;
-        outcome.map(drop)
+        retry(Error::is_conflict, async || {
+            let mut transaction = self.database.begin().await?;
+            let outcome = self.remove(&mut transaction, &ImageSet::from_iter([id])).await;
+            transaction.rollback().await?;
+            outcome.map(drop)
+        })
+        .await
     }
 
     async fn remove_one(&self, id: ImageId) -> Result<bool, Error> {
-        let mut transaction = self.database.begin().await?;
-        let removed = self.remove(&mut transaction, &ImageSet::from_iter([id])).await?;
-        transaction.commit().await?;
-        Ok(removed > 0)
+        retry(Error::is_conflict, async || {
+            let mut transaction = self.database.begin().await?;
+            let removed = self.remove(&mut transaction, &ImageSet::from_iter([id])).await?;
+            transaction.commit().await?;
+            Ok(removed > 0)
+        })
+        .await
     }
 }
 

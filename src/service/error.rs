@@ -126,6 +126,11 @@ impl Error {
         matches!(self, Self::Store(error) if error.is_transient())
     }
 
+    /// Whether another transaction got in the way, so that the same may work at once.
+    pub(super) fn is_conflict(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_conflict())
+    }
+
     /// Says what was tried when Cloudflare failed.
     pub(super) fn cloudflare(operation: &'static str) -> impl FnOnce(cloudflare::Error) -> Self {
         move |cause| Self::Cloudflare { operation, cause }

@@ -2,6 +2,7 @@
 
 use tracing::{info, instrument};
 
+use super::retry::retry;
 use super::{CloudflareService, Error};
 use crate::domain::{
     Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, LogEntry, Page, PageRequest, UploadEvent, User,
@@ -57,11 +58,13 @@ impl CloudflareService {
     /// [`Error::NotFound`] if the image was deleted meanwhile.
     #[instrument(name = "service.images.edit", skip_all, fields(image.id = %image.id))]
     pub async fn edit_image(&self, image: &Image, edit: &ImageEdit) -> Result<Image, Error> {
-        let mut transaction = self.database.begin().await?;
-        let image =
-            store::images::edit(&mut transaction, image, edit, self.clock.now()).await?.ok_or(Error::NotFound)?;
-        transaction.commit().await?;
-        Ok(image)
+        retry(Error::is_conflict, async || {
+            let mut transaction = self.database.begin().await?;
+            let changed = store::images::edit(&mut transaction, image, edit, self.clock.now()).await?;
+            transaction.commit().await?;
+            changed.ok_or(Error::NotFound)
+        })
+        .await
     }
 
     /// Asks Cloudflare about an image and records the answer.

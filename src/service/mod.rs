@@ -18,6 +18,7 @@ mod passwords;
 mod random;
 mod reconciliation;
 mod registration;
+mod retry;
 mod sessions;
 mod sign_in;
 mod signing;

@@ -3,16 +3,14 @@
 use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
+use super::retry::retry;
 use crate::domain::{Clock, UsageSource};
 use crate::store::usage_sources::{self, ResolvedSource, SourceProblem, Stretch, UsageStretch, UsageTotals};
 use crate::store::{self, Database};
 
 /// Rows that are looked at, and changed, at a time.
 const BATCH_ROWS: u32 = 2000;
-/// How long to wait before each further try of a batch.
-const RETRY_PAUSES: [Duration; 3] = [Duration::from_millis(50), Duration::from_millis(250), Duration::from_secs(1)];
 
 /// Rebuilds the automatic usages of columns that the configuration names.
 ///
@@ -178,7 +176,7 @@ impl UsageReconciler {
             && survey.outdated > 0
             && !is_dry_run
         {
-            retry(|| self.bring_up_to_date(&source.columns, stretch, content_type)).await?;
+            retry(store::Error::is_transient, || self.bring_up_to_date(&source.columns, stretch, content_type)).await?;
             tracing::debug!(source = %source.source, rows = survey.outdated, "Brought usages up to date");
         }
         Ok(u64::try_from(survey.tracked).unwrap_or(0))
@@ -209,7 +207,7 @@ impl UsageReconciler {
             removed += if is_dry_run || stale == 0 {
                 stale
             } else {
-                retry(|| self.remove_stale_of(columns, content_type, stretch)).await?
+                retry(store::Error::is_transient, || self.remove_stale_of(columns, content_type, stretch)).await?
             };
             after = stretch.last;
         }
@@ -234,7 +232,7 @@ impl UsageReconciler {
     async fn link(&self) -> Result<(), store::Error> {
         let mut after = 0;
         while let Some(stretch) = usage_sources::next_unlinked(&self.database, after, self.batch_rows).await? {
-            retry(|| self.link_stretch(stretch)).await?;
+            retry(store::Error::is_transient, || self.link_stretch(stretch)).await?;
             after = stretch.last;
         }
         Ok(())
@@ -246,34 +244,4 @@ impl UsageReconciler {
         usage_sources::link(&mut transaction, stretch).await?;
         transaction.commit().await
     }
-}
-
-/// An error of which it is known whether it may be over a little later.
-pub(super) trait MayPass: fmt::Display {
-    /// Whether the same may work a little later.
-    fn may_pass(&self) -> bool;
-}
-
-impl MayPass for store::Error {
-    fn may_pass(&self) -> bool {
-        self.is_transient()
-    }
-}
-
-/// Tries a batch anew where the database says that this may help: Django has rows in an order of its own, so now and then
-/// PostgreSQL ends one of two who wait for each other.
-pub(super) async fn retry<T, E: MayPass, F>(mut batch: impl FnMut() -> F) -> Result<T, E>
-where
-    F: Future<Output = Result<T, E>>,
-{
-    for pause in RETRY_PAUSES {
-        match batch().await {
-            Err(error) if error.may_pass() => {
-                tracing::debug!(error = %error, "A batch is tried again");
-                tokio::time::sleep(pause).await;
-            }
-            outcome => return outcome,
-        }
-    }
-    batch().await
 }

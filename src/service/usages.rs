@@ -2,6 +2,7 @@
 
 use tracing::instrument;
 
+use super::retry::retry;
 use super::{CloudflareService, Error};
 use crate::domain::{
     CloudflareId, ImageId, ImageUsage, Page, PageRequest, Timestamp, UsageOrder, UsageSelection, UsageSlot, User,
@@ -54,15 +55,18 @@ impl CloudflareService {
         id: &CloudflareId,
     ) -> Result<(ImageUsage, bool), Error> {
         let now = self.clock.now();
-        loop {
-            let mut transaction = self.database.begin().await?;
-            if let Some((number, is_new)) = try_to_record(&mut transaction, owner, slot, id, now).await? {
-                let usage = store::usages::find(&mut transaction, number).await?;
-                transaction.commit().await?;
-                return Ok((usage, is_new));
+        retry(Error::is_conflict, async || {
+            loop {
+                let mut transaction = self.database.begin().await?;
+                if let Some((number, is_new)) = try_to_record(&mut transaction, owner, slot, id, now).await? {
+                    let usage = store::usages::find(&mut transaction, number).await?;
+                    transaction.commit().await?;
+                    return Ok((usage, is_new));
+                }
+                transaction.rollback().await?;
             }
-            transaction.rollback().await?;
-        }
+        })
+        .await
     }
 
     /// Forgets that some content refers to an image; it is no error if it was not known.
@@ -73,18 +77,21 @@ impl CloudflareService {
     #[instrument(name = "service.usages.remove", skip_all, fields(user.id = %owner.id))]
     pub async fn remove_usage(&self, owner: &User, slot: &UsageSlot) -> Result<(), Error> {
         let now = self.clock.now();
-        loop {
-            let mut transaction = self.database.begin().await?;
-            if let Some(held) = HeldSlot::find(&mut transaction, slot, None).await? {
-                if let Some(row) = &held.row {
-                    held.require_manual(owner, row)?;
-                    store::usages::delete(&mut transaction, row.id).await?;
-                    mark_referenced(&mut transaction, [row.image_id, None], now).await?;
+        retry(Error::is_conflict, async || {
+            loop {
+                let mut transaction = self.database.begin().await?;
+                if let Some(held) = HeldSlot::find(&mut transaction, slot, None).await? {
+                    if let Some(row) = &held.row {
+                        held.require_manual(owner, row)?;
+                        store::usages::delete(&mut transaction, row.id).await?;
+                        mark_referenced(&mut transaction, [row.image_id, None], now).await?;
+                    }
+                    return Ok(transaction.commit().await?);
                 }
-                return Ok(transaction.commit().await?);
+                transaction.rollback().await?;
             }
-            transaction.rollback().await?;
-        }
+        })
+        .await
     }
 }
 

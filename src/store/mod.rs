@@ -139,6 +139,13 @@ impl Error {
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_))
     }
+
+    /// Whether another transaction got in the way, and PostgreSQL undid this one: a deadlock, or a failure of serialization. The
+    /// whole transaction may work at once when it is done again.
+    pub fn is_conflict(&self) -> bool {
+        let Self::Unavailable(sqlx::Error::Database(cause)) = self else { return false };
+        matches!(cause.code().as_deref(), Some("40001" | "40P01"))
+    }
 }
 
 impl From<sqlx::Error> for Error {

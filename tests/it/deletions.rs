@@ -9,6 +9,7 @@ use cfimages::domain::{CloudflareId, Image, User, UserId};
 use cfimages::service::{CloudflareService, Error, UploadRequest};
 use cfimages::store;
 use serde_json::{Value, json};
+use sqlx::{Connection, Executor, PgConnection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use wiremock::matchers::method;
@@ -41,6 +42,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("deletions::a_row_that_comes_in_between_makes_it_fail_as_a_whole", row_in_between);
     suite.on_both_engines("deletions::a_deletion_goes_on_though_the_client_went_away", client_gone);
     suite.on_both_engines("deletions::the_same_image_may_be_deleted_twice_at_once", twice_at_once);
+    suite.on_postgres("deletions::a_deadlock_with_django_is_none_for_the_client", deadlock);
     suite.on_both_engines("deletions::of_many_each_is_deleted_and_reported_once", many);
     suite.on_both_engines("deletions::what_the_time_is_too_short_for_is_reported_and_may_be_sent_again", too_many);
     suite.on_both_engines("deletions::drafts_that_cannot_be_deleted_are_recorded", recorded_drafts);
@@ -577,7 +579,31 @@ async fn twice_at_once(engine: Engine) {
     assert!(fixture.find(1).await.is_none());
 }
 
-/// A Cloudflare that hands out drafts whose upload URL is too long to be kept.
+/// Django holds a log row and then wants its image, a deletion of ours the other way round: PostgreSQL ends ours.
+async fn deadlock(engine: Engine) {
+    let fixture = Fixture::new(&engine).await;
+    let image = fixture.image(1).await;
+    let log = format!(
+        "INSERT INTO cloudflare_image_logs (event_type, message, data, \"timestamp\", image_id) \
+         VALUES ('status_checked', '', '{{}}', '2020-01-01 00:00:00', '{}')",
+        key(1)
+    );
+    fixture.run(&log).await;
+    let mut django = PgConnection::connect(fixture.url.as_str()).await.unwrap();
+    django
+        .execute("SET deadlock_timeout = '1min'; BEGIN; SELECT * FROM cloudflare_image_logs FOR UPDATE")
+        .await
+        .unwrap();
+    let cross = async {
+        sql::somebody_waits(fixture.url.as_str()).await;
+        django.execute("SELECT * FROM cloudflare_images FOR UPDATE; COMMIT").await.unwrap();
+    };
+    let (outcome, ()) = tokio::join!(fixture.service.delete_image(&image, false), cross);
+    outcome.unwrap();
+    assert_eq!(fixture.count("cloudflare_images").await + fixture.count("cloudflare_image_logs").await, 0);
+    assert_eq!(fixture.calls().await.len(), 1, "Cloudflare is asked once");
+}
+
 /// What became of images: `KEY STATUS`, and the text of an error.
 async fn delete_in_bulk(app: &TestApp, body: &Value) -> Vec<String> {
     let answer = app.post("images/bulk_delete/", body).await;

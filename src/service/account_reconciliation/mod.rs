@@ -17,7 +17,6 @@ use serde_json::json;
 use tracing::{info, instrument};
 use uuid::Uuid;
 
-use super::reconciliation::MayPass;
 use super::{CloudflareService, Error};
 use crate::cloudflare;
 use crate::domain::{AccountFigures, CloudflareId, ImageId, Timestamp, UserId};
@@ -184,7 +183,8 @@ pub enum AccountRunError {
     Images(#[from] Error),
 }
 
-impl MayPass for AccountRunError {
+impl AccountRunError {
+    /// Whether the same may work a little later, as far as the database is concerned.
     fn may_pass(&self) -> bool {
         match self {
             Self::Store(error) => error.is_transient(),

@@ -14,7 +14,7 @@ use super::{
 use crate::cloudflare::{self, ImageListFilter, ImagePage, ImagePages, ListedImage, PageToken, UploadOrder};
 use crate::domain::{AccountFigures, CloudflareId, Image, ImageKeys, Timestamp, UserId};
 use crate::service::Error;
-use crate::service::reconciliation::retry;
+use crate::service::retry::retry;
 use crate::store::{self, CloudflareIdSet};
 
 /// Images that are changed in one transaction.
@@ -118,7 +118,7 @@ impl<'a, 'o> Session<'a, 'o> {
         }
         let surveys = self.survey(&images, asked_at).await?;
         let (reconciler, run) = (self.reconciler, &self.run);
-        match retry(|| reconciler.record(run, &surveys)).await {
+        match retry(AccountRunError::may_pass, || reconciler.record(run, &surveys)).await {
             Ok(recorded) => self.note(recorded),
             Err(AccountRunError::Images(error)) if !error.is_transient() => self.reconcile_one_by_one(&surveys).await?,
             Err(error) => return Err(error),
@@ -130,7 +130,7 @@ impl<'a, 'o> Session<'a, 'o> {
     async fn reconcile_one_by_one(&mut self, surveys: &[Survey<'_>]) -> Result<(), AccountRunError> {
         for survey in surveys {
             let (reconciler, run) = (self.reconciler, &self.run);
-            match retry(|| reconciler.record(run, std::slice::from_ref(survey))).await {
+            match retry(AccountRunError::may_pass, || reconciler.record(run, std::slice::from_ref(survey))).await {
                 Ok(recorded) => self.note(recorded),
                 Err(AccountRunError::Images(error)) if !error.is_transient() => {
                     self.run.figures.at_cloudflare += 1;
@@ -254,7 +254,7 @@ impl<'a, 'o> Session<'a, 'o> {
             deleted.figures.missing += 1;
             deleted.figures.deleted += 1;
             let reconciler = self.reconciler;
-            retry(|| reconciler.delete_missing(&deleted, keys, asked_at)).await?
+            retry(AccountRunError::may_pass, || reconciler.delete_missing(&deleted, keys, asked_at)).await?
         } else {
             // An image may get another id when its privacy changes.
             let record = store::images::find_by_cloudflare_id(self.database(), &keys.cloudflare_id).await?;
