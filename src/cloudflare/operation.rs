@@ -23,6 +23,28 @@ pub enum Operation {
     ListImagesByNumber,
     /// Lists the keys that URLs are signed with.
     ListSigningKeys,
+    /// Looks at a destination of notifications.
+    GetWebhookDestination,
+    /// Lists the destinations of notifications.
+    ListWebhookDestinations,
+    /// Makes a destination of notifications.
+    CreateWebhookDestination,
+    /// Changes a destination of notifications.
+    UpdateWebhookDestination,
+    /// Deletes a destination of notifications.
+    DeleteWebhookDestination,
+    /// Lists what is told to whom.
+    ListNotificationPolicies,
+    /// Looks at a policy of notifications.
+    GetNotificationPolicy,
+    /// Makes a policy of notifications.
+    CreateNotificationPolicy,
+    /// Changes a policy of notifications.
+    UpdateNotificationPolicy,
+    /// Deletes a policy of notifications.
+    DeleteNotificationPolicy,
+    /// Has a test alert sent.
+    TestNotificationPolicy,
 }
 
 impl Operation {
@@ -47,6 +69,17 @@ impl Operation {
             Self::ListImages => "list_images",
             Self::ListImagesByNumber => "list_images_by_number",
             Self::ListSigningKeys => "list_signing_keys",
+            Self::GetWebhookDestination => "get_webhook_destination",
+            Self::ListWebhookDestinations => "list_webhook_destinations",
+            Self::CreateWebhookDestination => "create_webhook_destination",
+            Self::UpdateWebhookDestination => "update_webhook_destination",
+            Self::DeleteWebhookDestination => "delete_webhook_destination",
+            Self::ListNotificationPolicies => "list_notification_policies",
+            Self::GetNotificationPolicy => "get_notification_policy",
+            Self::CreateNotificationPolicy => "create_notification_policy",
+            Self::UpdateNotificationPolicy => "update_notification_policy",
+            Self::DeleteNotificationPolicy => "delete_notification_policy",
+            Self::TestNotificationPolicy => "test_notification_policy",
         }
     }
 }

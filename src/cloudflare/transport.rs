@@ -116,6 +116,15 @@ pub(super) fn segment(text: &str) -> impl std::fmt::Display {
     utf8_percent_encode(text, SEGMENT)
 }
 
+/// An id as one segment of a path, whatever it holds.
+///
+/// # Errors
+/// If it cannot be one, see [`Error::UnusableId`].
+pub(super) fn segment_of(id: &str) -> Result<impl std::fmt::Display, Error> {
+    // URL parsers resolve these two even when they are percent-encoded.
+    if matches!(id, "" | "." | "..") { Err(Error::UnusableId) } else { Ok(segment(id)) }
+}
+
 /// Whether the API is on this machine.
 fn is_loopback(base_url: &str) -> bool {
     let host = reqwest::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
