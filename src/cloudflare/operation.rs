@@ -2,49 +2,87 @@
 
 use std::fmt;
 
-/// A call of the API, for those who watch over calls and for the logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
+/// When a call that failed may be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Whatever has become of it: done twice, it comes to the same as done once.
+    Always,
+    /// Only where it cannot have had its effect, see [`Error::may_have_taken_effect`](super::Error::may_have_taken_effect): twice is
+    /// once too often. Whoever needs to know what became of it has to look.
+    WithoutEffect,
+}
+
+/// The table of all operations.
+macro_rules! operations {
+    ($($(#[doc = $doc:literal])+ $operation:ident: $name:literal, $repeat:ident;)+) => {
+        /// A call of the API, for those who watch over calls and for the logs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $($(#[doc = $doc])+ $operation,)+
+        }
+
+        impl Operation {
+            /// Every operation.
+            pub const ALL: &[Self] = &[$(Self::$operation),+];
+
+            /// The name in logs.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$operation => $name,)+
+                }
+            }
+
+            /// When it may be done again.
+            pub fn repeat(self) -> Repeat {
+                match self {
+                    $(Self::$operation => Repeat::$repeat,)+
+                }
+            }
+        }
+    };
+}
+
+operations! {
     /// Creates a draft and the one-time URL of its upload.
-    CreateDirectUpload,
+    CreateDirectUpload: "create_direct_upload", WithoutEffect;
     /// Makes an image of a file.
-    UploadFile,
+    UploadFile: "upload_file", WithoutEffect;
     /// Has Cloudflare fetch a picture and make an image of it.
-    UploadFromUrl,
+    UploadFromUrl: "upload_from_url", WithoutEffect;
     /// Looks at an image.
-    GetImage,
+    GetImage: "get_image", Always;
     /// Changes metadata, privacy or creator of an image.
-    UpdateImage,
+    UpdateImage: "update_image", Always;
     /// Deletes an image or a draft.
-    DeleteImage,
+    DeleteImage: "delete_image", Always;
     /// Reads a page of the list of images.
-    ListImages,
+    ListImages: "list_images", Always;
     /// Reads a page of the older list of images.
-    ListImagesByNumber,
+    ListImagesByNumber: "list_images_by_number", Always;
     /// Lists the keys that URLs are signed with.
-    ListSigningKeys,
+    ListSigningKeys: "list_signing_keys", Always;
     /// Looks at a destination of notifications.
-    GetWebhookDestination,
+    GetWebhookDestination: "get_webhook_destination", Always;
     /// Lists the destinations of notifications.
-    ListWebhookDestinations,
+    ListWebhookDestinations: "list_webhook_destinations", Always;
     /// Makes a destination of notifications.
-    CreateWebhookDestination,
+    CreateWebhookDestination: "create_webhook_destination", WithoutEffect;
     /// Changes a destination of notifications.
-    UpdateWebhookDestination,
+    UpdateWebhookDestination: "update_webhook_destination", Always;
     /// Deletes a destination of notifications.
-    DeleteWebhookDestination,
+    DeleteWebhookDestination: "delete_webhook_destination", Always;
     /// Lists what is told to whom.
-    ListNotificationPolicies,
+    ListNotificationPolicies: "list_notification_policies", Always;
     /// Looks at a policy of notifications.
-    GetNotificationPolicy,
+    GetNotificationPolicy: "get_notification_policy", Always;
     /// Makes a policy of notifications.
-    CreateNotificationPolicy,
+    CreateNotificationPolicy: "create_notification_policy", WithoutEffect;
     /// Changes a policy of notifications.
-    UpdateNotificationPolicy,
+    UpdateNotificationPolicy: "update_notification_policy", Always;
     /// Deletes a policy of notifications.
-    DeleteNotificationPolicy,
+    DeleteNotificationPolicy: "delete_notification_policy", Always;
     /// Has a test alert sent.
-    TestNotificationPolicy,
+    TestNotificationPolicy: "test_notification_policy", WithoutEffect;
 }
 
 impl Operation {
@@ -54,32 +92,6 @@ impl Operation {
         match self {
             Self::ListImages | Self::ListImagesByNumber => 16 * 1024 * 1024,
             _ => 4 * 1024 * 1024,
-        }
-    }
-
-    /// The name in logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CreateDirectUpload => "create_direct_upload",
-            Self::UploadFile => "upload_file",
-            Self::UploadFromUrl => "upload_from_url",
-            Self::GetImage => "get_image",
-            Self::UpdateImage => "update_image",
-            Self::DeleteImage => "delete_image",
-            Self::ListImages => "list_images",
-            Self::ListImagesByNumber => "list_images_by_number",
-            Self::ListSigningKeys => "list_signing_keys",
-            Self::GetWebhookDestination => "get_webhook_destination",
-            Self::ListWebhookDestinations => "list_webhook_destinations",
-            Self::CreateWebhookDestination => "create_webhook_destination",
-            Self::UpdateWebhookDestination => "update_webhook_destination",
-            Self::DeleteWebhookDestination => "delete_webhook_destination",
-            Self::ListNotificationPolicies => "list_notification_policies",
-            Self::GetNotificationPolicy => "get_notification_policy",
-            Self::CreateNotificationPolicy => "create_notification_policy",
-            Self::UpdateNotificationPolicy => "update_notification_policy",
-            Self::DeleteNotificationPolicy => "delete_notification_policy",
-            Self::TestNotificationPolicy => "test_notification_policy",
         }
     }
 }
