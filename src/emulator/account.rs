@@ -7,14 +7,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::delivery::{DeliveryShape, DeliveryUrls};
-use crate::domain::Clock;
+use crate::domain::{Clock, Timestamp};
 
 use super::envelope::ApiError;
 use super::fetch::Fetcher;
-use super::notify::{Notifier, Outcome};
+use super::notifications::{self, Notifications, Outcome};
 use super::path::encode_segment;
 use super::rate_limit::RateLimit;
-use super::storage::{Storage, StorageError, StoredImage};
+use super::storage::{self, Storage, StorageError, StoredImage};
 use super::transform::Workers;
 use super::upload::UploadError;
 use super::variants::Variants;
@@ -37,7 +37,7 @@ pub(super) struct Account {
     pub(super) tasks: TaskTracker,
     /// Cancelled when nobody waits for that work any more.
     pub(super) stopped: CancellationToken,
-    notifier: Option<Arc<Notifier>>,
+    pub(super) notifications: Notifications,
     delivery_urls: DeliveryUrls,
     /// Without a slash at the end.
     public_url: String,
@@ -47,14 +47,9 @@ impl Account {
     /// Checks the settings and opens the storage.
     pub(super) fn open(config: EmulatorConfig) -> Result<Self, Error> {
         config.check()?;
+        let storage = open_storage(&config.storage, config.clock.now())?;
+        let notifications = Notifications::open(&storage, &config)?;
         let variants = Variants::new(config.variants)?;
-        let notifier = config.notify.map(|to| Notifier::new(to, &config.account_id)).transpose()?.map(Arc::new);
-        let storage = match config.storage {
-            StorageKind::Memory => Storage::in_memory(),
-            StorageKind::Folder(path) => {
-                Storage::in_folder(&path, config.clock.now()).map_err(|source| Error::Storage { path, source })?
-            }
-        };
         Ok(Self {
             delivery_urls: DeliveryUrls::new(Some(config.account_hash.clone()), &DeliveryShape::default()),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
@@ -71,7 +66,7 @@ impl Account {
             clock: config.clock,
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),
-            notifier,
+            notifications,
         })
     }
 
@@ -88,24 +83,24 @@ impl Account {
     /// Does work on the storage on a thread that may block. The work goes on to its end even if nobody waits for it.
     pub(super) async fn on_storage<T: Send + 'static>(&self, work: impl FnOnce(&Storage) -> T + Send + 'static) -> T {
         let storage = Arc::clone(&self.storage);
-        match tokio::task::spawn_blocking(move || work(&storage)).await {
-            Ok(result) => result,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        }
+        storage::blocking(move || work(&storage)).await
     }
 
-    /// Notifies the destination of what became of an upload, in the background.
-    pub(super) fn announce(&self, id: &str, result: &Result<Arc<StoredImage>, UploadError>) {
+    /// Notifies of what became of a direct creator upload, in the background.
+    pub(super) fn announce(self: &Arc<Self>, id: &str, result: &Result<Arc<StoredImage>, UploadError>) {
         let outcome = match result {
             Ok(image) => Outcome::uploaded(id, image.uploaded),
             Err(UploadError::File(error)) => Outcome::failed(id, error),
             Err(UploadError::Request(_)) => return,
         };
-        if let Some(notifier) = self.notifier.clone() {
-            let now = self.clock.now();
-            let stopped = self.stopped.clone();
-            self.tasks.spawn(async move { stopped.run_until_cancelled(notifier.send(outcome, now)).await });
-        }
+        notifications::announce(self, &outcome);
+    }
+}
+
+fn open_storage(kind: &StorageKind, now: Timestamp) -> Result<Storage, Error> {
+    match kind {
+        StorageKind::Memory => Ok(Storage::in_memory()),
+        StorageKind::Folder(path) => Storage::in_folder(path, now).map_err(|source| Error::storage(kind, source)),
     }
 }
 

@@ -2,15 +2,17 @@
 
 use std::borrow::Cow;
 use std::error::Error as StdError;
+use std::io;
 
 use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[derive(Serialize)]
 struct Envelope<'a, T> {
-    result: T,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    result: Option<T>,
     success: bool,
     errors: &'a [Problem<'a>],
     messages: [&'a str; 0],
@@ -18,28 +20,53 @@ struct Envelope<'a, T> {
 
 #[derive(Serialize)]
 struct Problem<'a> {
-    code: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    code: Option<u16>,
     message: &'a str,
 }
 
 /// `200` with a result.
 pub(super) fn success(result: impl Serialize) -> Response {
+    succeeded(Some(result))
+}
+
+/// `200` without a result.
+pub(super) fn done() -> Response {
+    succeeded(None::<()>)
+}
+
+/// `201` with a result.
+pub(super) fn created(result: impl Serialize) -> Response {
+    (StatusCode::CREATED, success(result)).into_response()
+}
+
+fn succeeded(result: Option<impl Serialize>) -> Response {
     Json(Envelope { result, success: true, errors: &[], messages: [] }).into_response()
+}
+
+/// Reads a JSON body.
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body).map_err(|error| ApiError::bad_request(format!("The body could not be read: {error}")))
 }
 
 /// A refusal of the REST API or of an upload URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {message}")]
+#[error("{message}")]
 pub(super) struct ApiError {
     status: StatusCode,
-    code: u16,
+    code: Option<u16>,
     message: Cow<'static, str>,
 }
 
 impl ApiError {
     /// An error with one of Cloudflare's codes.
     pub(super) fn new(status: StatusCode, code: u16, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code: Some(code), message: message.into() }
+    }
+
+    /// An error without a code, of which only the API for notifications has some.
+    pub(super) fn without_code(status: StatusCode, message: impl Into<Cow<'static, str>>) -> Self {
+        Self { status, code: None, message: message.into() }
     }
 
     /// The request is wrong in the way that the message says.
@@ -77,8 +104,8 @@ impl ApiError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, 5500, "Internal server error")
     }
 
-    /// Cloudflare's number for the error.
-    pub(super) fn code(&self) -> u16 {
+    /// Cloudflare's number for the error, where it has one.
+    pub(super) fn code(&self) -> Option<u16> {
         self.code
     }
 
@@ -88,9 +115,15 @@ impl ApiError {
     }
 }
 
+impl From<io::Error> for ApiError {
+    fn from(error: io::Error) -> Self {
+        Self::internal(&error)
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let errors = &[Problem { code: self.code, message: &self.message }];
-        (self.status, Json(Envelope { result: (), success: false, errors, messages: [] })).into_response()
+        (self.status, Json(Envelope { result: Some(()), success: false, errors, messages: [] })).into_response()
     }
 }

@@ -72,8 +72,7 @@ struct Update {
 pub(super) async fn update(State(account): State<Arc<Account>>, uri: Uri, body: Bytes) -> Result<Response, ApiError> {
     let id = path::last_segment(uri.path()).ok_or_else(ApiError::image_not_found)?;
     let now = account.clock.now();
-    let update: Update = serde_json::from_slice(&body)
-        .map_err(|error| ApiError::bad_request(format!("The body could not be read: {error}")))?;
+    let update: Update = envelope::parse(&body)?;
     let meta = update.metadata.as_deref().map(|metadata| parse_metadata(metadata.get())).transpose()?;
     let creator = update.creator.map(check_creator).transpose()?;
     if update.require_signed_urls == Some(true) && custom_id::is_custom(&id) {

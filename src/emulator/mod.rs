@@ -8,7 +8,8 @@
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private; in place of a named variant also the options of a flexible one, `w=400,fit=cover`, unless the account forbids it;
-//! - notifications of what became of direct creator uploads, to a [`Destination`].
+//! - below `/client/v4/accounts/{account_id}/alerting/v3/`: webhook destinations and notification policies, to which direct creator
+//!   uploads are announced, and one [`Destination`] that is there from the start.
 //!
 //! # Pictures
 //!
@@ -51,7 +52,7 @@ mod direct_upload;
 mod envelope;
 mod fetch;
 mod images;
-mod notify;
+mod notifications;
 mod path;
 mod rate_limit;
 mod router;
@@ -64,7 +65,7 @@ mod upload;
 mod variants;
 
 pub use config::{EmulatorConfig, StorageKind};
-pub use notify::Destination;
+pub use notifications::Destination;
 pub use variants::Variant;
 
 use std::io;
@@ -102,6 +103,17 @@ pub enum Error {
     /// The client for notifications and for pictures elsewhere cannot be made.
     #[error("the HTTP client could not be made")]
     HttpClient(#[source] reqwest::Error),
+}
+
+impl Error {
+    /// What is kept at `kind` could not be opened.
+    fn storage(kind: &StorageKind, source: io::Error) -> Self {
+        let path = match kind {
+            StorageKind::Memory => PathBuf::new(),
+            StorageKind::Folder(path) => path.clone(),
+        };
+        Self::Storage { path, source }
+    }
 }
 
 /// An emulated account of Cloudflare Images.

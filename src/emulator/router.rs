@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use tower_http::timeout::TimeoutLayer;
 
 use super::envelope::ApiError;
+use super::notifications::{policies, webhooks};
 use super::{Account, api_upload, auth, delivery, direct_upload, images, signing_keys, upload};
 
 /// How long a request may take, a slow upload included.
@@ -39,8 +40,18 @@ fn api(account: &Arc<Account>) -> Router<Arc<Account>> {
             "/accounts/{account_id}/images/v1/{image_id}",
             get(images::show).patch(images::update).delete(images::delete),
         )
+        .nest("/accounts/{account_id}/alerting/v3", notifications())
         .fallback(async |OriginalUri(uri): OriginalUri| auth::no_route(&uri))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(direct_upload::MAX_BODY))
         .layer(from_fn_with_state(Arc::clone(account), auth::guard))
+}
+
+fn notifications() -> Router<Arc<Account>> {
+    Router::new()
+        .route("/destinations/webhooks", get(webhooks::list).post(webhooks::create))
+        .route("/destinations/webhooks/{id}", get(webhooks::show).put(webhooks::replace).delete(webhooks::delete))
+        .route("/policies", get(policies::list).post(policies::create))
+        .route("/policies/{id}", get(policies::show).put(policies::update).delete(policies::delete))
+        .route("/policies/{id}/test", post(policies::test))
 }

@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn pictures_that_are_too_large_have_codes_of_their_own() {
         let code = |rejection: Rejection| match UploadError::from(rejection) {
-            UploadError::Request(error) | UploadError::File(error) => error.code(),
+            UploadError::Request(error) | UploadError::File(error) => error.code().unwrap(),
         };
         assert_eq!(code(Rejection::AnimationTooLarge), 5443);
         assert_eq!(code(Rejection::TooLarge(transform::Size { width: 1, height: 1 })), 5413);

@@ -1,10 +1,11 @@
 //! Images in a folder: `<SHA-256 of the id>.json` with the record, `<key>.img` with the original.
 //!
 //! Ids are anything, so they never become names of files. Every file is written under a name that ends in `.tmp`, flushed to
-//! the disk and renamed, the original before its record: what a crash leaves behind is a file that no record speaks of.
+//! the disk and renamed, the original before its record: what a crash leaves behind is a file that no record speaks of. The settings of
+//! the account are beside them, `<name>.json` each.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ use super::image::StoredImage;
 use super::medium::sha256_hex;
 
 /// A folder that belongs to the emulator. Files in it that are not its own are left alone.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Folder(PathBuf);
 
 /// What a file in the folder is, by its name.
@@ -110,7 +111,7 @@ impl Folder {
     }
 
     pub(super) fn read_original(&self, key: &str) -> io::Result<Bytes> {
-        fs::read(self.0.join(original_name(key))).map(Bytes::from)
+        self.read(&original_name(key)).map(Bytes::from)
     }
 
     pub(super) fn remove_original(&self, key: &str) -> io::Result<()> {
@@ -125,10 +126,14 @@ impl Folder {
         }
     }
 
-    /// Writes a file so that it is there whole or not at all.
-    fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        fs::read(self.0.join(name))
+    }
+
+    /// Writes a file so that it is there whole or not at all, for the owner's eyes only: it may be private, or have secrets in it.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let temporary = self.0.join(format!("{name}.tmp"));
-        let mut file = File::create(&temporary)?;
+        let mut file = private_options().open(&temporary)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, self.0.join(name))?;
@@ -139,6 +144,14 @@ impl Folder {
     fn flush(&self) -> io::Result<()> {
         if cfg!(unix) { File::open(&self.0)?.sync_all() } else { Ok(()) }
     }
+}
+
+fn private_options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 pub(in crate::emulator) fn record_name(id: &str) -> String {

@@ -26,6 +26,14 @@ impl Medium {
         Self::Memory(RwLock::default())
     }
 
+    /// The folder, where there is one.
+    pub(super) fn folder(&self) -> Option<&Folder> {
+        match self {
+            Self::Memory(_) => None,
+            Self::Folder(folder) => Some(folder),
+        }
+    }
+
     /// Makes the record of an image durable, in place of the one before.
     pub(super) fn save_record(&self, image: &StoredImage) -> io::Result<()> {
         match self {

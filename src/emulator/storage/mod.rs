@@ -3,10 +3,12 @@
 //!
 //! All of it blocks, and is meant for threads that may.
 
+mod document;
 mod folder;
 mod image;
 mod medium;
 
+pub(super) use document::Document;
 pub(super) use image::{ImageState, Original, StoredImage, Upload};
 
 use std::cmp::Reverse;
@@ -20,10 +22,21 @@ use bytes::Bytes;
 
 use crate::domain::Timestamp;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use folder::Folder;
 #[cfg(test)]
 pub(super) use folder::record_name;
 use medium::Medium;
+
+/// Does work on a thread that may block. The work goes on to its end even if nobody waits for it.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
+}
 
 /// Locks for changes of images; images that share one wait for each other, the others do not.
 const LOCKS: usize = 32;
@@ -78,6 +91,15 @@ impl Storage {
             hasher: RandomState::new(),
             medium,
         }
+    }
+
+    /// The part of the account's settings with this name, or `default` where it was never changed.
+    pub(super) fn document<T>(&self, name: &'static str, default: T) -> io::Result<Document<T>>
+    where
+        T: Clone + Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        let file = self.medium.folder().cloned().map(|folder| document::File { folder, name });
+        Document::open(file, default)
     }
 
     /// The image or draft with this id; drafts that have ended are no longer there.

@@ -84,13 +84,18 @@ impl App {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    /// A request to the REST API with the account's token.
+    /// A request to the REST API with the account's token, below `images/`.
     async fn api(&self, method: Method, path: &str) -> Answer {
+        self.call(method, &format!("images/{path}"), "").await
+    }
+
+    /// A request to the REST API with the account's token and a body, JSON where there is one.
+    async fn call(&self, method: Method, path: &str, body: impl Into<Body>) -> Answer {
         let request = Request::builder()
             .method(method)
-            .uri(format!("/client/v4/accounts/{ACCOUNT}/images/{path}"))
+            .uri(format!("/client/v4/accounts/{ACCOUNT}/{path}"))
             .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"));
-        self.send(request.body(Body::empty()).unwrap()).await
+        self.send(request.body(body.into()).unwrap()).await
     }
 
     async fn direct_upload(&self, fields: &[(&str, &str)]) -> Answer {
@@ -166,7 +171,8 @@ impl Answer {
         let errors = json["errors"].as_array().unwrap();
         assert_eq!(errors.len(), 1, "{self:?}");
         assert!(errors[0]["message"].as_str().is_some_and(|message| !message.is_empty()));
-        (self.status.as_u16(), errors[0]["code"].as_u64().unwrap())
+        // Some errors about notifications have no code.
+        (self.status.as_u16(), errors[0].get("code").map_or(0, |code| code.as_u64().unwrap()))
     }
 }
 

@@ -1,17 +1,13 @@
 //! Changes of images.
 
-use axum::body::Body;
-use axum::http::{Request, header};
+use axum::http::Method;
 use serde_json::{Value, json};
 
-use super::{ACCOUNT, Answer, App, TOKEN};
+use super::{Answer, App};
 
 impl App {
     async fn patch(&self, id: &str, body: &str) -> Answer {
-        let request = Request::patch(format!("/client/v4/accounts/{ACCOUNT}/images/v1/{id}"))
-            .header(header::AUTHORIZATION, format!("Bearer {TOKEN}"))
-            .header(header::CONTENT_TYPE, "application/json");
-        self.send(request.body(Body::from(body.to_owned())).unwrap()).await
+        self.call(Method::PATCH, &format!("images/v1/{id}"), body.to_owned()).await
     }
 }
 
@@ -26,7 +22,7 @@ async fn metadata_is_replaced_and_what_is_left_out_stays() {
     let image = app.patch(&id, r#"{"requireSignedURLs":true,"creator":""}"#).await.result();
     assert_eq!((&image["meta"], &image["requireSignedURLs"]), (&json!({"b": 2.5}), &json!(true)));
     assert_eq!(image.get("creator"), None::<&Value>);
-    assert_eq!(app.api(axum::http::Method::GET, &format!("v1/{id}")).await.result(), image);
+    assert_eq!(app.api(Method::GET, &format!("v1/{id}")).await.result(), image);
 }
 
 #[tokio::test]
