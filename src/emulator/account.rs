@@ -15,6 +15,7 @@ use super::notifications::{self, Notifications, Outcome};
 use super::path::encode_segment;
 use super::rate_limit::RateLimit;
 use super::storage::{self, Storage, StorageError, StoredImage};
+use super::token::Tokens;
 use super::transform::Workers;
 use super::upload::UploadError;
 use super::variants::Variants;
@@ -32,6 +33,7 @@ pub(super) struct Account {
     pub(super) workers: Workers,
     pub(super) rate_limit: RateLimit,
     pub(super) fetcher: Fetcher,
+    pub(super) tokens: Tokens,
     pub(super) clock: Arc<dyn Clock>,
     /// Work that goes on when its request has gone.
     pub(super) tasks: TaskTracker,
@@ -50,6 +52,7 @@ impl Account {
         let storage = open_storage(&config.storage, config.clock.now())?;
         let notifications = Notifications::open(&storage, &config)?;
         let variants = Variants::new(config.variants)?;
+        let tokens = Tokens::new(&config.api_token);
         Ok(Self {
             delivery_urls: DeliveryUrls::new(Some(config.account_hash.clone()), &DeliveryShape::default()),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
@@ -63,6 +66,7 @@ impl Account {
             workers: Workers::new(),
             rate_limit: RateLimit::default(),
             fetcher: Fetcher::new().map_err(Error::HttpClient)?,
+            tokens,
             clock: config.clock,
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),

@@ -104,3 +104,23 @@ pub(super) async fn delete(State(account): State<Arc<Account>>, uri: Uri) -> Res
         .map_err(|error| ApiError::internal(&error))?;
     if was_there { Ok(envelope::success(serde_json::Map::new())) } else { Err(ApiError::image_not_found()) }
 }
+
+/// Images that may be stored, as the answer says; nothing here holds anybody to it.
+const ALLOWED: usize = 100_000;
+
+/// `result` of `GET images/v1/stats`.
+#[derive(Serialize)]
+struct Stats {
+    count: Count,
+}
+
+#[derive(Serialize)]
+struct Count {
+    allowed: usize,
+    current: usize,
+}
+
+/// `GET images/v1/stats`: how many images there are, drafts left out.
+pub(super) async fn stats(State(account): State<Arc<Account>>) -> Response {
+    envelope::success(Stats { count: Count { allowed: ALLOWED, current: account.storage.count() } })
+}

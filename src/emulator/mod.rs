@@ -4,7 +4,7 @@
 //! What it does today is the way of an image from a direct creator upload to its delivery:
 //!
 //! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `POST v1` with a file or the URL of one,
-//!   `GET v1/keys`, and `GET`, `PATCH` and `DELETE v1/{image_id}`;
+//!   `GET v1/keys`, `GET v1/stats`, and `GET`, `PATCH` and `DELETE v1/{image_id}`; lists: `GET v1`, `GET v2` and `GET v2/metadata/keys`;
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private; in place of a named variant also the options of a flexible one, `w=400,fit=cover`, unless the account forbids it;
@@ -52,14 +52,18 @@ mod direct_upload;
 mod envelope;
 mod fetch;
 mod images;
+mod lists;
+mod metadata;
 mod notifications;
 mod path;
+mod query;
 mod rate_limit;
 mod router;
 mod signing_keys;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod token;
 mod transform;
 mod upload;
 mod variants;

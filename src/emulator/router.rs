@@ -12,7 +12,7 @@ use tower_http::timeout::TimeoutLayer;
 
 use super::envelope::ApiError;
 use super::notifications::{policies, webhooks};
-use super::{Account, api_upload, auth, delivery, direct_upload, images, signing_keys, upload};
+use super::{Account, api_upload, auth, delivery, direct_upload, images, lists, metadata, signing_keys, upload};
 
 /// How long a request may take, a slow upload included.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(3);
@@ -31,10 +31,13 @@ pub(super) fn build(account: Arc<Account>) -> Router {
 fn api(account: &Arc<Account>) -> Router<Arc<Account>> {
     Router::new()
         .route("/accounts/{account_id}/images/v2/direct_upload", post(direct_upload::create))
+        .route("/accounts/{account_id}/images/v1/stats", get(images::stats))
         .route("/accounts/{account_id}/images/v1/keys", get(signing_keys::list))
+        .route("/accounts/{account_id}/images/v2", get(lists::list_v2))
+        .route("/accounts/{account_id}/images/v2/metadata/keys", get(metadata::list_keys))
         .route(
             "/accounts/{account_id}/images/v1",
-            post(api_upload::create).layer(DefaultBodyLimit::max(upload::MAX_BODY)),
+            get(lists::list_v1).post(api_upload::create).layer(DefaultBodyLimit::max(upload::MAX_BODY)),
         )
         .route(
             "/accounts/{account_id}/images/v1/{image_id}",

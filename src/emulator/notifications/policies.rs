@@ -30,7 +30,7 @@ pub(super) struct Policy {
     pub(super) modified: Timestamp,
 }
 
-/// Who is told. E-mail and PagerDuty are kept, but nothing is sent there.
+/// Who is told. E-mail and pagers are kept, but nothing is sent there.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub(super) struct Mechanisms {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

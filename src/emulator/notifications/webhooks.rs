@@ -113,7 +113,11 @@ pub(in crate::emulator) async fn create(
         Webhook { id: new_id(), name, url, secret, created_at: now, last_success: Some(now), last_failure: None };
     test(&account, &webhook).await?;
     let id = webhook.id.clone();
-    change(&account, move |subscriptions| Ok(subscriptions.webhooks.push(webhook))).await?;
+    change(&account, move |subscriptions| {
+        subscriptions.webhooks.push(webhook);
+        Ok(())
+    })
+    .await?;
     Ok(envelope::created(IdObject { id }))
 }
 

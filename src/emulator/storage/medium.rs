@@ -83,9 +83,13 @@ impl Medium {
     }
 }
 
+pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
     let mut hex = String::with_capacity(64);
-    for byte in Sha256::digest(bytes) {
+    for byte in sha256(bytes) {
         let _ = write!(hex, "{byte:02x}");
     }
     hex

@@ -6,17 +6,19 @@
 mod document;
 mod folder;
 mod image;
+mod index;
 mod medium;
 
 pub(super) use document::Document;
 pub(super) use image::{ImageState, Original, StoredImage, Upload};
+pub(super) use index::{Order, Position};
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use bytes::Bytes;
 
@@ -28,6 +30,7 @@ use serde::de::DeserializeOwned;
 use folder::Folder;
 #[cfg(test)]
 pub(super) use folder::record_name;
+use index::Index;
 use medium::Medium;
 
 /// Does work on a thread that may block. The work goes on to its end even if nobody waits for it.
@@ -40,6 +43,8 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
 
 /// Locks for changes of images; images that share one wait for each other, the others do not.
 const LOCKS: usize = 32;
+/// Images that are looked at while changes wait.
+const BATCH: usize = 1000;
 
 /// Why a change was not made.
 #[derive(Debug, thiserror::Error)]
@@ -60,7 +65,7 @@ pub(super) enum StorageError {
 /// Records and the index change together below the lock of the image; a record is durable before anybody can see it.
 #[derive(Debug)]
 pub(super) struct Storage {
-    index: RwLock<HashMap<String, Arc<StoredImage>>>,
+    index: RwLock<Index>,
     /// Drafts by their end, so that those that have ended are found without looking at all.
     drafts: Mutex<BinaryHeap<Reverse<(Timestamp, String)>>>,
     locks: [Mutex<()>; LOCKS],
@@ -84,9 +89,14 @@ impl Storage {
 
     fn new(medium: Medium, images: Vec<StoredImage>) -> Self {
         let ends = images.iter().filter_map(|image| Some(Reverse((image.draft_end()?, image.id.clone()))));
+        let drafts = Mutex::new(ends.collect());
+        let mut index = Index::default();
+        for image in images {
+            index.insert(Arc::new(image));
+        }
         Self {
-            drafts: Mutex::new(ends.collect()),
-            index: RwLock::new(images.into_iter().map(|image| (image.id.clone(), Arc::new(image))).collect()),
+            drafts,
+            index: RwLock::new(index),
             locks: std::array::from_fn(|_| Mutex::new(())),
             hasher: RandomState::new(),
             medium,
@@ -104,8 +114,23 @@ impl Storage {
 
     /// The image or draft with this id; drafts that have ended are no longer there.
     pub(super) fn find(&self, id: &str, now: Timestamp) -> Option<Arc<StoredImage>> {
-        let index = self.index.read().unwrap_or_else(PoisonError::into_inner);
-        index.get(id).filter(|image| !image.has_ended(now)).cloned()
+        self.index().get(id).filter(|image| !image.has_ended(now)).cloned()
+    }
+
+    /// How many images there are, drafts left out.
+    pub(super) fn count(&self) -> usize {
+        self.index().count()
+    }
+
+    /// The images behind a place in an order, drafts left out. Nobody waits for whoever goes through all of them.
+    pub(super) fn images(&self, place: Option<Position>, order: Order) -> impl Iterator<Item = Arc<StoredImage>> {
+        let mut place = place;
+        let next = move || {
+            let batch = self.index().behind(place, order, BATCH);
+            place = batch.last().map(|image| Position::of(image)).or(place);
+            Some(batch).filter(|batch| !batch.is_empty())
+        };
+        std::iter::from_fn(next).flatten()
     }
 
     /// Keeps a new draft.
@@ -207,7 +232,7 @@ impl Storage {
     fn remove_ended_drafts(&self, now: Timestamp) -> io::Result<()> {
         while let Some(id) = self.pop_ended(now) {
             let _lock = self.lock(&id);
-            let ended = self.index.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+            let ended = self.index().get(&id).cloned();
             if let Some(draft) = ended.filter(|image| image.has_ended(now)) {
                 self.remove(&draft)?;
             }
@@ -229,7 +254,7 @@ impl Storage {
     fn replace(&self, image: StoredImage) -> io::Result<Arc<StoredImage>> {
         self.medium.save_record(&image)?;
         let image = Arc::new(image);
-        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(image.id.clone(), Arc::clone(&image));
+        self.index.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&image));
         Ok(image)
     }
 
@@ -241,6 +266,10 @@ impl Storage {
             self.medium.remove_original(original)?;
         }
         Ok(())
+    }
+
+    fn index(&self) -> RwLockReadGuard<'_, Index> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self, id: &str) -> MutexGuard<'_, ()> {

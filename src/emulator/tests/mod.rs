@@ -4,6 +4,7 @@ mod api_uploads;
 mod deliveries;
 mod drafts;
 mod flexible;
+mod lists;
 mod notifications;
 mod pictures;
 mod restarts;
