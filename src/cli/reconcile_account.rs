@@ -219,6 +219,7 @@ impl Report<'_> {
             }
             AccountRunEvent::Listed { images, of } => self.advance("listed", *images, *of),
             AccountRunEvent::Asked { records, of } => self.advance("asked about", *records, *of),
+            AccountRunEvent::Waiting(_) => self.bar.set_message("waiting for requests that Cloudflare allows"),
             AccountRunEvent::ListBrokeOff(error) => self.bar.suspend(|| {
                 print_warning(format_args!("Cloudflare does not go on with its list, which is read again: {error}"));
             }),

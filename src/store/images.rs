@@ -204,26 +204,37 @@ pub async fn lock_by_cloudflare_ids(transaction: &mut Transaction, ids: &Cloudfl
     Ok(on!(connection, connection => sqlx::query_as::<_, Image>(statement).bind(ids).fetch_all(connection).await)?)
 }
 
-const LIST_UPLOADED: &str = r"
-    SELECT id, cloudflare_id
+/// An image, and whether it is to be found at Cloudflare.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct ExpectedImage {
+    /// The keys of the image.
+    #[sqlx(flatten)]
+    pub keys: ImageKeys,
+    /// Whether it was uploaded, and before the time in question.
+    pub is_expected: bool,
+}
+
+// A condition would tempt the engines to take another index, and to sort all images for every batch.
+const LIST_EXPECTED: &str = r"
+    SELECT id, cloudflare_id, status = 'uploaded' AND coalesce(uploaded_at, created_at) < $1 AS is_expected
     FROM cloudflare_images
-    WHERE status = 'uploaded' AND id >= $1 AND coalesce(uploaded_at, created_at) < $2
+    WHERE id >= $2
     ORDER BY id
     LIMIT $3";
 
-/// A batch of images that were uploaded before a time, from a key on, by key.
+/// A batch of all images, from a key on, by key, and of each whether it was uploaded before a time.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_uploaded(
+pub async fn list_expected(
     database: &Database,
     before: Timestamp,
     from: ImageId,
     limit: u32,
-) -> Result<Vec<ImageKeys>, Error> {
-    Ok(on!(database.reader(), pool => sqlx::query_as::<_, ImageKeys>(LIST_UPLOADED)
-        .bind(from)
+) -> Result<Vec<ExpectedImage>, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, ExpectedImage>(LIST_EXPECTED)
         .bind(before)
+        .bind(from)
         .bind(i64::from(limit))
         .fetch_all(pool)
         .await)?)

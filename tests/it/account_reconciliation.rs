@@ -1,7 +1,10 @@
 //! The records, compared with all images of the account at Cloudflare.
 
+use std::io::Read;
 use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
+use cfimages::cloudflare::ClientLimits;
 use cfimages::domain::AccountFigures;
 use cfimages::service::{
     AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent, AccountRunOptions,
@@ -9,11 +12,12 @@ use cfimages::service::{
 };
 use serde_json::{Value, json};
 
+use crate::support::app::{API_TOKEN, TestApp, connect};
 use crate::support::rows::{ImageRow, insert_images, insert_usage, time};
 use crate::support::scripted_account::{ScriptedAccount, details};
 use crate::support::suite::{Engine, Suite};
-use crate::support::{eventually, sql};
-use crate::usages::Fixture;
+use crate::support::{eventually, picture, sql};
+use crate::usages::{Fixture, service_within};
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("account::without_apply_all_is_told_and_nothing_changed", dry_run);
@@ -25,6 +29,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("account::a_list_whose_place_is_lost_is_read_again", lost_place);
     suite.on_both_engines("account::a_list_that_never_goes_on_is_an_error", endless_list);
     suite.on_both_engines("account::images_that_are_listed_twice_or_not_at_all_count_once", unstable_list);
+    suite.on_both_engines("account::a_run_waits_where_the_requests_are_used_up", rate_limit);
     suite.on_both_engines("account::one_run_is_at_work_at_a_time", one_at_a_time);
     suite.on_both_engines("account::a_run_that_was_not_heard_of_changes_nothing_any_more", taken_over);
     suite.on_both_engines("account::a_run_for_something_else_begins_anew", other_options);
@@ -32,6 +37,8 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("account::what_is_changed_meanwhile_is_left_alone", changed_meanwhile);
     suite.on_both_engines("account::answers_about_one_image_that_make_no_sense_stop_nothing", broken_answers);
     suite.on_both_engines("account::the_command_tells_what_it_found_and_what_to_do", command);
+    suite.on_both_engines("account::the_emulator_and_its_records_become_the_same", emulator);
+    suite.on_both_engines("account::a_command_that_is_stopped_lets_another_go_on_at_once", stopped);
     suite.on_both_engines("account::a_command_that_is_killed_anywhere_ends_with_the_same_result", killed);
 }
 
@@ -85,19 +92,24 @@ struct Outcome {
     start: AccountRunStart,
     findings: Vec<String>,
     broke_off: usize,
+    waits: usize,
 }
 
 async fn observe(reconciler: &AccountReconciler, restart: bool) -> Result<Outcome, AccountRunError> {
-    let (mut start, mut findings, mut broke_off) = (None, Vec::new(), 0);
+    let (mut start, mut findings, mut broke_off, mut waits) = (None, Vec::new(), 0, 0);
     let mut observer = |event: AccountRunEvent<'_>| match event {
         AccountRunEvent::Begun(how) => start = Some(how),
         AccountRunEvent::Found(finding) => findings.push(line(finding)),
         AccountRunEvent::ListBrokeOff(_) => broke_off += 1,
+        AccountRunEvent::Waiting(wait) => {
+            assert!(wait <= Duration::from_secs(1));
+            waits += 1;
+        }
         AccountRunEvent::Listed { images, of } => assert!(images <= of),
         AccountRunEvent::Asked { records, of } => assert!(records <= of),
     };
     let figures = Box::pin(reconciler.run(restart, &mut observer)).await?;
-    Ok(Outcome { figures, start: start.unwrap(), findings, broke_off })
+    Ok(Outcome { figures, start: start.unwrap(), findings, broke_off, waits })
 }
 
 fn line(finding: &AccountFinding) -> String {
@@ -325,14 +337,14 @@ fn many(count: usize) -> Vec<Value> {
 async fn resume(engine: Engine) {
     let world = World::new(&engine, many(9), 3).await;
     insert_images(world.url(), 3, "uploaded").await;
-    world.account.script().list_answers.extend([None, None, Some((500, String::new()))]);
+    world.account.script().list_answers.extend([None, None, Some((403, String::new()))]);
     let error = world.run(APPLY).await.map(|_| ()).unwrap_err();
-    assert_eq!(error.to_string(), "Failed to list images: 500 Server Error: Internal Server Error");
+    assert_eq!(error.to_string(), "Failed to list images: 403 Client Error: Forbidden");
     assert_eq!(world.account.take_calls(), ["list", "list 0-3", "list 0-6"]);
     assert_eq!(sql::count(world.url(), "SELECT count(*) FROM cloudflare_images").await, 9);
 
-    for answer in [(429, String::new()), (401, String::new())] {
-        world.account.script().image_answers = vec![("img-2".to_owned(), answer.0, answer.1)];
+    for status in [403, 401] {
+        world.account.script().image_answers = vec![("img-2".to_owned(), status, String::new())];
         let error = world.run(APPLY).await.map(|_| ()).unwrap_err();
         assert!(error.to_string().starts_with("Failed to get image: 4"), "{error}");
     }
@@ -356,7 +368,7 @@ async fn resume(engine: Engine) {
 
 async fn lost_place(engine: Engine) {
     let world = World::new(&engine, many(9), 3).await;
-    world.account.script().list_answers.extend([None, None, Some((500, String::new()))]);
+    world.account.script().list_answers.extend([None, None, Some((403, String::new()))]);
     world.run(REPORT).await.map(|_| ()).unwrap_err();
     world.account.take_calls();
     world.account.script().epoch = 1;
@@ -400,6 +412,19 @@ async fn unstable_list(engine: Engine) {
     assert_eq!(figures, expected);
     let asked: Vec<String> = world.account.take_calls().into_iter().filter(|call| call.starts_with("get")).collect();
     assert_eq!(asked.len(), 2, "{asked:?}");
+}
+
+async fn rate_limit(engine: Engine) {
+    let world = World::new(&engine, many(2), 1).await;
+    let limits = ClientLimits { timeout: Duration::from_millis(300), ..ClientLimits::default() };
+    let database = connect(world.url()).await;
+    let service = service_within(&world.account.uri, &limits, database, world.fixture.clock.clone());
+    let reconciler = AccountReconciler::new(service, "acct-0001".to_owned(), REPORT);
+    // No call may take as long as Cloudflare wants to be left alone for.
+    world.account.script().list_answers.extend([None, Some((429, String::new()))]);
+    let Outcome { figures, waits, .. } = observe(&reconciler, false).await.unwrap();
+    assert_eq!((figures.unrecorded, waits), (2, 1));
+    assert_eq!(world.account.take_calls(), ["list", "list 0-1", "list 0-1"]);
 }
 
 /// Begins a run that waits for Cloudflare's answer.
@@ -453,7 +478,7 @@ async fn taken_over(engine: Engine) {
 
 async fn other_options(engine: Engine) {
     let world = World::new(&engine, many(4), 2).await;
-    let interrupt = || world.account.script().list_answers.extend([None, Some((503, String::new()))]);
+    let interrupt = || world.account.script().list_answers.extend([None, Some((403, String::new()))]);
     interrupt();
     world.run(REPORT).await.map(|_| ()).unwrap_err();
     interrupt();
@@ -520,15 +545,19 @@ async fn broken_answers(engine: Engine) {
 }
 
 fn cfimages(world: &World, arguments: &[&str]) -> Command {
+    cfimages_on(world.url(), &world.account.uri, arguments)
+}
+
+fn cfimages_on(database_url: &str, cloudflare: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cfimages"));
     command
         .arg("reconcile-account")
         .args(arguments)
         .env_clear()
-        .env("DATABASE_URL", world.url())
-        .env("CLOUDFLARE_IMAGES_BASE_URL", &world.account.uri)
+        .env("DATABASE_URL", database_url)
+        .env("CLOUDFLARE_IMAGES_BASE_URL", cloudflare)
         .env("CLOUDFLARE_IMAGES_ACCOUNT_ID", "acct-0001")
-        .env("CLOUDFLARE_IMAGES_API_TOKEN", "token")
+        .env("CLOUDFLARE_IMAGES_API_TOKEN", API_TOKEN)
         .env("CFIMAGES_LOG", "off");
     command
 }
@@ -581,13 +610,13 @@ async fn command(engine: Engine) {
     assert_eq!((code, err.as_str()), (Some(0), ""));
     assert!(out.contains("1 deleted") && out.ends_with("Nothing differs.\n"), "{out}");
 
-    world.account.script().list_answers.extend([None, Some((503, String::new()))]);
+    world.account.script().list_answers.extend([None, Some((403, String::new()))]);
     let (code, out, err) = run(&[]).await;
     assert_eq!((code, out.as_str()), (Some(1), ""));
     assert_eq!(
         err,
         "error: stopped; what was done is kept, and the same command goes on from there: Failed to list images: \
-         503 Server Error: Service Unavailable\n"
+         403 Client Error: Forbidden\n"
     );
     let (code, out, _) = run(&[]).await;
     assert!(code == Some(0) && out.starts_with("going on with the run of "), "{out}");
@@ -601,6 +630,42 @@ async fn command(engine: Engine) {
     }
 }
 
+async fn emulator(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    for id in ["kept", "forgotten", "gone"] {
+        let upload = app.create_upload(&json!({"custom_id": id, "creator": "alice", "metadata": {"a": 1.5}})).await;
+        let bytes = picture("photo.jpg");
+        app.upload(upload["upload_url"].as_str().unwrap(), "photo.jpg", "image/jpeg", bytes).await;
+        app.wait_for_status(upload["id"].as_str().unwrap(), "uploaded").await;
+    }
+    let draft = app.create_upload(&json!({"custom_id": "draft"})).await;
+    let record = "SELECT status || ' ' || creator || ' ' || filename || ' ' || CAST(metadata AS text) || CAST(cloudflare_metadata AS text)
+        || ' ' || CAST(variants AS text) || CAST(user_id AS text) FROM cloudflare_images WHERE cloudflare_id = 'forgotten'";
+    let before = sql::text(url, record).await;
+    sql::execute_all(
+        url,
+        "DELETE FROM cloudflare_image_logs WHERE image_id IN (SELECT id FROM cloudflare_images WHERE cloudflare_id = 'forgotten');
+         DELETE FROM cloudflare_images WHERE cloudflare_id = 'forgotten';",
+    )
+    .await;
+    let api = format!("{}/client/v4", app.emulator);
+    let gone = app.http.delete(format!("{api}/accounts/acct-0001/images/v1/gone")).bearer_auth(API_TOKEN);
+    assert_eq!(gone.send().await.unwrap().status(), 200);
+
+    let arguments = ["--apply", "--delete-missing", "--min-age", "0", "--json", "--check"];
+    let (code, out, err) = output(cfimages_on(url, &api, &arguments)).await;
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    let summary: Value = serde_json::from_str(&out).unwrap();
+    let figures = ["at_cloudflare", "imported", "asked", "deleted"].map(|name| summary[name].as_u64().unwrap());
+    assert_eq!(figures, [2, 1, 1, 1], "{out}");
+    assert_eq!(sql::text(url, record).await, before);
+    assert_eq!(app.get(&format!("images/{}/", draft["id"].as_str().unwrap())).await.json()["status"], "pending");
+    let (_, out, _) = output(cfimages_on(url, &api, &arguments)).await;
+    let summary: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&summary["equal"], &summary["at_cloudflare"]), (&json!(2), &json!(2)), "{out}");
+}
+
 /// A command that ends with its handle.
 struct Running(Child);
 
@@ -609,6 +674,29 @@ impl Drop for Running {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+async fn stopped(engine: Engine) {
+    let world = World::new(&engine, many(4), 2).await;
+    world.account.close();
+    world.account.gate.add_permits(1);
+    let mut command = cfimages(&world, &[]);
+    let mut running = Running(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    eventually("the second page is asked for", async || (world.account.script().calls.len() > 1).then_some(())).await;
+    assert!(Command::new("kill").args(["-TERM", &running.0.id().to_string()]).status().unwrap().success());
+    let code = tokio::task::spawn_blocking(move || {
+        let mut told = String::new();
+        running.0.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+        (running.0.wait().unwrap().code(), told)
+    });
+    let told = "error: stopped; what was done is kept, and the same command goes on from there\n".to_owned();
+    assert_eq!(code.await.unwrap(), (Some(1), told));
+    world.account.gate.add_permits(10);
+    world.account.take_calls();
+    let (code, out, err) = output(cfimages(&world, &[])).await;
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert!(out.starts_with("going on with the run of "), "{out}");
+    assert_eq!(world.account.take_calls(), ["list 0-2"]);
 }
 
 async fn killed(engine: Engine) {

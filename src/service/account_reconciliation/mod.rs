@@ -18,7 +18,7 @@ use tracing::{info, instrument};
 use uuid::Uuid;
 
 use super::{CloudflareService, Error};
-use crate::cloudflare;
+use crate::cloudflare::{self, Client};
 use crate::domain::{AccountFigures, CloudflareId, ImageId, Timestamp, UserId};
 use crate::store::account_runs::AccountRun;
 use crate::store::{self, Transaction};
@@ -132,6 +132,8 @@ pub enum AccountRunEvent<'a> {
         /// About how many there are.
         of: u64,
     },
+    /// The requests of these minutes are used up. It goes on after so long.
+    Waiting(Duration),
     /// Cloudflare does not go on with its list, which is read from its beginning again.
     ListBrokeOff(&'a cloudflare::Error),
     /// It has come so far with what was not in the list.
@@ -198,6 +200,8 @@ impl AccountRunError {
 #[derive(Debug)]
 pub struct AccountReconciler {
     service: CloudflareService,
+    /// Leaves requests to those of people.
+    client: Client,
     account_id: String,
     options: AccountRunOptions,
     /// The name of this process among those that might want the run.
@@ -214,7 +218,8 @@ struct Run {
 impl AccountReconciler {
     /// A reconciler of the records with the account that the service works on.
     pub fn new(service: CloudflareService, account_id: String, options: AccountRunOptions) -> Self {
-        Self { service, account_id, options, claimant: Uuid::new_v4().to_string() }
+        let client = service.client.patient();
+        Self { service, client, account_id, options, claimant: Uuid::new_v4().to_string() }
     }
 
     /// Goes on with the run that was cut off, if it was asked for the same, else begins a new one; what was found and done, by all

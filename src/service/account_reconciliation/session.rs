@@ -1,9 +1,10 @@
 //! One process's part of a run: through Cloudflare's list, then through what was not in it.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use reqwest::StatusCode;
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::changes::{Plan, Survey, is_settled};
 use super::differences::compare;
@@ -15,12 +16,17 @@ use crate::cloudflare::{self, ImageListFilter, ImagePage, ImagePages, ListedImag
 use crate::domain::{AccountFigures, CloudflareId, Image, ImageKeys, Timestamp, UserId};
 use crate::service::Error;
 use crate::service::retry::retry;
+use crate::store::images::ExpectedImage;
 use crate::store::{self, CloudflareIdSet};
 
 /// Images that are changed in one transaction.
 const CHUNK: usize = 250;
 /// Records that are looked through in one go.
 const BATCH: u32 = 2000;
+/// How often to wait for a single answer: about an hour.
+const MAX_WAITS: u32 = 12;
+/// How long to wait for requests where nobody says.
+const USUAL_WAIT: Duration = Duration::from_mins(1);
 /// The most creators whose users are remembered.
 const MAX_CREATORS: usize = 10_000;
 
@@ -54,8 +60,7 @@ impl<'a, 'o> Session<'a, 'o> {
         let mut brings_new = true;
         while !self.run.row.is_listed {
             let asked_at = self.reconciler.now();
-            let page = self.reconciler.holding(&self.run, pages.next_page()).await?;
-            match page {
+            match self.ask(async || pages.next_page().await).await? {
                 Ok(Some(page)) => {
                     let before = self.run.figures.at_cloudflare;
                     self.read_page(page, asked_at, records).await?;
@@ -75,11 +80,37 @@ impl<'a, 'o> Session<'a, 'o> {
         Ok(())
     }
 
+    /// Asks Cloudflare. Where the requests of these minutes are used up, it waits: so large an account takes more of them.
+    async fn ask<T>(
+        &mut self,
+        mut call: impl AsyncFnMut() -> Result<T, cloudflare::Error>,
+    ) -> Result<Result<T, cloudflare::Error>, AccountRunError> {
+        for _ in 0..MAX_WAITS {
+            let answer = self.reconciler.holding(&self.run, Box::pin(call())).await?;
+            let Some(wait) = answer.as_ref().err().and_then(|error| self.wait_after(error)) else { return Ok(answer) };
+            info!(wait.seconds = wait.as_secs(), "Waiting for requests to Cloudflare: {} s", wait.as_secs());
+            (self.observer)(AccountRunEvent::Waiting(wait));
+            self.reconciler.holding(&self.run, tokio::time::sleep(wait)).await?;
+        }
+        self.reconciler.holding(&self.run, Box::pin(call())).await
+    }
+
+    /// How long to wait where there were too many requests.
+    fn wait_after(&self, error: &cloudflare::Error) -> Option<Duration> {
+        match error {
+            cloudflare::Error::RateLimited { wait } => Some(*wait),
+            cloudflare::Error::Status { status: StatusCode::TOO_MANY_REQUESTS, .. } => {
+                Some(self.reconciler.client.health().paused_for).filter(|wait| !wait.is_zero()).or(Some(USUAL_WAIT))
+            }
+            _ => None,
+        }
+    }
+
     fn pages(&self) -> ImagePages {
         // What is uploaded meanwhile then comes last.
         let filter = ImageListFilter { order: UploadOrder::OldestFirst, ..ImageListFilter::default() };
         let start = self.run.row.continuation_token.clone().map(PageToken::new);
-        self.reconciler.service.client.list_images(filter, start)
+        self.reconciler.client.list_images(filter, start)
     }
 
     async fn read_page(
@@ -197,12 +228,12 @@ impl<'a, 'o> Session<'a, 'o> {
             return Err(AccountRunError::OtherAccount);
         }
         loop {
-            let batch = store::images::list_uploaded(self.database(), before, self.run.row.checked_from, BATCH).await?;
+            let batch = store::images::list_expected(self.database(), before, self.run.row.checked_from, BATCH).await?;
             for keys in self.unlisted(&batch).await? {
                 self.ask_about(keys).await?;
                 (self.observer)(AccountRunEvent::Asked { records: self.run.figures.asked, of });
             }
-            let Some(next) = batch.last().and_then(|last| last.id.following()) else { return Ok(()) };
+            let Some(next) = batch.last().and_then(|last| last.keys.id.following()) else { return Ok(()) };
             self.run.row.checked_from = next;
             self.reconciler.save(&self.run).await?;
         }
@@ -211,24 +242,26 @@ impl<'a, 'o> Session<'a, 'o> {
     async fn count_unlisted(&self, before: Timestamp) -> Result<u64, AccountRunError> {
         let (mut count, mut from) = (0, Some(self.run.row.checked_from));
         while let Some(start) = from {
-            let batch = store::images::list_uploaded(self.database(), before, start, BATCH).await?;
+            let batch = store::images::list_expected(self.database(), before, start, BATCH).await?;
             count += self.unlisted(&batch).await?.len();
-            from = batch.last().and_then(|last| last.id.following());
+            from = batch.last().and_then(|last| last.keys.id.following());
         }
         Ok(u64::try_from(count).unwrap_or(u64::MAX))
     }
 
-    async fn unlisted<'k>(&self, batch: &'k [ImageKeys]) -> Result<Vec<&'k ImageKeys>, AccountRunError> {
-        let ids = batch.iter().map(|keys| &keys.cloudflare_id).collect::<CloudflareIdSet>();
+    /// Those of a batch that ought to be at Cloudflare, and were not in its list.
+    async fn unlisted<'k>(&self, batch: &'k [ExpectedImage]) -> Result<Vec<&'k ImageKeys>, AccountRunError> {
+        let expected = || batch.iter().filter(|image| image.is_expected).map(|image| &image.keys);
+        let ids = expected().map(|keys| &keys.cloudflare_id).collect::<CloudflareIdSet>();
         let listed: HashSet<CloudflareId> =
             store::account_runs::seen_among(self.database(), &ids).await?.into_iter().collect();
-        Ok(batch.iter().filter(|keys| !listed.contains(&keys.cloudflare_id)).collect())
+        Ok(expected().filter(|keys| !listed.contains(&keys.cloudflare_id)).collect())
     }
 
     async fn ask_about(&mut self, keys: &ImageKeys) -> Result<(), AccountRunError> {
         let asked_at = self.reconciler.now();
-        let call = self.reconciler.service.client.get_image(&keys.cloudflare_id);
-        let answer = self.reconciler.holding(&self.run, Box::pin(call)).await?;
+        let client = &self.reconciler.client;
+        let answer = self.ask(async || client.get_image(&keys.cloudflare_id).await).await?;
         self.run.figures.asked += 1;
         self.run.row.checked_from = keys.id.following().unwrap_or(keys.id);
         match answer {

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
 
-use axum::http::{StatusCode, Uri};
+use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
@@ -28,7 +29,7 @@ pub(crate) struct Script {
     pub(crate) repeated: usize,
     /// Tokens of another epoch are refused.
     pub(crate) epoch: u32,
-    /// How the next calls of the list are answered; `None` as usual.
+    /// How the next calls of the list are answered; `None` as usual. After 429, Cloudflare wants to be left alone for a second.
     pub(crate) list_answers: VecDeque<Option<(u16, String)>>,
     /// How calls for an image are answered, by its id; as usual where nothing is said.
     pub(crate) image_answers: Vec<(String, u16, String)>,
@@ -158,5 +159,9 @@ fn refused(status: u16, code: u16, message: &str) -> Response {
 }
 
 fn raw(status: u16, body: String) -> Response {
-    (StatusCode::from_u16(status).unwrap(), body).into_response()
+    let mut response = (StatusCode::from_u16(status).unwrap(), body).into_response();
+    if status == 429 {
+        response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
