@@ -49,6 +49,14 @@ impl Lifecycle {
     }
 }
 
+/// Waits for SIGTERM or Ctrl-C, for commands that have something to put in order before they end; its name.
+///
+/// # Errors
+/// If the signals cannot be listened for.
+pub async fn stop_signal() -> std::io::Result<&'static str> {
+    Ok(Signals::listen()?.next().await)
+}
+
 #[cfg(unix)]
 struct Signals {
     terminate: tokio::signal::unix::Signal,

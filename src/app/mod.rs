@@ -10,7 +10,7 @@ mod system_clock;
 mod telemetry;
 mod welcome;
 
-pub use lifecycle::Lifecycle;
+pub use lifecycle::{Lifecycle, stop_signal};
 pub use router::{build as build_router, openapi};
 pub use serve::{BindError, bind, serve};
 pub use state::{AppState, build_service, cloudflare_client, open_database};

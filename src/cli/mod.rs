@@ -18,6 +18,7 @@ mod leftovers;
 mod migrate;
 mod output;
 mod progress;
+mod reconcile_account;
 mod reconcile_usage;
 mod serve;
 mod token;
@@ -66,6 +67,8 @@ enum Command {
     CleanupExpired(cleanup_expired::CleanupExpiredArgs),
     /// Show, retry or forget what is left at Cloudflare after failures.
     Leftovers(leftovers::LeftoversArgs),
+    /// Compare the records with all images of the account at Cloudflare, and repair them.
+    ReconcileAccount(reconcile_account::ReconcileAccountArgs),
     /// Rebuild where images are used, out of the application's tables.
     ReconcileUsage(reconcile_usage::ReconcileUsageArgs),
     /// Create users, list them, set and check their passwords.
@@ -140,6 +143,7 @@ impl Cli {
             Command::Migrate(args) => args.run(&context).await,
             Command::CleanupExpired(args) => Box::pin(args.run(&context)).await,
             Command::Leftovers(args) => Box::pin(args.run(&context)).await,
+            Command::ReconcileAccount(args) => Box::pin(args.run(&context)).await,
             Command::ReconcileUsage(args) => args.run(&context).await,
             Command::User(args) => args.run(&context).await,
             Command::Token(args) => args.run(&context).await,

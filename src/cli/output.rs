@@ -65,13 +65,13 @@ pub(super) fn print_rows<T: Serialize>(
     print_line(table.build().with(Style::blank()))
 }
 
-/// `yes` or `-`.
-pub(super) fn yes(value: bool) -> String {
-    if value { "yes" } else { "-" }.to_owned()
-}
-
-/// A text from outside, such as an id, which may hold anything, also what a terminal would take for a command.
+/// A text from outside, which may hold anything, also what a terminal would take for a command.
 pub(super) fn printable(text: &str) -> String {
     let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
     text.chars().map(escape).collect()
+}
+
+/// `yes` or `-`.
+pub(super) fn yes(value: bool) -> String {
+    if value { "yes" } else { "-" }.to_owned()
 }

@@ -339,8 +339,8 @@ pub struct ImageEdit {
 pub struct RegisteredImage {
     /// The key at Cloudflare.
     pub cloudflare_id: CloudflareId,
-    /// The owner.
-    pub user_id: UserId,
+    /// The owner; none for images that belong to nobody.
+    pub user_id: Option<UserId>,
     /// Whether the picture is delivered with signed URLs only; what is not known stays as it is, or is the default.
     pub require_signed_urls: Option<bool>,
     /// What is kept with the image; what is not known stays as it is.

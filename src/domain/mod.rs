@@ -1,5 +1,6 @@
 //! The types that all layers share. Pure: no I/O, no clock, no configuration.
 
+mod account_figures;
 mod clock;
 mod due_image;
 #[cfg(feature = "server")]
@@ -21,6 +22,7 @@ mod usage_source;
 mod user;
 mod webhook_delivery;
 
+pub use account_figures::AccountFigures;
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
 #[cfg(feature = "server")]

@@ -121,6 +121,11 @@ pub enum PictureProblem {
 }
 
 impl Error {
+    /// Whether the database says that the same may work a little later.
+    pub(super) fn is_transient(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_transient())
+    }
+
     /// Whether another transaction got in the way, so that the same may work at once.
     pub(super) fn is_conflict(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_conflict())

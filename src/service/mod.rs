@@ -2,6 +2,7 @@
 //!
 //! [`CloudflareService`] is one type whose methods are spread over a file per resource.
 
+mod account_reconciliation;
 mod accounts;
 mod cleanup;
 mod deletions;
@@ -42,6 +43,10 @@ use crate::store::Database;
 use signing_keys::SigningKeys;
 use webhooks::DeliveryQueue;
 
+pub use account_reconciliation::{
+    AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent, AccountRunObserver,
+    AccountRunOptions, AccountRunStart, FieldDifference, MissingOutcome,
+};
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};

@@ -4,8 +4,8 @@ use tracing::{error, info, instrument, warn};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, ImageDetails, ImageUpdate};
-use crate::domain::{CloudflareId, Image, Json, RegisteredImage, RemoteChanges, UploadEvent, User};
-use crate::store;
+use crate::domain::{CloudflareId, Image, ImageId, Json, RegisteredImage, RemoteChanges, Timestamp, UploadEvent, User};
+use crate::store::{self, Transaction};
 
 const UPDATE: &str = "Failed to update image";
 /// How often a change is made anew at Cloudflare because others change the image at the same time; the last one is recorded anyhow.
@@ -79,6 +79,17 @@ impl CloudflareService {
         }
     }
 
+    /// The user that a creator is, by the rules of [`names`](Self::names); nobody where several users have the name.
+    pub(super) async fn find_creator(&self, creator: &str) -> Result<Option<User>, store::Error> {
+        match self.database.user_key().read(creator) {
+            Some(key) => store::users::find(&self.database, key).await,
+            None => match store::users::find_by_username(&self.database, creator).await {
+                Err(store::Error::AmbiguousUser(_)) => Ok(None),
+                found => found,
+            },
+        }
+    }
+
     async fn record_registration(
         &self,
         owner: &User,
@@ -88,27 +99,36 @@ impl CloudflareService {
         let now = self.clock.now();
         let registered = RegisteredImage {
             cloudflare_id: id,
-            user_id: owner.id,
+            user_id: Some(owner.id),
             require_signed_urls: details.require_signed_urls,
             metadata: details.upload_metadata(),
         };
         let mut transaction = self.database.begin().await?;
-        let default = self.settings.require_signed_urls;
-        let (image, is_new) = match store::images::register(&mut transaction, &registered, default, now).await? {
+        let (image, is_new) = match self.register_new(&mut transaction, &registered, details, now).await? {
             Some(image) => (image, true),
             None => match store::images::claim(&mut transaction, &registered).await? {
-                Some(image) => (image, false),
+                Some(image) => (record_registered(&mut transaction, image.id, false, details, now).await?, false),
                 None => return Err(Error::OtherOwner(registered.cloudflare_id)),
             },
         };
-        let image = store::images::apply(&mut transaction, image.id, &details.changes(now), now)
-            .await?
-            .ok_or(Error::NotFound)?;
-        let event = UploadEvent::ImageRegistered { is_new, response: &details.raw };
-        store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
         transaction.commit().await?;
         info!(image.id = %image.id, image.cloudflare_id = ?image.cloudflare_id.as_str(), "Registered image {:?}", image.cloudflare_id.as_str());
         Ok((image, is_new))
+    }
+
+    /// Records an image whose picture is at Cloudflare, with all that Cloudflare says of it; none if it is recorded already.
+    pub(super) async fn register_new(
+        &self,
+        transaction: &mut Transaction,
+        registered: &RegisteredImage,
+        details: &ImageDetails,
+        now: Timestamp,
+    ) -> Result<Option<Image>, Error> {
+        let default = self.settings.require_signed_urls;
+        match store::images::register(transaction, registered, default, now).await? {
+            Some(image) => record_registered(transaction, image.id, true, details, now).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Changes metadata, privacy or creator of an image, at Cloudflare and then here. What is `None` stays as it is.
@@ -212,6 +232,20 @@ enum Recording {
 fn is_changed(before: &Image, now: &Image) -> bool {
     let what = |image: &Image| (image.updated_at, image.cloudflare_id.clone(), image.metadata.clone());
     what(before) != what(now)
+}
+
+/// Records what Cloudflare says of an image that was just registered.
+async fn record_registered(
+    transaction: &mut Transaction,
+    id: ImageId,
+    is_new: bool,
+    details: &ImageDetails,
+    now: Timestamp,
+) -> Result<Image, Error> {
+    let image = store::images::apply(transaction, id, &details.changes(now), now).await?.ok_or(Error::NotFound)?;
+    let event = UploadEvent::ImageRegistered { is_new, response: &details.raw };
+    store::upload_logs::insert(transaction, image.id, &event, now).await?;
+    Ok(image)
 }
 
 fn malformed(why: &'static str) -> Error {

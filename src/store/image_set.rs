@@ -8,7 +8,7 @@ use sqlx::{Encode, Postgres, Sqlite, Type};
 use uuid::Uuid;
 
 use super::database::Engine;
-use crate::domain::ImageId;
+use crate::domain::{CloudflareId, ImageId};
 
 /// The keys of some images, as one parameter of a statement: an array on PostgreSQL, a JSON text on SQLite.
 #[derive(Debug, Clone)]
@@ -46,6 +46,41 @@ impl Encode<'_, Sqlite> for ImageSet {
     }
 }
 
+/// The ids at Cloudflare of some images, likewise; none of them may hold U+0000.
+#[derive(Debug, Clone)]
+pub struct CloudflareIdSet(Vec<CloudflareId>);
+
+impl<'a> FromIterator<&'a CloudflareId> for CloudflareIdSet {
+    fn from_iter<T: IntoIterator<Item = &'a CloudflareId>>(ids: T) -> Self {
+        Self(ids.into_iter().cloned().collect())
+    }
+}
+
+impl Type<Postgres> for CloudflareIdSet {
+    fn type_info() -> PgTypeInfo {
+        <Vec<String> as Type<Postgres>>::type_info()
+    }
+}
+
+impl Encode<'_, Postgres> for CloudflareIdSet {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let ids: Vec<&str> = self.0.iter().map(CloudflareId::as_str).collect();
+        Encode::<Postgres>::encode(ids, buffer)
+    }
+}
+
+impl Type<Sqlite> for CloudflareIdSet {
+    fn type_info() -> SqliteTypeInfo {
+        <str as Type<Sqlite>>::type_info()
+    }
+}
+
+impl Encode<'_, Sqlite> for CloudflareIdSet {
+    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
+        Encode::<Sqlite>::encode(serde_json::to_string(&self.0)?, buffer)
+    }
+}
+
 /// A statement in the words of either engine.
 pub(super) struct Pair {
     pub(super) postgres: &'static str,
@@ -62,7 +97,7 @@ impl Pair {
     }
 }
 
-/// A statement whose first parameter is an [`ImageSet`] that the column at the end of the first part is in.
+/// A statement whose first parameter is an [`ImageSet`] or a [`CloudflareIdSet`] that the column at the end of the first part is in.
 macro_rules! in_set {
     ($before:expr) => {
         in_set!($before, "")

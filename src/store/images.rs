@@ -2,10 +2,10 @@
 
 use super::database::Engine;
 use super::image_set::{Pair, in_set};
-use super::{Database, DuplicateExt, Error, ImageSet, Transaction, on, usages};
+use super::{CloudflareIdSet, Database, DuplicateExt, Error, ImageSet, Transaction, on, usages};
 use crate::domain::{
-    CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, Json, NewImage, RegisteredImage, RemoteChanges,
-    Timestamp, Variants,
+    CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageKeys, ImageStatus, Json, NewImage, RegisteredImage,
+    RemoteChanges, Timestamp, Variants,
 };
 
 /// The columns of an [`Image`]. Numbers are `integer` on one engine and of any size on the other.
@@ -55,17 +55,27 @@ pub async fn insert(transaction: &mut Transaction, image: &NewImage, now: Timest
     Ok(image)
 }
 
-const REGISTER: &str = concat!(
-    r"
+macro_rules! register {
+    ($owner:literal) => {
+        concat!(
+            r"
     INSERT INTO cloudflare_images (
-        id, cloudflare_id, user_id, filename, original_filename, content_type, upload_url, status, require_signed_urls, metadata,
-        created_at, updated_at, expires_at, format, variants, cloudflare_metadata, creator
+        id, cloudflare_id, filename, original_filename, content_type, upload_url, status, require_signed_urls, metadata,
+        created_at, updated_at, expires_at, format, variants, cloudflare_metadata, creator, user_id
     )
-    VALUES ($1, $2, $3, '', '', '', '', $4, $5, $6, $7, $7, $7, '', $8, $9, '')
+    VALUES ($1, $2, '', '', '', '', $3, $4, $5, $6, $6, $6, '', $7, $8, '', ",
+            $owner,
+            r")
     ON CONFLICT (cloudflare_id) DO NOTHING
     RETURNING ",
-    columns!()
-);
+            columns!()
+        )
+    };
+}
+
+const REGISTER: &str = register!("$9");
+/// A parameter without a value has no type that fits the keys of all user models.
+const REGISTER_UNOWNED: &str = register!("NULL");
 
 /// Records an image whose picture is at Cloudflare, as `uploaded`; none if it is recorded already. Its upload URL has been used,
 /// so it ends now.
@@ -78,18 +88,23 @@ pub async fn register(
     require_signed_urls: bool,
     now: Timestamp,
 ) -> Result<Option<Image>, Error> {
-    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, Image>(REGISTER)
-        .bind(ImageId::random())
-        .bind(&image.cloudflare_id)
-        .bind(image.user_id)
-        .bind(ImageStatus::Uploaded)
-        .bind(image.require_signed_urls.unwrap_or(require_signed_urls))
-        .bind(image.metadata.clone().unwrap_or_default())
-        .bind(now)
-        .bind(Variants::none())
-        .bind(Json::default())
-        .fetch_optional(connection)
-        .await)?)
+    let statement = if image.user_id.is_some() { REGISTER } else { REGISTER_UNOWNED };
+    Ok(on!(transaction.connection(), connection => {
+        let query = sqlx::query_as::<_, Image>(statement)
+            .bind(ImageId::random())
+            .bind(&image.cloudflare_id)
+            .bind(ImageStatus::Uploaded)
+            .bind(image.require_signed_urls.unwrap_or(require_signed_urls))
+            .bind(image.metadata.clone().unwrap_or_default())
+            .bind(now)
+            .bind(Variants::none())
+            .bind(Json::default());
+        let query = match image.user_id {
+            Some(owner) => query.bind(owner),
+            None => query,
+        };
+        query.fetch_optional(connection).await
+    })?)
 }
 
 const CLAIM: &str = concat!(
@@ -166,6 +181,88 @@ pub async fn list(transaction: &mut Transaction, images: &ImageSet) -> Result<Ve
     Ok(on!(connection, connection => {
         sqlx::query_as::<_, Image>(statement).bind(images).fetch_all(connection).await
     })?)
+}
+
+const FIND_BY_CLOUDFLARE_IDS: Pair =
+    in_set!(concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE cloudflare_id"));
+
+/// The images with these ids at Cloudflare, whoever owns them, in any order.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_by_cloudflare_ids(database: &Database, ids: &CloudflareIdSet) -> Result<Vec<Image>, Error> {
+    let statement = FIND_BY_CLOUDFLARE_IDS.of(database.reader());
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, Image>(statement).bind(ids).fetch_all(pool).await)?)
+}
+
+macro_rules! lock_by_cloudflare_ids {
+    ($after:literal) => {
+        in_set!(concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE cloudflare_id"), $after)
+    };
+}
+
+const LOCK_BY_CLOUDFLARE_IDS: Pair = Pair {
+    postgres: lock_by_cloudflare_ids!(" ORDER BY id FOR UPDATE").postgres,
+    // The transaction of SQLite is the only writer anyway.
+    sqlite: lock_by_cloudflare_ids!(" ORDER BY id").sqlite,
+};
+
+/// The images with these ids at Cloudflare, as they are, by key; others are kept from changing them, and from referring to them
+/// anew, until the transaction ends.
+///
+/// # Errors
+/// If the database fails.
+pub async fn lock_by_cloudflare_ids(transaction: &mut Transaction, ids: &CloudflareIdSet) -> Result<Vec<Image>, Error> {
+    let connection = transaction.connection();
+    let statement = LOCK_BY_CLOUDFLARE_IDS.of(&connection);
+    Ok(on!(connection, connection => sqlx::query_as::<_, Image>(statement).bind(ids).fetch_all(connection).await)?)
+}
+
+/// An image, and whether it is to be found at Cloudflare.
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct ExpectedImage {
+    /// The keys of the image.
+    #[sqlx(flatten)]
+    pub keys: ImageKeys,
+    /// Whether it was uploaded, and before the time in question.
+    pub is_expected: bool,
+}
+
+// A condition would tempt the engines to take another index, and to sort all images for every batch.
+const LIST_EXPECTED: &str = r"
+    SELECT id, cloudflare_id, status = 'uploaded' AND coalesce(uploaded_at, created_at) < $1 AS is_expected
+    FROM cloudflare_images
+    WHERE id >= $2
+    ORDER BY id
+    LIMIT $3";
+
+/// A batch of all images, from a key on, by key, and of each whether it was uploaded before a time.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_expected(
+    database: &Database,
+    before: Timestamp,
+    from: ImageId,
+    limit: u32,
+) -> Result<Vec<ExpectedImage>, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, ExpectedImage>(LIST_EXPECTED)
+        .bind(before)
+        .bind(from)
+        .bind(i64::from(limit))
+        .fetch_all(pool)
+        .await)?)
+}
+
+const COUNT: &str = "SELECT count(*) FROM cloudflare_images";
+
+/// How many images are recorded. Takes longer the more there are.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count(database: &Database) -> Result<u64, Error> {
+    let count: i64 = on!(database.reader(), pool => sqlx::query_scalar(COUNT).fetch_one(pool).await)?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 macro_rules! apply {

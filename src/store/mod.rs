@@ -4,6 +4,7 @@
 //! share; the macro `on!` runs it on whichever is open. What differs between the engines is in the types of `types` and in pairs
 //! of constants. Reads take the [`Database`], writes a [`Transaction`].
 
+pub mod account_runs;
 pub mod cleanup;
 pub mod content_types;
 mod database;
@@ -33,7 +34,7 @@ use std::borrow::Cow;
 use sqlx::migrate::MigrateError;
 
 pub use database::{Database, DatabaseSettings, Transaction};
-pub use image_set::ImageSet;
+pub use image_set::{CloudflareIdSet, ImageSet};
 pub use user_table::UserTableError;
 
 /// Runs the body with the pool or connection of the engine that is open.

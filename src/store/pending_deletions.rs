@@ -1,7 +1,7 @@
 //! Rows of `cfimages_pending_deletions`: what is left at Cloudflare though nobody knows of it here, and has to go.
 
-use super::image_set::Pair;
-use super::{Database, Error, Transaction, on};
+use super::image_set::{Pair, in_set};
+use super::{CloudflareIdSet, Database, Error, Transaction, on};
 use crate::domain::{CloudflareId, DeletionReason, PendingDeletion, Timestamp};
 
 /// The columns of a [`PendingDeletion`].
@@ -49,6 +49,17 @@ const COUNT_DUE: &str = "SELECT count(*) FROM cfimages_pending_deletions WHERE n
 pub async fn count_due(database: &Database, now: Timestamp) -> Result<u64, Error> {
     let count: i64 = on!(database.reader(), pool => sqlx::query_scalar(COUNT_DUE).bind(now).fetch_one(pool).await)?;
     Ok(u64::try_from(count).unwrap_or(0))
+}
+
+const AMONG: Pair = in_set!("SELECT cloudflare_id FROM cfimages_pending_deletions WHERE cloudflare_id");
+
+/// Those of some images that have to be deleted.
+///
+/// # Errors
+/// If the database fails.
+pub async fn among(database: &Database, ids: &CloudflareIdSet) -> Result<Vec<CloudflareId>, Error> {
+    let statement = AMONG.of(database.reader());
+    Ok(on!(database.reader(), pool => sqlx::query_scalar(statement).bind(ids).fetch_all(pool).await)?)
 }
 
 macro_rules! claim {

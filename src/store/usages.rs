@@ -47,6 +47,20 @@ pub async fn list_of_image(database: &Database, image: ImageId) -> Result<Vec<Im
     })?)
 }
 
+const COUNT_OF_IMAGE: &str =
+    "SELECT count(*) FROM cloudflare_image_usages WHERE image_id = $1 OR (cloudflare_id = $2 AND image_id IS NULL)";
+
+/// How many references there are to an image, those included that were not linked to it yet.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_of_image(transaction: &mut Transaction, image: &Image) -> Result<u64, Error> {
+    let count: i64 = on!(transaction.connection(), connection => {
+        sqlx::query_scalar(COUNT_OF_IMAGE).bind(image.id).bind(&image.cloudflare_id).fetch_one(connection).await
+    })?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 /// Adds the usages that a user may see and that are selected.
 fn push_selected(statement: &mut Statement, reader: &User, selection: &UsageSelection) {
     statement.push(joined!());

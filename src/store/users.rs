@@ -32,6 +32,17 @@ pub async fn find_by_token(database: &Database, key: &str) -> Result<Option<User
     })
 }
 
+const FIND: &str = concat!("SELECT ", columns!(), " FROM {users} AS users WHERE id = $1");
+
+/// The user with this key.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(database: &Database, id: UserId) -> Result<Option<User>, Error> {
+    let statement = database.users().await?.sql(FIND);
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, User>(statement).bind(id).fetch_optional(pool).await)?)
+}
+
 const FIND_BY_USERNAME: &str = concat!("SELECT ", columns!(), " FROM {users} AS users WHERE username = $1 LIMIT 2");
 
 /// The user with this name.

@@ -3,21 +3,25 @@
 use std::sync::Arc;
 
 use cfimages::app::SystemClock;
+use cfimages::cloudflare::ClientLimits;
 use cfimages::config::settings;
-use cfimages::domain::{ImageFilter, UserId, UserKey};
-use cfimages::service::Accounts;
+use cfimages::domain::{ImageFilter, ManualClock, UserId, UserKey};
+use cfimages::service::{AccountReconciler, AccountRunOptions, Accounts};
 use cfimages::store::{self, Database};
 use reqwest::Method;
 use serde_json::json;
 
 use crate::support::app::{Answer, TestApp, connect_with_users};
 use crate::support::django::{self, AUTH_USERS, BIGINT_USERS, UUID_USERS, UserModel};
+use crate::support::scripted_account::{ScriptedAccount, details};
 use crate::support::suite::{Engine, Suite, TestDatabaseUrl};
 use crate::support::{picture, sessions, sql};
+use crate::usages::service_within;
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("custom_users::keys_of_64_bits_do_the_main_job_with_exact_counts", bigint_keys);
     suite.on_both_engines("custom_users::uuids_as_keys_do_the_main_job_with_exact_counts", uuid_keys);
+    suite.on_both_engines("custom_users::images_of_the_account_find_owners_with_uuids", owners_in_account);
     suite.on_both_engines("custom_users::any_name_of_a_table_is_quoted", hostile_names);
     suite.on_postgres("custom_users::a_table_may_be_in_another_schema", other_schema);
     suite.on_both_engines("custom_users::users_without_a_name_go_by_their_address", addresses);
@@ -81,6 +85,23 @@ async fn bigint_keys(engine: Engine) {
 
 async fn uuid_keys(engine: Engine) {
     main_job(&engine, UUID_USERS, [UUID, OTHER_UUID]).await;
+}
+
+async fn owners_in_account(engine: Engine) {
+    let url = make(&engine, UUID_USERS, [UUID, OTHER_UUID]).await;
+    let database = open(url.as_str(), UUID_USERS).await;
+    store::migrations::run(&database).await.unwrap();
+    let made_by = |id: &str, creator: &str| details(id, &json!({"creator": creator}));
+    let images = vec![made_by("a", UUID), made_by("b", "bob@example.org"), made_by("c", "7"), details("d", &json!({}))];
+    let account = ScriptedAccount::start(images, 10).await;
+    let clock = Arc::new(ManualClock::new("2026-01-01".parse().unwrap()));
+    let service = service_within(&account.uri, &ClientLimits::default(), database, clock);
+    let options = AccountRunOptions { apply: true, delete_missing: false, owner: None, min_age_minutes: 15 };
+    let reconciler = AccountReconciler::new(service, "acct-0001".to_owned(), options);
+    assert_eq!(Box::pin(reconciler.run(false, &mut |_| {})).await.unwrap().imported, 4);
+    let owners = "SELECT CAST(user_id AS text) FROM cloudflare_images ORDER BY cloudflare_id";
+    let owner = |key| Some(stored(&engine, key));
+    assert_eq!(sql::texts(url.as_str(), owners).await, [owner(UUID), owner(OTHER_UUID), None, None]);
 }
 
 async fn main_job(engine: &Engine, users: UserModel, keys: [&str; 2]) {

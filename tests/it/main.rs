@@ -1,6 +1,7 @@
 //! Integration tests: the service over real sockets, on both engines, with a pool of one connection.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod account_reconciliation;
 mod api_auth;
 mod api_delivery_urls;
 mod api_file_uploads;
@@ -46,6 +47,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let mut suite = support::suite::Suite::new();
     for register in [
+        account_reconciliation::register,
         api_auth::register,
         api_delivery_urls::register,
         api_file_uploads::register,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use cfimages::cloudflare::{Client, ClientSettings};
+use cfimages::cloudflare::{Client, ClientLimits, ClientSettings};
 use cfimages::domain::{
     Clock, CloudflareId, ImageUsage, ManualClock, NewImage, Page, PageRequest, Timestamp, UploadUrl, UsageOrder,
     UsageSelection, UsageSlot, UsageSort, User,
@@ -124,11 +124,22 @@ impl Fixture {
 }
 
 fn service(base_url: &str, database: Database, clock: Arc<ManualClock>) -> CloudflareService {
-    let client = Client::new(&ClientSettings {
+    service_within(base_url, &ClientLimits::default(), database, clock)
+}
+
+/// A service whose client keeps within these limits.
+pub(crate) fn service_within(
+    base_url: &str,
+    limits: &ClientLimits,
+    database: Database,
+    clock: Arc<ManualClock>,
+) -> CloudflareService {
+    let settings = ClientSettings {
         base_url: base_url.to_owned(),
         account_id: "acct-0001".to_owned(),
         api_token: "token".to_owned().into(),
-    });
+    };
+    let client = Client::with_limits(&settings, limits);
     let settings = ServiceSettings {
         default_expiry_minutes: 30,
         require_signed_urls: true,

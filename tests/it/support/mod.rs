@@ -6,6 +6,7 @@ pub(crate) mod django;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod rows;
+pub(crate) mod scripted_account;
 pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod suite;
