@@ -6,13 +6,14 @@ use axum::extract::Extension;
 use axum::http::{Method, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
-use tracing::{error, warn};
+use tracing::error;
 use utoipa::ToSchema;
 
 use super::FieldErrors;
 use super::auth::AuthError;
 use super::model::UsageResponse;
 use super::pagination::InvalidPage;
+use crate::domain::error_chain;
 use crate::http::RequestContext;
 use crate::service::{self, PictureProblem};
 use crate::store;
@@ -251,15 +252,17 @@ fn service_error(error: &service::Error) -> Response {
         service::Error::Unsignable(_) => {
             (StatusCode::BAD_REQUEST, Json(FieldErrors::of("variant", &error.to_string()))).into_response()
         }
-        service::Error::NoAccountHash | service::Error::NoSigningKey(_) => {
-            error!(error = %chain(error), "A delivery URL could not be made: {error}");
+        service::Error::NoAccountHash => {
+            error!("A delivery URL could not be made: {error}");
             message(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
         }
-        service::Error::Cloudflare { cause, .. } => {
-            warn!(error = %chain(error), "A call to Cloudflare failed: {error}");
-            let status = if cause.is_malformed() { StatusCode::BAD_GATEWAY } else { StatusCode::BAD_REQUEST };
-            message(status, text_of(error))
+        // Calls that fail are logged by the client, where all is known of them.
+        service::Error::NoSigningKey(_) => message(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+        service::Error::Cloudflare { cause, .. } if cause.is_malformed() => {
+            error!(error = %error_chain(error), "Cloudflare's answer cannot be used: {error}");
+            message(StatusCode::BAD_GATEWAY, text_of(error))
         }
+        service::Error::Cloudflare { .. } => message(StatusCode::BAD_REQUEST, text_of(error)),
         service::Error::Store(cause) => store_error(cause),
     }
 }
@@ -286,7 +289,7 @@ const UNAVAILABLE: &str = "The database is not available. Try again later.";
 const INTERNAL_ERROR: &str = "Internal server error.";
 
 fn store_error(error: &store::Error) -> Response {
-    error!(error = %chain(error), "The database failed: {error}");
+    error!(error = %error_chain(error), "The database failed: {error}");
     if error.is_transient() {
         return server_error(StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE);
     }
@@ -315,18 +318,6 @@ fn message(status: StatusCode, error: String) -> Response {
 
 fn current_request_id() -> Option<String> {
     RequestContext::current_id().map(|id| id.to_string())
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 /// Marks an answer that is none of DRF's, but a page of Django's.

@@ -7,10 +7,10 @@ use reqwest::header::CONTENT_TYPE;
 use reqwest::multipart::{Form, Part};
 use secrecy::SecretString;
 
-use super::transport::{Account, Transport, segment};
+use super::transport::{Account, Call, Transport, segment};
 use super::{
-    DirectUpload, DirectUploadRequest, Error, ImageDetails, ImageUpdate, NewImageFields, Operation, SigningKey,
-    UploadFile,
+    ClientLimits, DirectUpload, DirectUploadRequest, Error, Health, ImageDetails, ImageUpdate, NewImageFields,
+    Operation, SigningKey, UploadFile,
 };
 use crate::domain::CloudflareId;
 
@@ -32,31 +32,56 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client for one account.
+    /// A client for one account, with the usual limits.
     ///
     /// # Errors
     /// If the token cannot be sent in a header, or TLS cannot be set up.
     pub fn new(settings: &ClientSettings) -> Result<Self, ClientSetupError> {
-        Ok(Self { transport: Transport::new(settings)? })
+        Self::with_limits(settings, &ClientLimits::default())
+    }
+
+    /// A client for one account.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn with_limits(settings: &ClientSettings, limits: &ClientLimits) -> Result<Self, ClientSetupError> {
+        Ok(Self { transport: Transport::new(settings, limits)? })
+    }
+
+    /// The same client for jobs, for which nobody waits: its calls take more time and more tries, and leave requests and places in
+    /// flight to those of people.
+    #[must_use]
+    pub fn patient(&self) -> Self {
+        Self { transport: self.transport.patient() }
+    }
+
+    /// How Cloudflare is, as far as this client and its clones know. Asks nobody.
+    pub fn health(&self) -> Health {
+        self.transport.health()
     }
 
     /// Creates a draft and the one-time URL by which its file is uploaded.
     ///
+    /// Without a custom id it is tried again though there may be a draft already: nobody can find that one, and it expires by itself.
+    ///
     /// # Errors
-    /// See [`Error`]. After [`Error::Interrupted`] there may be a draft; it expires by itself.
+    /// See [`Error`]. Where it [may have taken effect](Error::may_have_taken_effect), there may be a draft; [`get_image`](Self::get_image)
+    /// tells whether there is one with the custom id.
     pub async fn create_direct_upload(&self, request: &DirectUploadRequest) -> Result<DirectUpload, Error> {
         let form = || new_image_form(&request.image).text("expiry", request.expiry.to_isoformat());
-        let result = self
-            .transport
-            .call(Operation::CreateDirectUpload, |account| account.post("images/v2/direct_upload").multipart(form()))
-            .await?;
+        let call = Call::from(Operation::CreateDirectUpload);
+        let call = if request.image.custom_id.is_some() { call } else { call.repeatable() };
+        let result =
+            self.transport.call(call, |account| account.post("images/v2/direct_upload").multipart(form())).await?;
         DirectUpload::from_result(&result)
     }
 
-    /// Uploads a file as a new image, as its bytes come; `arrival` is how long these may take.
+    /// Uploads a file as a new image, as its bytes come; `arrival` is how long these may take. It is tried once, as the bytes are
+    /// gone then.
     ///
     /// # Errors
-    /// See [`Error`]. After [`Error::Interrupted`] there may be an image, unless the bytes ended with an error.
+    /// See [`Error`]. Where it [may have taken effect](Error::may_have_taken_effect), there may be an image, unless the bytes ended
+    /// with an error; it can be found by its custom id alone.
     pub async fn upload_file(
         &self,
         image: &NewImageFields,
@@ -67,25 +92,26 @@ impl Client {
             .file_name(file.name)
             .mime_str(file.content_type)
             .map_err(|_| Error::Malformed("the type of the file is none"))?;
-        self.upload(Operation::UploadFile, new_image_form(image).part("file", part), arrival).await
+        let form = new_image_form(image).part("file", part);
+        let request = |account: &Account| account.post("images/v1").multipart(form);
+        ImageDetails::from_upload(&self.transport.call_once(Operation::UploadFile, arrival, request).await?)
     }
 
     /// Has Cloudflare fetch a picture from a URL and make an image of it; `arrival` is how long that may take.
     ///
     /// # Errors
-    /// See [`Error`]. After [`Error::Interrupted`] there may be an image.
+    /// See [`Error`]. Where it [may have taken effect](Error::may_have_taken_effect), there may be an image; it can be found by its
+    /// custom id alone.
     pub async fn upload_from_url(
         &self,
         image: &NewImageFields,
         url: &str,
         arrival: Duration,
     ) -> Result<ImageDetails, Error> {
-        self.upload(Operation::UploadFromUrl, new_image_form(image).text("url", url.to_owned()), arrival).await
-    }
-
-    async fn upload(&self, operation: Operation, form: Form, arrival: Duration) -> Result<ImageDetails, Error> {
-        let request = |account: &Account| account.post("images/v1").multipart(form);
-        ImageDetails::from_upload(&self.transport.call_once(operation, arrival, request).await?)
+        let form = || new_image_form(image).text("url", url.to_owned());
+        let call = Call::from(Operation::UploadFromUrl).arriving_within(arrival);
+        let result = self.transport.call(call, |account| account.post("images/v1").multipart(form())).await?;
+        ImageDetails::from_upload(&result)
     }
 
     /// Whether the API is on this machine: an emulator.

@@ -1,8 +1,11 @@
 //! Why a call to Cloudflare failed.
 
 use std::fmt;
+use std::time::Duration;
 
 use reqwest::StatusCode;
+
+use super::Outage;
 
 /// An entry of `errors` in an answer of Cloudflare.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +41,15 @@ pub enum Error {
     Malformed(&'static str),
     /// The id cannot be put into a URL as one segment: it is empty, `.` or `..`.
     UnusableId,
+    /// The requests that may be made are used up, as Cloudflare says or as is known here; this one had no effect.
+    RateLimited {
+        /// After this long there are requests again.
+        wait: Duration,
+    },
+    /// Nothing was sent, because Cloudflare has not been answering.
+    Unavailable(Outage),
+    /// Nothing was sent, because too many other calls were in flight until the time was over.
+    Busy,
 }
 
 impl Error {
@@ -59,9 +71,35 @@ impl Error {
     /// Whether the same call may work a little later.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connect(_) | Self::Interrupted(_) => true,
+            Self::Connect(_) | Self::Interrupted(_) | Self::RateLimited { .. } | Self::Unavailable(_) | Self::Busy => {
+                true
+            }
             Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
             Self::Unsuccessful { .. } | Self::Malformed(_) | Self::UnusableId => false,
+        }
+    }
+
+    /// Whether the call may have had its effect all the same: the answer was lost, cannot be used, or says that something broke
+    /// inside of Cloudflare. What it was to make or change has to be looked at then.
+    pub fn may_have_taken_effect(&self) -> bool {
+        match self {
+            Self::Interrupted(_) | Self::Malformed(_) => true,
+            Self::Status { status, .. } => status.is_server_error(),
+            Self::Connect(_)
+            | Self::Unsuccessful { .. }
+            | Self::UnusableId
+            | Self::RateLimited { .. }
+            | Self::Unavailable(_)
+            | Self::Busy => false,
+        }
+    }
+
+    /// How long to wait before calls are worth a try again, where that is known.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { wait } => Some(*wait),
+            Self::Unavailable(outage) => Some(outage.next_try),
+            _ => None,
         }
     }
 
@@ -117,8 +155,23 @@ impl fmt::Display for Error {
             }
             Self::Malformed(what) => write!(f, "Cloudflare's answer cannot be used: {what}"),
             Self::UnusableId => f.write_str("the image ID cannot be used in a URL"),
+            Self::RateLimited { wait } => {
+                write!(f, "429 Client Error: Too Many Requests. Try again in {} s.", whole_seconds(*wait))
+            }
+            Self::Unavailable(outage) => write!(
+                f,
+                "Cloudflare has not answered for {} s. Try again in {} s.",
+                outage.since.as_secs(),
+                whole_seconds(outage.next_try)
+            ),
+            Self::Busy => f.write_str("too many calls to Cloudflare are in flight. Try again later."),
         }
     }
+}
+
+/// So many seconds that the time is over then; at least one.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
 }
 
 impl std::error::Error for Error {

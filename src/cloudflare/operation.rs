@@ -2,38 +2,61 @@
 
 use std::fmt;
 
-/// A call of the API, for those who watch over calls and for the logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Operation {
-    /// Creates a draft and the one-time URL of its upload.
-    CreateDirectUpload,
-    /// Makes an image of a file.
-    UploadFile,
-    /// Has Cloudflare fetch a picture and make an image of it.
-    UploadFromUrl,
-    /// Looks at an image.
-    GetImage,
-    /// Changes metadata, privacy or creator of an image.
-    UpdateImage,
-    /// Deletes an image or a draft.
-    DeleteImage,
-    /// Lists the keys that URLs are signed with.
-    ListSigningKeys,
+/// When a call that failed may be made again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Whatever has become of it: done twice, it comes to the same as done once.
+    Always,
+    /// Only where it cannot have had its effect, see [`Error::may_have_taken_effect`](super::Error::may_have_taken_effect): twice is
+    /// once too often. Whoever needs to know what became of it has to look.
+    WithoutEffect,
 }
 
-impl Operation {
-    /// The name in logs.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::CreateDirectUpload => "create_direct_upload",
-            Self::UploadFile => "upload_file",
-            Self::UploadFromUrl => "upload_from_url",
-            Self::GetImage => "get_image",
-            Self::UpdateImage => "update_image",
-            Self::DeleteImage => "delete_image",
-            Self::ListSigningKeys => "list_signing_keys",
+/// The table of all operations.
+macro_rules! operations {
+    ($($(#[doc = $doc:literal])+ $operation:ident: $name:literal, $repeat:ident;)+) => {
+        /// A call of the API, for those who watch over calls and for the logs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $($(#[doc = $doc])+ $operation,)+
         }
-    }
+
+        impl Operation {
+            /// Every operation.
+            pub const ALL: &[Self] = &[$(Self::$operation),+];
+
+            /// The name in logs.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$operation => $name,)+
+                }
+            }
+
+            /// When it may be done again.
+            pub fn repeat(self) -> Repeat {
+                match self {
+                    $(Self::$operation => Repeat::$repeat,)+
+                }
+            }
+        }
+    };
+}
+
+operations! {
+    /// Creates a draft and the one-time URL of its upload.
+    CreateDirectUpload: "create_direct_upload", WithoutEffect;
+    /// Makes an image of a file.
+    UploadFile: "upload_file", WithoutEffect;
+    /// Has Cloudflare fetch a picture and make an image of it.
+    UploadFromUrl: "upload_from_url", WithoutEffect;
+    /// Looks at an image.
+    GetImage: "get_image", Always;
+    /// Changes metadata, privacy or creator of an image.
+    UpdateImage: "update_image", Always;
+    /// Deletes an image or a draft.
+    DeleteImage: "delete_image", Always;
+    /// Lists the keys that URLs are signed with.
+    ListSigningKeys: "list_signing_keys", Always;
 }
 
 impl fmt::Display for Operation {

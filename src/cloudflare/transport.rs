@@ -1,31 +1,83 @@
 //! Requests on behalf of an account, and the envelopes that the answers come in.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::{Instant, sleep};
+use tracing::{error, info};
 
+use super::breaker::{Breaker, Leave, News, Sign};
+use super::failure::{AnswerHead, Failure};
+use super::limiter::{Limiter, Place};
 use super::model::errors_in;
-use super::{ClientSettings, ClientSetupError, Error, Operation};
+use super::operation::Repeat;
+use super::patience::{Patience, Times};
+use super::retry::{Tries, exhaustion_in, jitter};
+use super::{ClientLimits, ClientSettings, ClientSetupError, Error, Health, Operation};
 
-/// How long to try to reach Cloudflare.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a call may take in all; the toolkit's limit. Uploads get the time for their bytes beside it.
-pub(super) const TOTAL_TIMEOUT: Duration = Duration::from_secs(30);
 /// The most bytes of an answer that are read.
 const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// What may stand in a path segment as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
-/// What every call goes through. Cheap to clone; all clones share the connections.
+/// What every call goes through: its turn, its tries, and what they tell of Cloudflare. Cheap to clone; all clones share the
+/// connections and what is known of Cloudflare.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     account: Account,
+    gate: Arc<Gate>,
+    times: Times,
+    patience: Patience,
+}
+
+/// What all calls of a client share.
+#[derive(Debug)]
+struct Gate {
+    limiter: Limiter,
+    breaker: Breaker,
+}
+
+/// A call, as far as it matters to those who watch over it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Call {
+    operation: Operation,
+    /// When it may be made again; `None` for never.
+    repeat: Option<Repeat>,
+    /// How long bytes may take that are uploaded or fetched, where there are any.
+    arrival: Option<Duration>,
+}
+
+impl From<Operation> for Call {
+    fn from(operation: Operation) -> Self {
+        Self { operation, repeat: Some(operation.repeat()), arrival: None }
+    }
+}
+
+impl Call {
+    /// The same, which may be made again whatever has become of it.
+    pub(super) fn repeatable(self) -> Self {
+        Self { repeat: Some(Repeat::Always), ..self }
+    }
+
+    /// The same, whose bytes may take so long beside it.
+    pub(super) fn arriving_within(self, arrival: Duration) -> Self {
+        Self { arrival: Some(arrival), ..self }
+    }
+
+    fn once(self) -> Self {
+        Self { repeat: None, ..self }
+    }
+
+    fn is_upload(&self) -> bool {
+        self.arrival.is_some()
+    }
 }
 
 /// Makes requests below the address of the account.
@@ -52,7 +104,7 @@ impl Account {
 }
 
 impl Transport {
-    pub(super) fn new(settings: &ClientSettings) -> Result<Self, ClientSetupError> {
+    pub(super) fn new(settings: &ClientSettings, limits: &ClientLimits) -> Result<Self, ClientSetupError> {
         let mut authorization = HeaderValue::from_str(&format!("Bearer {}", settings.api_token.expose_secret()))
             .map_err(|_| ClientSetupError::Token)?;
         authorization.set_sensitive(true);
@@ -60,21 +112,32 @@ impl Transport {
             (AUTHORIZATION, authorization),
             (ACCEPT, HeaderValue::from_static("application/json")),
         ]);
+        let is_local = is_loopback(&settings.base_url);
         let mut builder = reqwest::Client::builder();
-        if is_loopback(&settings.base_url) {
+        if is_local {
             // A proxy of the environment would look for its own loopback.
             builder = builder.no_proxy();
         }
+        let times = Times::new(limits.timeout);
         let http = builder
             .user_agent(concat!("cfimages/", env!("CARGO_PKG_VERSION")))
             .default_headers(headers)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TOTAL_TIMEOUT)
+            .connect_timeout(times.to_connect())
             // A redirect would carry the token elsewhere, and turn a DELETE into a GET.
             .redirect(reqwest::redirect::Policy::none())
             .build()?;
         let url = format!("{}/accounts/{}", settings.base_url.trim_end_matches('/'), segment(&settings.account_id));
-        Ok(Self { account: Account { http, url } })
+        let (first_pause, longest_pause) = times.outage_pauses();
+        let gate = Gate {
+            limiter: Limiter::new(limits, is_local, Instant::now()),
+            breaker: Breaker::new(first_pause, longest_pause),
+        };
+        Ok(Self { account: Account { http, url }, gate: Arc::new(gate), times, patience: Patience::Person })
+    }
+
+    /// The same for jobs, for which nobody waits.
+    pub(super) fn patient(&self) -> Self {
+        Self { patience: Patience::Job, ..self.clone() }
     }
 
     /// Whether the API is on this machine: an emulator.
@@ -82,32 +145,128 @@ impl Transport {
         is_loopback(&self.account.url)
     }
 
+    /// How Cloudflare is, as far as is known.
+    pub(super) fn health(&self) -> Health {
+        let now = Instant::now();
+        Health { outage: self.gate.breaker.outage(now), paused_for: self.gate.limiter.paused_for(now) }
+    }
+
     /// Does a call whose request can be made again, and takes `result`, which must be there, out of the answer.
     pub(super) async fn call(
         &self,
-        operation: Operation,
+        call: impl Into<Call>,
         request: impl Fn(&Account) -> RequestBuilder,
     ) -> Result<Box<RawValue>, Error> {
-        self.send(operation, request).await?.ok_or(NO_RESULT)
+        self.send(call, request).await?.ok_or(NO_RESULT)
     }
 
     /// Does a call whose request can be made again, and takes `result`, where there is one, out of the answer.
     pub(super) async fn send(
         &self,
-        _operation: Operation,
+        call: impl Into<Call>,
         request: impl Fn(&Account) -> RequestBuilder,
     ) -> Result<Option<Box<RawValue>>, Error> {
-        send(request(&self.account)).await
+        self.run(call.into(), |account| request(account)).await
     }
 
     /// Does a call whose request can be made once only, as its body is gone then; `arrival` is how long that body may take.
     pub(super) async fn call_once(
         &self,
-        _operation: Operation,
+        operation: Operation,
         arrival: Duration,
         request: impl FnOnce(&Account) -> RequestBuilder,
     ) -> Result<Box<RawValue>, Error> {
-        send(request(&self.account).timeout(arrival + TOTAL_TIMEOUT)).await?.ok_or(NO_RESULT)
+        let call = Call::from(operation).arriving_within(arrival).once();
+        let mut request = Some(request);
+        let once = |account: &Account| request.take().expect("a call that is not repeatable is tried once")(account);
+        self.run(call, once).await?.ok_or(NO_RESULT)
+    }
+
+    /// Tries a call until it works, may not be tried again, or its time is over.
+    async fn run(
+        &self,
+        call: Call,
+        mut request: impl FnMut(&Account) -> RequestBuilder,
+    ) -> Result<Option<Box<RawValue>>, Error> {
+        let arrival = call.arrival.unwrap_or_default();
+        let mut tries = Tries::new(self.times, self.patience, call.repeat, arrival, Instant::now());
+        let mut failed: Option<Failure> = None;
+        for attempt in 1.. {
+            let turn = match self.gate.enter(&call, self.patience, tries.deadline()).await {
+                Ok(turn) => turn,
+                Err(refusal) => {
+                    // What became of the try before is what the caller has to know.
+                    let failure = failed.unwrap_or_else(|| refusal.into());
+                    failure.log(call.operation, attempt, call.is_upload());
+                    return Err(failure.into_error());
+                }
+            };
+            let request = request(&self.account).timeout(tries.time(Instant::now()));
+            let outcome = self.gate.exchange(request).await;
+            turn.report(outcome.as_ref(), &call);
+            let failure = match outcome {
+                Ok(result) => return Ok(result),
+                Err(failure) => failure,
+            };
+            let Some(pause) = tries.pause_after(&failure, jitter(), Instant::now()) else {
+                failure.log(call.operation, attempt, call.is_upload());
+                return Err(failure.into_error());
+            };
+            failure.log_retry(call.operation, attempt, pause);
+            failed = Some(failure);
+            sleep(pause).await;
+        }
+        unreachable!("tries come to an end")
+    }
+}
+
+impl Gate {
+    /// Waits for a call's turn; fails at once where it has none.
+    async fn enter(&self, call: &Call, patience: Patience, deadline: Instant) -> Result<Turn<'_>, Error> {
+        self.breaker.check(Instant::now())?;
+        let place = self.limiter.enter(patience, call.is_upload(), deadline).await?;
+        let leave = self.breaker.enter(Instant::now())?;
+        Ok(Turn { breaker: &self.breaker, leave, _place: place })
+    }
+
+    /// Sends a request and takes `result`, where there is one, out of the envelope of the answer.
+    async fn exchange(&self, request: RequestBuilder) -> Result<Option<Box<RawValue>>, Failure> {
+        let response = request.send().await.map_err(Error::from)?;
+        let head = AnswerHead::of(&response);
+        self.heed(&head, response.headers());
+        match read_result(response).await {
+            Ok(result) => Ok(result),
+            Err(error) => Err(head.failure(error)),
+        }
+    }
+
+    /// Keeps all calls back where Cloudflare says that there were too many.
+    fn heed(&self, head: &AnswerHead, headers: &HeaderMap) {
+        let refused = head.wait.filter(|_| head.status == StatusCode::TOO_MANY_REQUESTS);
+        if let Some(pause) = refused.or_else(|| exhaustion_in(headers)) {
+            self.limiter.pause(pause, Instant::now());
+        }
+    }
+}
+
+/// That it is a call's turn, until it is over.
+struct Turn<'a> {
+    breaker: &'a Breaker,
+    leave: Leave,
+    _place: Place<'a>,
+}
+
+impl Turn<'_> {
+    /// Ends the turn with what came of it.
+    fn report<T>(self, outcome: Result<&T, &Failure>, call: &Call) {
+        let sign = outcome.map_or_else(|failure| failure.sign(call.is_upload()), |_| Sign::Up);
+        match self.breaker.report(&self.leave, sign, Instant::now()) {
+            Some(News::Begun) => error!("Cloudflare does not answer: calls fail at once until it does"),
+            Some(News::Over { lasted }) => {
+                info!(outage.seconds = lasted.as_secs(), "Cloudflare answers again, after {} s", lasted.as_secs());
+            }
+            None => {}
+        }
     }
 }
 
@@ -125,8 +284,8 @@ fn is_loopback(base_url: &str) -> bool {
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
-/// Sends a request and takes `result`, where there is one, out of the envelope of the answer.
-async fn send(request: RequestBuilder) -> Result<Option<Box<RawValue>>, Error> {
+/// Takes `result`, where there is one, out of the envelope of an answer.
+async fn read_result(response: Response) -> Result<Option<Box<RawValue>>, Error> {
     #[derive(Deserialize)]
     struct Envelope<'a> {
         #[serde(default)]
@@ -135,7 +294,6 @@ async fn send(request: RequestBuilder) -> Result<Option<Box<RawValue>>, Error> {
         result: Option<&'a RawValue>,
     }
 
-    let response = request.send().await?;
     let status = response.status();
     let body = read_body(response).await?;
     if !status.is_success() {
@@ -172,7 +330,8 @@ mod tests {
             account_id: "acct/../1".to_owned(),
             api_token: "token".to_owned().into(),
         };
-        let request = Transport::new(&settings).unwrap().account.get("images/v1/keys").build().unwrap();
+        let request =
+            Transport::new(&settings, &ClientLimits::default()).unwrap().account.get("images/v1/keys").build().unwrap();
         assert_eq!(request.url().as_str(), "https://api.example/client/v4/accounts/acct%2F..%2F1/images/v1/keys");
     }
 

@@ -2,6 +2,8 @@
 
 mod clock;
 mod due_image;
+#[cfg(feature = "server")]
+mod error_chain;
 mod image;
 mod image_keys;
 mod isoformat;
@@ -19,6 +21,8 @@ mod user;
 
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
+#[cfg(feature = "server")]
+pub(crate) use error_chain::error_chain;
 pub use image::{
     CloudflareId, Image, ImageChanges, ImageEdit, ImageId, ImageStatus, NewImage, RegisteredImage, RemoteChanges,
     UploadUrl, Variants,

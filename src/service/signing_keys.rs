@@ -99,8 +99,8 @@ mod tests {
         let (client, signing_keys) = (client(server.uri()), SigningKeys::new(None));
         let get = async || exposed(signing_keys.get(&client).await);
 
-        let failing = answer_once_with(&server, ResponseTemplate::new(500)).await;
-        let refused = Err("500 Server Error: Internal Server Error".to_owned());
+        let failing = answer_once_with(&server, ResponseTemplate::new(403)).await;
+        let refused = Err("403 Client Error: Forbidden".to_owned());
         assert_eq!(tokio::join!(get(), get(), get()), (refused.clone(), refused.clone(), refused));
         drop(failing);
 

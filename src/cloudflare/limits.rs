@@ -1,0 +1,42 @@
+//! What a client may ask of Cloudflare, and how Cloudflare is.
+
+use std::time::Duration;
+
+use super::Outage;
+
+/// How much a client may ask of Cloudflare.
+#[derive(Debug, Clone)]
+pub struct ClientLimits {
+    /// How long a call may take that somebody waits for, all tries and waits included; the bytes of uploads get their time beside it.
+    /// Jobs take three times as long.
+    pub timeout: Duration,
+    /// How many requests may be made in five minutes by all instances together. [`ClientLimits::MAX_REQUESTS`] where it is `None`, and
+    /// no limit where the API is on this machine.
+    pub max_requests: Option<u32>,
+    /// How many instances share these requests; at least 1.
+    pub instances: u32,
+    /// How many calls may be in flight; at least 2. Uploads and jobs have half of the places each, so that there are always some
+    /// for people's small calls.
+    pub max_concurrent_requests: usize,
+}
+
+impl ClientLimits {
+    /// How many requests may be made in five minutes where nobody says otherwise. Cloudflare takes 1200 of a user, those of the
+    /// dashboard and of other programs included.
+    pub const MAX_REQUESTS: u32 = 1000;
+}
+
+impl Default for ClientLimits {
+    fn default() -> Self {
+        Self { timeout: Duration::from_secs(20), max_requests: None, instances: 1, max_concurrent_requests: 64 }
+    }
+}
+
+/// How Cloudflare is, as far as a client knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// That it does not answer. Calls fail at once then, but for one now and then.
+    pub outage: Option<Outage>,
+    /// How long it wants no request, because there were too many; zero for not at all.
+    pub paused_for: Duration,
+}
