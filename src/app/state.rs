@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 
 use super::{Lifecycle, SystemClock};
 use crate::api::Authentication;
-use crate::cloudflare::{Client, ClientSettings};
+use crate::cloudflare::{Client, ClientLimits, ClientSettings};
 use crate::config::{CloudflareConfig, Config, DatabaseConfig};
 use crate::delivery::DeliveryUrls;
 use crate::domain::Clock;
@@ -92,12 +92,18 @@ pub fn build_service(config: &Config, database: Database, clock: Arc<dyn Clock>)
 /// # Errors
 /// If the HTTP client cannot be set up.
 pub fn cloudflare_client(config: &CloudflareConfig) -> anyhow::Result<Client> {
-    Client::new(&ClientSettings {
+    let settings = ClientSettings {
         base_url: config.base_url.clone(),
         account_id: config.account_id.clone(),
         api_token: config.api_token.clone(),
-    })
-    .context("the client of Cloudflare's API cannot be set up")
+    };
+    let limits = ClientLimits {
+        timeout: config.timeout,
+        max_requests: config.max_requests,
+        instances: config.instances,
+        max_concurrent_requests: config.max_concurrent_requests,
+    };
+    Client::with_limits(&settings, &limits).context("the client of Cloudflare's API cannot be set up")
 }
 
 /// Opens the database that is configured.

@@ -1,14 +1,20 @@
 //! The account at Cloudflare.
 
+use std::time::Duration;
+
 use secrecy::SecretString;
 
 use super::parse;
 use super::problem::{ConfigErrors, Problem};
 use super::setting::Setting;
-use super::settings::{CLOUDFLARE_IMAGES_ACCOUNT_ID, CLOUDFLARE_IMAGES_API_TOKEN, CLOUDFLARE_IMAGES_BASE_URL};
+use super::settings::{
+    CFIMAGES_INSTANCES, CLOUDFLARE_IMAGES_ACCOUNT_ID, CLOUDFLARE_IMAGES_API_TOKEN, CLOUDFLARE_IMAGES_BASE_URL,
+    CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS, CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES,
+    CLOUDFLARE_IMAGES_TIMEOUT_SECONDS,
+};
 use super::values::Values;
 
-/// The account at Cloudflare.
+/// The account at Cloudflare, and how much may be asked of it.
 #[derive(Debug, Clone)]
 pub struct CloudflareConfig {
     /// The id of the account; letters, digits, `-` and `_`.
@@ -17,6 +23,14 @@ pub struct CloudflareConfig {
     pub api_token: SecretString,
     /// The URL of the API, without a slash at its end.
     pub base_url: String,
+    /// How long a call may take while somebody waits, 1 to 30 seconds.
+    pub timeout: Duration,
+    /// How many requests all instances together may make in five minutes, 10 to 100000, where somebody says.
+    pub max_requests: Option<u32>,
+    /// How many calls may be in flight, 2 to 1000.
+    pub max_concurrent_requests: usize,
+    /// How many instances share the requests, 1 to 100.
+    pub instances: u32,
 }
 
 impl CloudflareConfig {
@@ -28,14 +42,24 @@ impl CloudflareConfig {
         let account_id = values.read(&CLOUDFLARE_IMAGES_ACCOUNT_ID, parse::identifier);
         let api_token = values.read(&CLOUDFLARE_IMAGES_API_TOKEN, parse::header);
         let base_url = values.read(&CLOUDFLARE_IMAGES_BASE_URL, parse::base_url);
+        let timeout = values.read(&CLOUDFLARE_IMAGES_TIMEOUT_SECONDS, parse::number(1..=30));
+        let max_requests = values.read(&CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES, parse::number(10..=100_000));
+        let max_concurrent_requests = values.read(&CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS, parse::number(2..=1000));
+        let instances = values.read(&CFIMAGES_INSTANCES, parse::number(1..=100));
         let required = [&CLOUDFLARE_IMAGES_ACCOUNT_ID, &CLOUDFLARE_IMAGES_API_TOKEN];
         let missing = required.into_iter().filter(|setting| !values.is_set(setting)).map(missing).collect();
-        match (account_id, api_token, base_url) {
-            (Some(account_id), Some(api_token), Some(base_url)) => {
-                Ok(Self { account_id, api_token: api_token.into(), base_url })
-            }
-            _ => Err(ConfigErrors::new(missing)),
-        }
+        let read = || {
+            Some(Self {
+                account_id: account_id?,
+                api_token: api_token?.into(),
+                base_url: base_url?,
+                timeout: Duration::from_secs(timeout?),
+                max_requests,
+                max_concurrent_requests: max_concurrent_requests?,
+                instances: instances?,
+            })
+        };
+        read().ok_or_else(|| ConfigErrors::new(missing))
     }
 }
 

@@ -112,6 +112,11 @@ pub(super) const fn number(default: &'static str) -> Setting {
     Setting::new(Kind::Number, Some(default), default)
 }
 
+/// A whole number that need not be set.
+pub(super) const fn optional_number(example: &'static str) -> Setting {
+    Setting::new(Kind::Number, None, example)
+}
+
 /// Yes or no.
 pub(super) const fn flag(default: &'static str) -> Setting {
     Setting::new(Kind::Flag, Some(default), default)

@@ -4,7 +4,8 @@
 //! the paragraph that the example file has about it.
 
 use super::setting::{
-    Setting, flag, json, list, number, optional_list, optional_text, secret, secret_list, secret_url, text,
+    Setting, flag, json, list, number, optional_list, optional_number, optional_text, secret, secret_list, secret_url,
+    text,
 };
 
 macro_rules! settings {
@@ -110,6 +111,12 @@ settings! {
         CFIMAGES_LOG_FORMAT: text("auto"),
     }
 
+    "Instances" {
+        /// How many instances of the server run beside one another, this one included, 1 to 100. They share the requests that may be
+        /// made to Cloudflare.
+        CFIMAGES_INSTANCES: number("1"),
+    }
+
     "Account" {
         /// The id of the account at Cloudflare, from its dashboard. The server does not start without.
         CLOUDFLARE_IMAGES_ACCOUNT_ID: optional_text("0123456789abcdef0123456789abcdef"),
@@ -119,6 +126,18 @@ settings! {
 
         /// The URL of Cloudflare's API, or of an emulator of it.
         CLOUDFLARE_IMAGES_BASE_URL: text("https://api.cloudflare.com/client/v4"),
+
+        /// How long a call to Cloudflare may take while somebody waits, all tries included, in seconds, 1 to 30. Jobs take three
+        /// times as long. The bytes of uploads have their time beside it.
+        CLOUDFLARE_IMAGES_TIMEOUT_SECONDS: number("20"),
+
+        /// How many requests may be made to Cloudflare in five minutes, by all instances together, 10 to 100000. 1000 where it is not set, and
+        /// no limit for an emulator on this machine. Cloudflare takes 1200 of a user, those of the dashboard and of other programs
+        /// included, and refuses everything for five minutes where there are more.
+        CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES: optional_number("1000"),
+
+        /// How many calls to Cloudflare may be in flight, 2 to 1000. Uploads through the server and jobs have half of them each.
+        CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS: number("64"),
     }
 
     "Uploads" {
