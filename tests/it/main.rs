@@ -17,6 +17,7 @@ mod api_usages;
 mod cleanup;
 mod cli;
 mod cli_url;
+mod cloudflare_faults;
 mod counts;
 mod custom_users;
 mod deletions;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
         api_usages::register,
         cli::register,
         cli_url::register,
+        cloudflare_faults::register,
         counts::register,
         custom_users::register,
         deletions::register,

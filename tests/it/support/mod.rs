@@ -4,6 +4,7 @@ pub(crate) mod app;
 pub(crate) mod django;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
+pub(crate) mod raw_server;
 pub(crate) mod rows;
 pub(crate) mod sessions;
 pub(crate) mod sql;
