@@ -28,7 +28,7 @@ pub struct ClientSettings {
 /// The client of Cloudflare's REST API. Cheap to clone; all clones share the connections.
 #[derive(Debug, Clone)]
 pub struct Client {
-    transport: Transport,
+    pub(super) transport: Transport,
 }
 
 impl Client {

@@ -39,6 +39,8 @@ pub enum Error {
     },
     /// The answer is not what Cloudflare documents.
     Malformed(&'static str),
+    /// The answer is longer than any that makes sense, and was not read to its end.
+    TooLong,
     /// The id cannot be put into a URL as one segment: it is empty, `.` or `..`.
     UnusableId,
     /// The requests that may be made are used up, as Cloudflare says or as is known here; this one had no effect.
@@ -75,7 +77,7 @@ impl Error {
                 true
             }
             Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::UnusableId => false,
+            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::TooLong | Self::UnusableId => false,
         }
     }
 
@@ -131,7 +133,7 @@ impl Error {
     /// Whether the answer makes no sense, so that neither the client nor a retry can help.
     pub fn is_malformed(&self) -> bool {
         match self {
-            Self::Malformed(_) => true,
+            Self::Malformed(_) | Self::TooLong => true,
             Self::Status { status, .. } => status.is_redirection() || status.is_informational(),
             _ => false,
         }
@@ -154,6 +156,7 @@ impl fmt::Display for Error {
                 f.write_str(&messages.join(", "))
             }
             Self::Malformed(what) => write!(f, "Cloudflare's answer cannot be used: {what}"),
+            Self::TooLong => f.write_str("Cloudflare's answer cannot be used: it is too long"),
             Self::UnusableId => f.write_str("the image ID cannot be used in a URL"),
             Self::RateLimited { wait } => {
                 write!(f, "429 Client Error: Too Many Requests. Try again in {} s.", whole_seconds(*wait))

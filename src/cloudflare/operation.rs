@@ -55,8 +55,45 @@ operations! {
     UpdateImage: "update_image", Always;
     /// Deletes an image or a draft.
     DeleteImage: "delete_image", Always;
+    /// Reads a page of the list of images.
+    ListImages: "list_images", Always;
+    /// Reads a page of the older list of images.
+    ListImagesByNumber: "list_images_by_number", Always;
     /// Lists the keys that URLs are signed with.
     ListSigningKeys: "list_signing_keys", Always;
+    /// Looks at a destination of notifications.
+    GetWebhookDestination: "get_webhook_destination", Always;
+    /// Lists the destinations of notifications.
+    ListWebhookDestinations: "list_webhook_destinations", Always;
+    /// Makes a destination of notifications.
+    CreateWebhookDestination: "create_webhook_destination", WithoutEffect;
+    /// Changes a destination of notifications.
+    UpdateWebhookDestination: "update_webhook_destination", Always;
+    /// Deletes a destination of notifications.
+    DeleteWebhookDestination: "delete_webhook_destination", Always;
+    /// Lists what is told to whom.
+    ListNotificationPolicies: "list_notification_policies", Always;
+    /// Looks at a policy of notifications.
+    GetNotificationPolicy: "get_notification_policy", Always;
+    /// Makes a policy of notifications.
+    CreateNotificationPolicy: "create_notification_policy", WithoutEffect;
+    /// Changes a policy of notifications.
+    UpdateNotificationPolicy: "update_notification_policy", Always;
+    /// Deletes a policy of notifications.
+    DeleteNotificationPolicy: "delete_notification_policy", Always;
+    /// Has a test alert sent.
+    TestNotificationPolicy: "test_notification_policy", WithoutEffect;
+}
+
+impl Operation {
+    /// The most bytes of an answer that are read. Of lists that is enough for pages of usual images, and for ten of the largest
+    /// that Cloudflare allows: 100 variants with an id of 1,024 characters in each URL, every one of four bytes, escaped.
+    pub(super) fn max_answer_bytes(self) -> usize {
+        match self {
+            Self::ListImages | Self::ListImagesByNumber => 16 * 1024 * 1024,
+            _ => 4 * 1024 * 1024,
+        }
+    }
 }
 
 impl fmt::Display for Operation {

@@ -21,9 +21,6 @@ use super::patience::{Patience, Times};
 use super::retry::{Tries, exhaustion_in, jitter};
 use super::{ClientLimits, ClientSettings, ClientSetupError, Error, Health, Operation};
 
-/// The most bytes of an answer that are read.
-const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
-
 /// What may stand in a path segment as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -202,7 +199,7 @@ impl Transport {
                 }
             };
             let request = request(&self.account).timeout(tries.time(Instant::now()));
-            let outcome = self.gate.exchange(request).await;
+            let outcome = self.gate.exchange(request, call.operation.max_answer_bytes()).await;
             turn.report(outcome.as_ref(), &call);
             let failure = match outcome {
                 Ok(result) => return Ok(result),
@@ -230,11 +227,11 @@ impl Gate {
     }
 
     /// Sends a request and takes `result`, where there is one, out of the envelope of the answer.
-    async fn exchange(&self, request: RequestBuilder) -> Result<Option<Box<RawValue>>, Failure> {
+    async fn exchange(&self, request: RequestBuilder, max_bytes: usize) -> Result<Option<Box<RawValue>>, Failure> {
         let response = request.send().await.map_err(Error::from)?;
         let head = AnswerHead::of(&response);
         self.heed(&head, response.headers());
-        match read_result(response).await {
+        match read_result(response, max_bytes).await {
             Ok(result) => Ok(result),
             Err(error) => Err(head.failure(error)),
         }
@@ -277,6 +274,15 @@ pub(super) fn segment(text: &str) -> impl std::fmt::Display {
     utf8_percent_encode(text, SEGMENT)
 }
 
+/// An id as one segment of a path, whatever it holds.
+///
+/// # Errors
+/// If it cannot be one, see [`Error::UnusableId`].
+pub(super) fn segment_of(id: &str) -> Result<impl std::fmt::Display, Error> {
+    // URL parsers resolve these two even when they are percent-encoded.
+    if matches!(id, "" | "." | "..") { Err(Error::UnusableId) } else { Ok(segment(id)) }
+}
+
 /// Whether the API is on this machine.
 fn is_loopback(base_url: &str) -> bool {
     let host = reqwest::Url::parse(base_url).ok().and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default();
@@ -285,7 +291,7 @@ fn is_loopback(base_url: &str) -> bool {
 }
 
 /// Takes `result`, where there is one, out of the envelope of an answer.
-async fn read_result(response: Response) -> Result<Option<Box<RawValue>>, Error> {
+async fn read_result(response: Response, max_bytes: usize) -> Result<Option<Box<RawValue>>, Error> {
     #[derive(Deserialize)]
     struct Envelope<'a> {
         #[serde(default)]
@@ -295,7 +301,7 @@ async fn read_result(response: Response) -> Result<Option<Box<RawValue>>, Error>
     }
 
     let status = response.status();
-    let body = read_body(response).await?;
+    let body = read_body(response, max_bytes).await?;
     if !status.is_success() {
         return Err(Error::Status { status, errors: errors_in(&body) });
     }
@@ -308,11 +314,11 @@ async fn read_result(response: Response) -> Result<Option<Box<RawValue>>, Error>
 }
 
 /// Reads an answer to its end, within a bound.
-async fn read_body(mut response: Response) -> Result<Vec<u8>, Error> {
+async fn read_body(mut response: Response, max_bytes: usize) -> Result<Vec<u8>, Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > MAX_ANSWER_BYTES {
-            return Err(Error::Malformed("it is too long"));
+        if body.len() + chunk.len() > max_bytes {
+            return Err(Error::TooLong);
         }
         body.extend_from_slice(&chunk);
     }

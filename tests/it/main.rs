@@ -18,6 +18,7 @@ mod cleanup;
 mod cli;
 mod cli_url;
 mod cloudflare_faults;
+mod cloudflare_client;
 mod counts;
 mod custom_users;
 mod deletions;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         cli::register,
         cli_url::register,
         cloudflare_faults::register,
+        cloudflare_client::register,
         counts::register,
         custom_users::register,
         deletions::register,
