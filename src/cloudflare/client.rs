@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::CONTENT_TYPE;
 use reqwest::multipart::{Form, Part};
 use secrecy::SecretString;
 
-use super::transport::{Account, Call, Transport, segment};
+use super::transport::{Account, Call, Transport, segment_of};
 use super::{
     ClientLimits, DirectUpload, DirectUploadRequest, Error, Health, ImageDetails, ImageUpdate, NewImageFields,
     Operation, SigningKey, UploadFile,
@@ -136,12 +135,7 @@ impl Client {
     /// a custom id and was to become private.
     pub async fn update_image(&self, id: &CloudflareId, update: &ImageUpdate) -> Result<ImageDetails, Error> {
         let path = image_path(id)?;
-        let body = serde_json::to_string(update).map_err(|_| Error::Malformed("the update is no JSON"))?;
-        let request = |account: &Account| {
-            account.request(Method::PATCH, &path).header(CONTENT_TYPE, "application/json").body(body.clone())
-        };
-        let result = self.transport.call(Operation::UpdateImage, request).await?;
-        ImageDetails::from_result(&result)
+        ImageDetails::from_result(&self.write(Operation::UpdateImage, Method::PATCH, &path, update).await?)
     }
 
     /// Deletes an image or a draft. One that is not there counts as deleted.
@@ -149,11 +143,7 @@ impl Client {
     /// # Errors
     /// See [`Error`].
     pub async fn delete_image(&self, id: &CloudflareId) -> Result<(), Error> {
-        let path = image_path(id)?;
-        match self.transport.send(Operation::DeleteImage, |account| account.request(Method::DELETE, &path)).await {
-            Err(error) if error.is_not_found() => Ok(()),
-            answer => answer.map(drop),
-        }
+        self.delete(Operation::DeleteImage, &image_path(id)?).await
     }
 
     /// The keys of the account that delivery URLs of private images are signed with; each is as good as the others.
@@ -168,11 +158,7 @@ impl Client {
 
 /// The path of an image: its id, whatever it holds, is one segment.
 fn image_path(id: &CloudflareId) -> Result<String, Error> {
-    // URL parsers resolve these two even when they are percent-encoded.
-    if matches!(id.as_str(), "" | "." | "..") {
-        return Err(Error::UnusableId);
-    }
-    Ok(format!("images/v1/{}", segment(id.as_str())))
+    Ok(format!("images/v1/{}", segment_of(id.as_str())?))
 }
 
 /// What every form says that makes an image.

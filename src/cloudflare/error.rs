@@ -85,7 +85,7 @@ impl Error {
     /// inside of Cloudflare. What it was to make or change has to be looked at then.
     pub fn may_have_taken_effect(&self) -> bool {
         match self {
-            Self::Interrupted(_) | Self::Malformed(_) => true,
+            Self::Interrupted(_) | Self::Malformed(_) | Self::TooLong => true,
             Self::Status { status, .. } => status.is_server_error(),
             Self::Connect(_)
             | Self::Unsuccessful { .. }

@@ -144,7 +144,7 @@ impl Failure {
                 status if status.is_client_error() => Severity::Notice,
                 _ => Severity::Error,
             },
-            Error::Unsuccessful { .. } | Error::Malformed(_) => Severity::Warning,
+            Error::Unsuccessful { .. } | Error::Malformed(_) | Error::TooLong => Severity::Warning,
             Error::UnusableId => Severity::Notice,
         }
     }

@@ -1,12 +1,11 @@
-//! The client of Cloudflare's API, against answers in Cloudflare's forms.
+//! Lists of images, page by page.
 
-use cfimages::cloudflare::{
-    Client, ClientSettings, Error, ImageListFilter, ListedImage, PageToken, PerPage, UploadOrder,
-};
+use cfimages::cloudflare::{Error, ImageListFilter, ListedImage, PageToken, PerPage, UploadOrder};
 use serde_json::{Value, json};
-use wiremock::matchers::{header, method, path, query_param, query_param_is_missing};
-use wiremock::{Match, Mock, MockServer, Request, ResponseTemplate};
+use wiremock::matchers::{method, path, query_param, query_param_is_missing};
+use wiremock::{Match, Mock, ResponseTemplate};
 
+use super::{Cloudflare, all};
 use crate::support::suite::Suite;
 
 pub(crate) fn register(suite: &mut Suite) {
@@ -17,52 +16,6 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.test("cloudflare_client::a_page_that_is_too_long_is_read_in_parts", list_of_long_pages);
     suite.test("cloudflare_client::the_older_list_is_read_to_its_first_empty_page", list_by_number);
     suite.test("cloudflare_client::an_older_list_that_ignores_the_page_is_an_error", list_by_number_in_a_circle);
-}
-
-const TOKEN: &str = "token-of-the-client-tests";
-
-struct Cloudflare {
-    server: MockServer,
-    client: Client,
-}
-
-impl Cloudflare {
-    async fn start() -> Self {
-        let server = MockServer::start().await;
-        let client = Client::new(&ClientSettings {
-            base_url: server.uri(),
-            account_id: "acct".to_owned(),
-            api_token: TOKEN.to_owned().into(),
-        })
-        .unwrap();
-        Self { server, client }
-    }
-
-    /// Answers requests with what `result` is, as often as they come.
-    async fn on(&self, matcher: impl Match + 'static, result: Value) {
-        self.answer(matcher, ResponseTemplate::new(200).set_body_json(envelope(&result))).await;
-    }
-
-    async fn answer(&self, matcher: impl Match + 'static, answer: ResponseTemplate) {
-        Mock::given(header("Authorization", format!("Bearer {TOKEN}").as_str()))
-            .and(matcher)
-            .respond_with(answer)
-            .mount(&self.server)
-            .await;
-    }
-
-    async fn requests(&self) -> Vec<Request> {
-        self.server.received_requests().await.unwrap()
-    }
-}
-
-fn envelope(result: &Value) -> Value {
-    json!({"result": result, "success": true, "errors": [], "messages": []})
-}
-
-/// All of the conditions.
-fn all<const N: usize>(matchers: [Box<dyn Match>; N]) -> impl Match {
-    move |request: &Request| matchers.iter().all(|matcher| matcher.matches(request))
 }
 
 fn page_v2(token: Option<&'static str>) -> impl Match {
