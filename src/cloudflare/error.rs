@@ -67,6 +67,8 @@ impl Error {
     pub const NOT_FETCHED: i64 = 5454;
     /// The code of a file that is no picture of a kind that Cloudflare takes.
     pub const WRONG_TYPE: i64 = 5455;
+    /// The codes of a path that leads nowhere, mostly because the account does not exist.
+    pub const NO_ROUTE: [i64; 2] = [7000, 7003];
     /// The code of a picture that cannot be decoded.
     pub const UNREADABLE: i64 = 9422;
 
@@ -125,9 +127,14 @@ impl Error {
         }
     }
 
-    /// Whether Cloudflare does not know the image.
+    /// Whether Cloudflare does not know what was asked for. An account that does not exist says nothing about it.
     pub fn is_not_found(&self) -> bool {
-        matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND)
+        matches!(self, Self::Status { status, .. } if *status == StatusCode::NOT_FOUND) && !self.is_misrouted()
+    }
+
+    /// Whether Cloudflare does not know the account, or the address of the API is wrong.
+    pub fn is_misrouted(&self) -> bool {
+        Self::NO_ROUTE.iter().any(|code| self.has_code(*code))
     }
 
     /// Whether the answer makes no sense, so that neither the client nor a retry can help.

@@ -11,9 +11,6 @@ use super::retry::wait_in;
 use super::{Error, Operation};
 use crate::domain::error_chain;
 
-/// Could not route: the account or the path does not exist.
-const NO_ROUTE: [i64; 2] = [7000, 7003];
-
 /// A try that failed.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -137,7 +134,7 @@ impl Failure {
             Error::RateLimited { .. } | Error::Unavailable(_) | Error::Busy => Severity::Warning,
             // Whoever needs the answer logs that it cannot be used, be that found out here or later.
             error if error.is_malformed() => Severity::Warning,
-            error if NO_ROUTE.iter().any(|code| error.has_code(*code)) => Severity::Error,
+            error if error.is_misrouted() => Severity::Error,
             Error::Status { status, .. } => match *status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Severity::Error,
                 StatusCode::TOO_MANY_REQUESTS => Severity::Warning,
