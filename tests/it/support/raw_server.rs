@@ -22,13 +22,12 @@ pub(crate) enum Reply {
 
 impl Reply {
     /// A whole answer; `headers` are lines.
-    pub(crate) fn answer(status: u16, headers: &[&str], body: &str) -> Self {
-        let mut head = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: {}\r\nConnection: close\r\n", body.len());
-        for header in headers {
-            head.push_str(header);
-            head.push_str("\r\n");
-        }
-        Self::Bytes(format!("{head}\r\n{body}").into_bytes())
+    pub(crate) fn answer(status: u16, headers: &[&str], body: impl AsRef<[u8]>) -> Self {
+        let body = body.as_ref();
+        let length = format!("Content-Length: {}", body.len());
+        let lines = [&["Connection: close", &length], headers].concat();
+        let head = format!("HTTP/1.1 {status} Whatever\r\n{}\r\n\r\n", lines.join("\r\n"));
+        Self::Bytes([head.as_bytes(), body].concat())
     }
 
     /// The same without what comes after so many bytes, counted from the end where negative.

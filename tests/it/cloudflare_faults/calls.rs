@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use cfimages::cloudflare::{
-    Client, ClientLimits, ClientSettings, DirectUploadRequest, Error, ImageUpdate, NewImageFields, Operation, Repeat,
-    UploadFile,
+    Client, ClientLimits, ClientSettings, DirectUploadRequest, Error, ImageListFilter, ImageUpdate, Mechanisms,
+    NewImageFields, NewNotificationPolicy, NotificationPolicyUpdate, Operation, Repeat, UploadFile,
+    WebhookDestinationFields,
 };
 use cfimages::domain::{CloudflareId, Json, Timestamp};
 use tokio::net::TcpListener;
@@ -14,7 +15,7 @@ use crate::support::eventually;
 use crate::support::raw_server::{RawServer, Reply};
 use crate::support::suite::Suite;
 
-pub(crate) fn register(suite: &mut Suite) {
+pub(super) fn register(suite: &mut Suite) {
     for fault in faults() {
         suite.test(&format!("cloudflare_faults::{}", fault.name), move || meet(fault));
     }
@@ -27,16 +28,47 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.test("cloudflare_faults::nothing_is_sent_while_cloudflare_wants_to_be_left_alone", pause);
 }
 
-/// What the answers to an operation are like when all is well: `result`.
-fn right_result(operation: Operation) -> &'static str {
+/// What `result` of an answer is to an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Nothing that anybody looks at.
+    Nothing,
+    /// A list, which is empty where it is not there.
+    List,
+    /// Something that must be there.
+    Value,
+}
+
+/// What the answers to an operation are like when all is well: `result`, and what it is needed for.
+fn right_result(operation: Operation) -> (Need, &'static str) {
     match operation {
-        Operation::CreateDirectUpload => r#"{"id": "i", "uploadURL": "https://upload.example/i"}"#,
-        Operation::UploadFile | Operation::UploadFromUrl | Operation::GetImage | Operation::UpdateImage => {
-            r#"{"id": "i", "uploaded": "2025-12-31T00:00:00Z", "variants": ["https://imagedelivery.net/h/i/public"]}"#
-        }
-        Operation::DeleteImage => "{}",
-        Operation::ListSigningKeys => r#"{"keys": [{"name": "default", "value": "key"}]}"#,
+        Operation::CreateDirectUpload => (Need::Value, r#"{"id": "i", "uploadURL": "https://upload.example/i"}"#),
+        Operation::UploadFile | Operation::UploadFromUrl | Operation::GetImage | Operation::UpdateImage => (
+            Need::Value,
+            r#"{"id": "i", "uploaded": "2025-12-31T00:00:00Z", "variants": ["https://imagedelivery.net/h/i/public"]}"#,
+        ),
+        Operation::ListImages | Operation::ListImagesByNumber => (Need::Value, r#"{"images": [{"id": "i"}]}"#),
+        Operation::ListSigningKeys => (Need::Value, r#"{"keys": [{"name": "default", "value": "key"}]}"#),
+        Operation::GetWebhookDestination
+        | Operation::CreateWebhookDestination
+        | Operation::GetNotificationPolicy
+        | Operation::CreateNotificationPolicy => (Need::Value, r#"{"id": "i"}"#),
+        Operation::ListWebhookDestinations | Operation::ListNotificationPolicies => (Need::List, r#"[{"id": "i"}]"#),
+        Operation::DeleteImage
+        | Operation::UpdateWebhookDestination
+        | Operation::DeleteWebhookDestination
+        | Operation::UpdateNotificationPolicy
+        | Operation::DeleteNotificationPolicy
+        | Operation::TestNotificationPolicy => (Need::Nothing, "{}"),
     }
+}
+
+/// Whether what is not there is what was wanted.
+fn deletes(operation: Operation) -> bool {
+    matches!(
+        operation,
+        Operation::DeleteImage | Operation::DeleteWebhookDestination | Operation::DeleteNotificationPolicy
+    )
 }
 
 async fn perform(client: &Client, operation: Operation) -> Result<(), Error> {
@@ -54,7 +86,36 @@ async fn perform(client: &Client, operation: Operation) -> Result<(), Error> {
         Operation::GetImage => client.get_image(&id).await.map(drop),
         Operation::UpdateImage => client.update_image(&id, &ImageUpdate::default()).await.map(drop),
         Operation::DeleteImage => client.delete_image(&id).await,
+        Operation::ListImages => client.list_images(ImageListFilter::default(), None).next_page().await.map(drop),
+        Operation::ListImagesByNumber => client.list_images_by_number(None, 1).next_page().await.map(drop),
         Operation::ListSigningKeys => client.list_signing_keys().await.map(drop),
+        Operation::GetWebhookDestination => client.get_webhook_destination("i").await.map(drop),
+        Operation::ListWebhookDestinations => client.list_webhook_destinations().await.map(drop),
+        Operation::CreateWebhookDestination => client.create_webhook_destination(&destination()).await.map(drop),
+        Operation::UpdateWebhookDestination => client.update_webhook_destination("i", &destination()).await,
+        Operation::DeleteWebhookDestination => client.delete_webhook_destination("i").await,
+        Operation::ListNotificationPolicies => client.list_notification_policies().await.map(drop),
+        Operation::GetNotificationPolicy => client.get_notification_policy("i").await.map(drop),
+        Operation::CreateNotificationPolicy => client.create_notification_policy(&policy()).await.map(drop),
+        Operation::UpdateNotificationPolicy => {
+            client.update_notification_policy("i", &NotificationPolicyUpdate::default()).await
+        }
+        Operation::DeleteNotificationPolicy => client.delete_notification_policy("i").await,
+        Operation::TestNotificationPolicy => client.test_notification_policy("i").await,
+    }
+}
+
+fn destination() -> WebhookDestinationFields {
+    WebhookDestinationFields { name: "n".to_owned(), url: "https://example.com/hook".to_owned(), secret: None }
+}
+
+fn policy() -> NewNotificationPolicy {
+    NewNotificationPolicy {
+        name: "n".to_owned(),
+        description: String::new(),
+        alert_type: "image_notification".to_owned(),
+        enabled: true,
+        mechanisms: Mechanisms::default(),
     }
 }
 
@@ -95,8 +156,15 @@ enum Outcome {
     Connect,
     Interrupted,
     Status(u16),
+    /// A 404 that is not about what was asked for.
+    Misrouted,
     Unsuccessful,
     Malformed,
+    /// Malformed, where a result is needed.
+    NoResult,
+    /// Malformed, where anybody looks at the result.
+    WrongResult,
+    TooLong,
     RateLimited,
 }
 
@@ -106,9 +174,11 @@ impl Outcome {
             Ok(()) => Self::Works,
             Err(Error::Connect(_)) => Self::Connect,
             Err(Error::Interrupted(_)) => Self::Interrupted,
+            Err(error @ Error::Status { .. }) if error.has_code(7003) => Self::Misrouted,
             Err(Error::Status { status, .. }) => Self::Status(status.as_u16()),
             Err(Error::Unsuccessful { .. }) => Self::Unsuccessful,
             Err(Error::Malformed(_)) => Self::Malformed,
+            Err(Error::TooLong) => Self::TooLong,
             Err(Error::RateLimited { .. }) => Self::RateLimited,
             Err(error) => panic!("{error}"),
         }
@@ -155,29 +225,35 @@ impl Fault {
             Kind::Creating => self.creating,
             Kind::Streaming => self.streaming,
         };
-        let outcome = match (operation, outcome) {
-            // What is to be deleted and is not there is as good as deleted, and nothing is told about it.
-            (Operation::DeleteImage, Outcome::Status(404)) => Outcome::Works,
-            (Operation::DeleteImage, Outcome::Malformed) if self.name.contains("result") => Outcome::Works,
-            (_, outcome) => outcome,
-        };
-        (outcome, requests)
+        let (need, _) = right_result(operation);
+        match outcome {
+            // What is to be deleted and is not there is as good as deleted.
+            Outcome::Status(404) if deletes(operation) => (Outcome::Works, requests),
+            Outcome::NoResult if need != Need::Value => (Outcome::Works, requests),
+            Outcome::WrongResult if need == Need::Nothing => (Outcome::Works, requests),
+            Outcome::NoResult | Outcome::WrongResult => (Outcome::Malformed, requests),
+            // The list is asked for with fewer images a page, down to ten.
+            Outcome::TooLong if operation == Operation::ListImages => (outcome, 8),
+            outcome => (outcome, requests),
+        }
     }
 
     /// Silence has to end; everything else gets the time that a busy machine may need.
     fn timeout(&self) -> Duration {
         let is_silent = self.replies.iter().any(|reply| matches!(reply, Some(Reply::Silence)));
-        if is_silent { Duration::from_millis(800) } else { Duration::from_secs(8) }
+        if is_silent { Duration::from_secs(4) } else { Duration::from_secs(8) }
     }
 }
 
 fn right_answer(operation: Operation) -> Reply {
-    let body = format!(r#"{{"success": true, "errors": [], "messages": [], "result": {}}}"#, right_result(operation));
+    let body = format!(r#"{{"success": true, "errors": [], "messages": [], "result": {}}}"#, right_result(operation).1);
     Reply::answer(200, &[], &body)
 }
 
 fn faults() -> Vec<Fault> {
-    use Outcome::{Interrupted, Malformed, RateLimited, Status, Unsuccessful, Works};
+    use Outcome::{
+        Interrupted, Malformed, Misrouted, NoResult, RateLimited, Status, TooLong, Unsuccessful, Works, WrongResult,
+    };
 
     /// Once; what cannot be mended.
     const ONCE: [usize; 3] = [1, 1, 1];
@@ -196,8 +272,8 @@ fn faults() -> Vec<Fault> {
         ("a_bad_request", json(400, 5400), 400),
         ("a_wrong_token", json(401, 10000), 401),
         ("a_missing_permission", json(403, 10000), 403),
-        ("an_unknown_image", json(404, 5404), 404),
-        ("an_unknown_image_in_plain_text", Reply::answer(404, &[], "ERROR 5404: Image not found"), 404),
+        ("something_unknown", json(404, 5404), 404),
+        ("something_unknown_in_plain_text", Reply::answer(404, &[], "ERROR 5404: Image not found"), 404),
         ("a_taken_id", json(409, 5409), 409),
         ("a_large_request", Reply::answer(413, &[], ""), 413),
         ("a_redirect", told(302, "Location: https://elsewhere.example/"), 302),
@@ -217,16 +293,17 @@ fn faults() -> Vec<Fault> {
         ("a_body_that_never_begins", ok(whole).cut(-(whole.len().cast_signed()))),
         ("no_http", Reply::Bytes(b"SSH-2.0-OpenSSH\r\n\r\n".to_vec())),
     ];
+    let no_text = Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xfe".to_vec());
     let nonsense = [
-        ("an_empty_body", ok("")),
-        ("a_body_that_is_no_json", ok("<html>welcome</html>")),
-        ("json_that_ends_early", ok(&whole[..whole.len() - 1])),
-        ("an_array", ok("[]")),
-        ("a_body_that_is_no_text", Reply::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n\xff\xfe".to_vec())),
-        ("a_body_without_end", ok(&" ".repeat(17 * 1024 * 1024))),
-        ("no_result", ok(r#"{"success": true}"#)),
-        ("a_null_result", ok(r#"{"success": true, "result": null}"#)),
-        ("a_result_of_another_kind", ok(r#"{"success": true, "result": 5}"#)),
+        ("an_empty_body", ok(""), Malformed),
+        ("a_body_that_is_no_json", ok("<html>welcome</html>"), Malformed),
+        ("json_that_ends_early", ok(&whole[..whole.len() - 1]), Malformed),
+        ("an_array", ok("[]"), Malformed),
+        ("a_body_that_is_no_text", no_text, Malformed),
+        ("a_body_without_end", ok(&" ".repeat(17 * 1024 * 1024)), TooLong),
+        ("no_result", ok(r#"{"success": true}"#), NoResult),
+        ("a_null_result", ok(r#"{"success": true, "result": null}"#), NoResult),
+        ("a_result_of_another_kind", ok(r#"{"success": true, "result": 5}"#), WrongResult),
     ];
 
     let mut faults = Vec::new();
@@ -234,8 +311,10 @@ fn faults() -> Vec<Fault> {
     faults.extend(refusals.map(|(name, reply, status)| lasting(name, reply, Status(status), ONCE)));
     faults.extend(breakdowns.map(|(name, reply, status)| lasting(name, reply, Status(status), THRICE)));
     faults.extend(breaks.map(|(name, reply)| lasting(name, reply, Interrupted, THRICE)));
-    faults.extend(nonsense.map(|(name, reply)| lasting(name, reply, Malformed, ONCE)));
+    faults.extend(nonsense.map(|(name, reply, outcome)| lasting(name, reply, outcome, ONCE)));
     faults.extend([
+        // Nothing is known of what was to be deleted, and so it is not.
+        lasting("an_unknown_account", json(404, 7003), Misrouted, ONCE),
         lasting("silence", Reply::Silence, Interrupted, [2, 1, 1]),
         lasting("success_that_is_none", json(200, 1000), Unsuccessful, ONCE),
         lasting("too_many_requests", json(429, 971), Status(429), [3, 3, 1]),
