@@ -109,12 +109,12 @@ pub(super) fn read_request(fields: &mut Fields<'_>) -> UploadRequest {
     request
 }
 
-/// `.` and `..` are refused because no URL can hold them as a segment, so the image could never be reached again.
+/// What Cloudflare's API cannot be asked for is refused: the image could never be reached again.
 fn read_custom_id(fields: &mut Fields<'_>) -> Option<CloudflareId> {
-    let id = fields.text("custom_id", CloudflareId::MAX_CHARS)?;
-    if matches!(id.as_str(), "." | "..") {
+    let id = CloudflareId::new(fields.text("custom_id", CloudflareId::MAX_CHARS)?);
+    if !id.is_addressable() {
         fields.refuse("custom_id", "This ID cannot be used in a URL.");
         return None;
     }
-    Some(CloudflareId::new(id))
+    Some(id)
 }

@@ -6,7 +6,7 @@ use reqwest::Method;
 use reqwest::multipart::{Form, Part};
 use secrecy::SecretString;
 
-use super::transport::{Account, Call, Transport, segment_of};
+use super::transport::{Account, Call, Transport, segment};
 use super::{
     ClientLimits, DirectUpload, DirectUploadRequest, Error, Health, ImageDetails, ImageUpdate, NewImageFields,
     Operation, SigningKey, UploadFile,
@@ -158,7 +158,10 @@ impl Client {
 
 /// The path of an image: its id, whatever it holds, is one segment.
 fn image_path(id: &CloudflareId) -> Result<String, Error> {
-    Ok(format!("images/v1/{}", segment_of(id.as_str())?))
+    if !id.is_addressable() {
+        return Err(Error::UnusableId);
+    }
+    Ok(format!("images/v1/{}", segment(id.as_str())))
 }
 
 /// What every form says that makes an image.
@@ -207,6 +210,7 @@ mod tests {
             ("a%2Fb", "a%252Fb"),
             ("with space & percent%25", "with%20space%20%26%20percent%2525"),
             ("café/✓", "caf%C3%A9%2F%E2%9C%93"),
+            ("keys/1", "keys%2F1"),
         ] {
             let path = image_path(&CloudflareId::new(id)).unwrap();
             assert_eq!(path, format!("images/v1/{segment}"));
@@ -214,8 +218,8 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_are_dot_segments_are_never_sent() {
-        for id in ["", ".", ".."] {
+    fn ids_that_name_something_else_than_an_image_are_never_sent() {
+        for id in ["", ".", "..", "keys", "Variants", "stats", "config", "batch_token", "direct_upload"] {
             assert!(matches!(image_path(&CloudflareId::new(id)), Err(Error::UnusableId)), "{id}");
         }
     }

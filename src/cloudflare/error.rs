@@ -41,7 +41,8 @@ pub enum Error {
     Malformed(&'static str),
     /// The answer is longer than any that makes sense, and was not read to its end.
     TooLong,
-    /// The id cannot be put into a URL as one segment: it is empty, `.` or `..`.
+    /// The id cannot be put into a URL as one segment, or names something else there: it is empty, `.`, `..`, or a word of the API
+    /// such as `keys`.
     UnusableId,
     /// The requests that may be made are used up, as Cloudflare says or as is known here; this one had no effect.
     RateLimited {

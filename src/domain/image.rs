@@ -83,6 +83,14 @@ impl CloudflareId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether Cloudflare can be asked for the image. URL parsers resolve some ids, percent-encoded or not, and below
+    /// `images/v1/` some words name other things than images: the account's signing keys, for one.
+    pub fn is_addressable(&self) -> bool {
+        const OTHER_THINGS: [&str; 6] = ["batch_token", "config", "direct_upload", "keys", "stats", "variants"];
+        let id = self.as_str();
+        !matches!(id, "" | "." | "..") && !OTHER_THINGS.iter().any(|word| word.eq_ignore_ascii_case(id))
+    }
 }
 
 impl fmt::Display for CloudflareId {

@@ -104,6 +104,7 @@ async fn invalid_fields(engine: Engine) {
         (json!({"custom_id": long}), field("custom_id", "Ensure this field has no more than 255 characters.")),
         (json!({"custom_id": "a\u{0}b"}), field("custom_id", "Null characters are not allowed.")),
         (json!({"custom_id": ".."}), field("custom_id", "This ID cannot be used in a URL.")),
+        (json!({"custom_id": "keys"}), field("custom_id", "This ID cannot be used in a URL.")),
         (json!({"metadata": "text"}), field("metadata", "metadata must be a JSON object.")),
         (json!({"metadata": [1]}), field("metadata", "metadata must be a JSON object.")),
         (json!({"metadata": {"a": "\u{0}"}}), field("metadata", "Null characters are not allowed.")),
@@ -217,6 +218,7 @@ async fn hostile_ids(engine: Engine) {
         ("../victim", "404 Client Error: Not Found"),
         ("..", "the image ID cannot be used in a URL"),
         (".", "the image ID cannot be used in a URL"),
+        ("keys", "the image ID cannot be used in a URL"),
     ] {
         let change = format!("UPDATE cloudflare_images SET cloudflare_id = '{id}' WHERE cloudflare_id = '{stored}'");
         sql::execute(app.database_url.as_str(), &change).await;
