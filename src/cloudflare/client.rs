@@ -9,7 +9,7 @@ use secrecy::SecretString;
 use super::transport::{Account, Call, Transport, segment};
 use super::{
     ClientLimits, DirectUpload, DirectUploadRequest, Error, Health, ImageDetails, ImageUpdate, NewImageFields,
-    Operation, SigningKey, UploadFile,
+    Operation, UploadFile,
 };
 use crate::domain::CloudflareId;
 
@@ -145,19 +145,10 @@ impl Client {
     pub async fn delete_image(&self, id: &CloudflareId) -> Result<(), Error> {
         self.delete(Operation::DeleteImage, &image_path(id)?).await
     }
-
-    /// The keys of the account that delivery URLs of private images are signed with; each is as good as the others.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn list_signing_keys(&self) -> Result<Vec<SigningKey>, Error> {
-        let result = self.transport.call(Operation::ListSigningKeys, |account| account.get("images/v1/keys")).await?;
-        SigningKey::list_from_result(&result)
-    }
 }
 
 /// The path of an image: its id, whatever it holds, is one segment.
-fn image_path(id: &CloudflareId) -> Result<String, Error> {
+pub(super) fn image_path(id: &CloudflareId) -> Result<String, Error> {
     if !id.is_addressable() {
         return Err(Error::UnusableId);
     }

@@ -3,6 +3,7 @@
 //! It knows Cloudflare's words and nothing of ours: no database, no settings but its own. Ground truth is Cloudflare's published
 //! OpenAPI document; where that is silent or the service differs, answers are read leniently.
 
+mod account;
 mod breaker;
 mod client;
 mod error;
@@ -15,18 +16,25 @@ mod lists;
 mod model;
 mod notification_policies;
 mod operation;
+mod originals;
 mod patience;
 mod retry;
+mod signing_keys;
 mod transport;
+mod variants;
 mod webhook_destinations;
 
+pub use account::{ImageSettingsUpdate, ImageStats};
 pub use breaker::Outage;
 pub use client::{Client, ClientSettings, ClientSetupError};
 pub use error::{ApiMessage, Error};
 pub use limits::{ClientLimits, Health};
 pub use list_filter::{ImageListFilter, MetadataFilter, MetadataFilterError, MetadataTest, PerPage, UploadOrder};
 pub use lists::{ImagePage, ImagePages, ListedImage, NumberedPages, PageToken};
-pub use model::{DirectUpload, DirectUploadRequest, ImageDetails, ImageUpdate, NewImageFields, SigningKey, UploadFile};
+pub use model::{DirectUpload, DirectUploadRequest, ImageDetails, ImageUpdate, NewImageFields, UploadFile};
 pub use notification_policies::{Mechanisms, NewNotificationPolicy, NotificationPolicy, NotificationPolicyUpdate};
 pub use operation::{Operation, Repeat};
+pub use originals::OriginalImage;
+pub use signing_keys::SigningKey;
+pub use variants::{Variant, VariantFit, VariantMetadata, VariantOptions, VariantUpdate};
 pub use webhook_destinations::{WebhookDestination, WebhookDestinationFields};

@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 
-use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -207,34 +206,6 @@ impl ImageDetails {
     }
 }
 
-/// A key that delivery URLs are signed with.
-#[derive(Debug, Clone)]
-pub struct SigningKey {
-    /// What the account calls it.
-    pub name: String,
-    /// The key itself: its text counts, not what it may be the Base64 form of.
-    pub value: SecretString,
-}
-
-impl SigningKey {
-    pub(super) fn list_from_result(result: &RawValue) -> Result<Vec<Self>, Error> {
-        #[derive(Deserialize)]
-        struct Keys {
-            keys: Vec<Key>,
-        }
-        #[derive(Deserialize)]
-        struct Key {
-            name: String,
-            value: String,
-        }
-        let answer: Keys =
-            serde_json::from_str(result.get()).map_err(|_| Error::Malformed("it has no list of signing keys"))?;
-        // What an empty key signs anybody can sign.
-        let keys = answer.keys.into_iter().filter(|key| !key.value.is_empty());
-        Ok(keys.map(|key| Self { name: key.name, value: key.value.into() }).collect())
-    }
-}
-
 /// Takes fields out of a report and notes those that cannot be kept.
 struct FieldReader<'a> {
     fields: HashMap<String, &'a RawValue>,
@@ -324,7 +295,6 @@ fn error_in_text(body: &str) -> Option<ApiMessage> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use secrecy::ExposeSecret;
 
     use super::*;
 
@@ -409,19 +379,6 @@ mod tests {
         assert_eq!(unfit, ["filename", "format", "height", "meta", "width"]);
         assert_eq!(details.creator.unwrap().len(), 255);
         assert!(matches!(ImageDetails::from_result(serde_json::from_str(&report).unwrap()), Err(Error::Malformed(_))));
-    }
-
-    #[test]
-    fn signing_keys_are_read_and_not_shown() {
-        let list = |json: &str| SigningKey::list_from_result(serde_json::from_str(json).unwrap());
-        let json = r#"{"keys":[{"name":"a","value":""},{"name":"default","value":"b25l=","id":1},{"name":"b","value":"two"}]}"#;
-        let keys = list(json).unwrap();
-        let values: Vec<_> = keys.iter().map(|key| (key.name.as_str(), key.value.expose_secret())).collect();
-        assert_eq!(values, [("default", "b25l="), ("b", "two")]);
-        assert!(!format!("{keys:?}").contains("b25l"));
-        for json in ["{}", "[]", r#"{"keys":[{"name":"default"}]}"#, r#"{"keys":{"default":"x"}}"#] {
-            assert!(matches!(list(json), Err(Error::Malformed(_))), "{json}");
-        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ operations! {
     UploadFromUrl: "upload_from_url", WithoutEffect;
     /// Looks at an image.
     GetImage: "get_image", Always;
+    /// Gets the bytes of an image.
+    DownloadImage: "download_image", Always;
     /// Changes metadata, privacy or creator of an image.
     UpdateImage: "update_image", Always;
     /// Deletes an image or a draft.
@@ -59,8 +61,26 @@ operations! {
     ListImages: "list_images", Always;
     /// Reads a page of the older list of images.
     ListImagesByNumber: "list_images_by_number", Always;
+    /// Counts the images of the account.
+    GetImageStats: "get_image_stats", Always;
+    /// Changes settings of the account.
+    UpdateImageSettings: "update_image_settings", Always;
     /// Lists the keys that URLs are signed with.
     ListSigningKeys: "list_signing_keys", Always;
+    /// Makes a key to sign URLs with.
+    CreateSigningKey: "create_signing_key", WithoutEffect;
+    /// Deletes a key that URLs are signed with.
+    DeleteSigningKey: "delete_signing_key", Always;
+    /// Lists the named variants.
+    ListVariants: "list_variants", Always;
+    /// Looks at a named variant.
+    GetVariant: "get_variant", Always;
+    /// Makes a named variant.
+    CreateVariant: "create_variant", WithoutEffect;
+    /// Changes a named variant.
+    UpdateVariant: "update_variant", Always;
+    /// Deletes a named variant.
+    DeleteVariant: "delete_variant", Always;
     /// Looks at a destination of notifications.
     GetWebhookDestination: "get_webhook_destination", Always;
     /// Lists the destinations of notifications.

@@ -163,7 +163,21 @@ impl Transport {
         call: impl Into<Call>,
         request: impl Fn(&Account) -> RequestBuilder,
     ) -> Result<Option<Box<RawValue>>, Error> {
-        self.run(call.into(), |account| request(account)).await
+        let call = call.into();
+        let max_bytes = call.operation.max_answer_bytes();
+        self.run(call, |account| request(account), |response| read_result(response, max_bytes)).await
+    }
+
+    /// Does a call whose request can be made again, and whose answer, where it worked, is no envelope but bytes: those are left to
+    /// the caller, who takes them within the time that is left.
+    pub(super) async fn open(
+        &self,
+        call: impl Into<Call>,
+        request: impl Fn(&Account) -> RequestBuilder,
+    ) -> Result<Response, Error> {
+        let call = call.into();
+        let max_bytes = call.operation.max_answer_bytes();
+        self.run(call, |account| request(account), |response| successful(response, max_bytes)).await
     }
 
     /// Does a call whose request can be made once only, as its body is gone then; `arrival` is how long that body may take.
@@ -176,15 +190,17 @@ impl Transport {
         let call = Call::from(operation).arriving_within(arrival).once();
         let mut request = Some(request);
         let once = |account: &Account| request.take().expect("a call that is not repeatable is tried once")(account);
-        self.run(call, once).await?.ok_or(NO_RESULT)
+        let max_bytes = operation.max_answer_bytes();
+        self.run(call, once, |response| read_result(response, max_bytes)).await?.ok_or(NO_RESULT)
     }
 
     /// Tries a call until it works, may not be tried again, or its time is over.
-    async fn run(
+    async fn run<T, R: Future<Output = Result<T, Error>>>(
         &self,
         call: Call,
         mut request: impl FnMut(&Account) -> RequestBuilder,
-    ) -> Result<Option<Box<RawValue>>, Error> {
+        read: impl Fn(Response) -> R,
+    ) -> Result<T, Error> {
         let arrival = call.arrival.unwrap_or_default();
         let mut tries = Tries::new(self.times, self.patience, call.repeat, arrival, Instant::now());
         let mut failed: Option<Failure> = None;
@@ -199,7 +215,7 @@ impl Transport {
                 }
             };
             let request = request(&self.account).timeout(tries.time(Instant::now()));
-            let outcome = self.gate.exchange(request, call.operation.max_answer_bytes()).await;
+            let outcome = self.gate.exchange(request, &read).await;
             turn.report(outcome.as_ref(), &call);
             let failure = match outcome {
                 Ok(result) => return Ok(result),
@@ -226,15 +242,16 @@ impl Gate {
         Ok(Turn { breaker: &self.breaker, leave, _place: place })
     }
 
-    /// Sends a request and takes `result`, where there is one, out of the envelope of the answer.
-    async fn exchange(&self, request: RequestBuilder, max_bytes: usize) -> Result<Option<Box<RawValue>>, Failure> {
+    /// Sends a request and reads the answer.
+    async fn exchange<T, R: Future<Output = Result<T, Error>>>(
+        &self,
+        request: RequestBuilder,
+        read: impl Fn(Response) -> R,
+    ) -> Result<T, Failure> {
         let response = request.send().await.map_err(Error::from)?;
         let head = AnswerHead::of(&response);
         self.heed(&head, response.headers());
-        match read_result(response, max_bytes).await {
-            Ok(result) => Ok(result),
-            Err(error) => Err(head.failure(error)),
-        }
+        read(response).await.map_err(|error| head.failure(error))
     }
 
     /// Keeps all calls back where Cloudflare says that there were too many.
@@ -300,17 +317,23 @@ async fn read_result(response: Response, max_bytes: usize) -> Result<Option<Box<
         result: Option<&'a RawValue>,
     }
 
-    let status = response.status();
-    let body = read_body(response, max_bytes).await?;
-    if !status.is_success() {
-        return Err(Error::Status { status, errors: errors_in(&body) });
-    }
+    let body = read_body(successful(response, max_bytes).await?, max_bytes).await?;
     let envelope: Envelope<'_> =
         serde_json::from_slice(&body).map_err(|_| Error::Malformed("it is no JSON envelope"))?;
     if !envelope.success {
         return Err(Error::Unsuccessful { errors: errors_in(&body) });
     }
     Ok(envelope.result.map(ToOwned::to_owned))
+}
+
+/// The answer, if its status is one of success.
+async fn successful(response: Response, max_bytes: usize) -> Result<Response, Error> {
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let body = read_body(response, max_bytes).await?;
+    Err(Error::Status { status, errors: errors_in(&body) })
 }
 
 /// Reads an answer to its end, within a bound.

@@ -1,18 +1,22 @@
 //! The client of Cloudflare's API, against answers in Cloudflare's forms.
 
+mod account;
 mod lists;
 mod notifications;
+mod originals;
 
 use cfimages::cloudflare::{Client, ClientSettings};
 use serde_json::{Value, json};
-use wiremock::matchers::header;
+use wiremock::matchers::{body_json, header, method, path};
 use wiremock::{Match, Mock, MockServer, Request, ResponseTemplate};
 
 use crate::support::suite::Suite;
 
 pub(crate) fn register(suite: &mut Suite) {
+    account::register(suite);
     lists::register(suite);
     notifications::register(suite);
+    originals::register(suite);
 }
 
 const TOKEN: &str = "token-of-the-client-tests";
@@ -25,12 +29,7 @@ struct Cloudflare {
 impl Cloudflare {
     async fn start() -> Self {
         let server = MockServer::start().await;
-        let client = Client::new(&ClientSettings {
-            base_url: server.uri(),
-            account_id: "acct".to_owned(),
-            api_token: TOKEN.to_owned().into(),
-        })
-        .unwrap();
+        let client = client_of(server.uri());
         Self { server, client }
     }
 
@@ -52,6 +51,11 @@ impl Cloudflare {
     }
 }
 
+fn client_of(base_url: String) -> Client {
+    let settings = ClientSettings { base_url, account_id: "acct".to_owned(), api_token: TOKEN.to_owned().into() };
+    Client::new(&settings).unwrap()
+}
+
 fn envelope(result: &Value) -> Value {
     json!({"result": result, "success": true, "errors": [], "messages": []})
 }
@@ -59,4 +63,13 @@ fn envelope(result: &Value) -> Value {
 /// All of the conditions.
 fn all<const N: usize>(matchers: [Box<dyn Match>; N]) -> impl Match {
     move |request: &Request| matchers.iter().all(|matcher| matcher.matches(request))
+}
+
+/// Requests with a method for a path.
+fn on(verb: &'static str, at: &str) -> impl Match + use<> {
+    all([Box::new(method(verb)), Box::new(path(at))])
+}
+
+fn with_body(verb: &'static str, at: &str, body: &Value) -> impl Match + use<> {
+    all([Box::new(on(verb, at)), Box::new(body_json(body))])
 }

@@ -4,10 +4,9 @@ use cfimages::cloudflare::{
     Error, Mechanisms, NewNotificationPolicy, NotificationPolicy, NotificationPolicyUpdate, WebhookDestinationFields,
 };
 use serde_json::{Map, Value, json};
-use wiremock::matchers::{body_json, method, path};
-use wiremock::{Match, ResponseTemplate};
+use wiremock::ResponseTemplate;
 
-use super::{Cloudflare, all, envelope};
+use super::{Cloudflare, envelope, on, with_body};
 use crate::support::suite::Suite;
 
 pub(crate) fn register(suite: &mut Suite) {
@@ -19,14 +18,6 @@ pub(crate) fn register(suite: &mut Suite) {
 
 const DESTINATIONS: &str = "/accounts/acct/alerting/v3/destinations/webhooks";
 const POLICIES: &str = "/accounts/acct/alerting/v3/policies";
-
-fn on(verb: &'static str, at: &str) -> impl Match + use<> {
-    all([Box::new(method(verb)), Box::new(path(at))])
-}
-
-fn with_body(verb: &'static str, at: &str, body: &Value) -> impl Match + use<> {
-    all([Box::new(on(verb, at)), Box::new(body_json(body))])
-}
 
 /// The answer where nothing is left to be told.
 fn done() -> ResponseTemplate {
