@@ -211,14 +211,14 @@ impl CloudflareService {
     /// If the database fails.
     #[instrument(name = "service.cleanup.delete_leftovers", skip_all)]
     pub async fn delete_leftovers(&self, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
-        let begun = self.clock.now();
+        let (begun, client) = (self.clock.now(), self.client.patient());
         while let Some(deletion) = self.claim_leftover(begun).await? {
             let id = &deletion.cloudflare_id;
             if store::images::find_by_cloudflare_id(&self.database, id).await?.is_some() {
                 self.forget_leftover(id).await?;
                 continue;
             }
-            match self.client.delete_image(id).await {
+            match client.delete_image(id).await {
                 Ok(()) => {
                     self.forget_leftover(id).await?;
                     observer(CleanupEvent::LeftoverDeleted(id));
