@@ -364,6 +364,73 @@ mod tests {
         assert_eq!(request.url().as_str(), "https://api.example/client/v4/accounts/acct%2F..%2F1/images/v1/keys");
     }
 
+    /// What is logged, for a test to read.
+    #[derive(Clone, Default)]
+    struct Logs(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Logs {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The events of a call that is answered like this, as JSON.
+    async fn logs_of(answer: wiremock::ResponseTemplate) -> Vec<serde_json::Value> {
+        let server = wiremock::MockServer::start().await;
+        wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
+        let settings = ClientSettings {
+            base_url: server.uri(),
+            account_id: "the-account".to_owned(),
+            api_token: "the-token".to_owned().into(),
+        };
+        let transport = Transport::new(&settings, &ClientLimits::default()).unwrap();
+        let logs = Logs::default();
+        let writer = logs.clone();
+        let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+        let guard = tracing::subscriber::set_default(subscriber);
+        transport.call(Operation::GetImage, |account| account.get("images/v1/i")).await.unwrap_err();
+        drop(guard);
+        let bytes = logs.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        for secret in ["the-account", "the-token", &server.uri()] {
+            assert!(!text.contains(secret), "{text}");
+        }
+        let own = |event: &serde_json::Value| event["target"].as_str().unwrap().starts_with("cfimages");
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).filter(own).collect()
+    }
+
+    #[tokio::test]
+    async fn a_failed_call_is_logged_once_with_all_that_is_known() {
+        let body = r#"{"errors": [{"code": 10000, "message": "Authentication error"}, {"code": 9109}]}"#;
+        let answer = wiremock::ResponseTemplate::new(403).set_body_string(body).insert_header("cf-ray", "8b1c2d3e-FRA");
+        let events = logs_of(answer).await;
+        assert_eq!(events.len(), 1, "{events:?}");
+        assert_eq!(events[0]["level"], "ERROR");
+        let fields = &events[0]["fields"];
+        for (name, value) in [
+            ("operation", serde_json::json!("get_image")),
+            ("http.status", 403.into()),
+            ("cloudflare.codes", "10000 9109".into()),
+            ("cloudflare.ray", "8b1c2d3e-FRA".into()),
+            ("attempt", 1.into()),
+            ("error", "403 Client Error: Forbidden".into()),
+        ] {
+            assert_eq!(fields[name], value, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tries_are_warned_of_and_the_last_is_the_error() {
+        let events = logs_of(wiremock::ResponseTemplate::new(500)).await;
+        let found: Vec<_> = events.iter().map(|event| (&event["level"], &event["fields"]["attempt"])).collect();
+        let expected = [("WARN", 1), ("WARN", 2), ("ERROR", 3)].map(|(level, attempt)| (level.into(), attempt.into()));
+        assert_eq!(found, expected.iter().map(|(level, attempt)| (level, attempt)).collect::<Vec<_>>());
+    }
+
     #[test]
     fn loopback_is_known_in_every_form() {
         for url in ["http://127.0.0.1:8001/client/v4", "http://[::1]:8001", "http://localhost/x"] {

@@ -19,6 +19,7 @@ mod cleanup;
 mod cli;
 mod cli_url;
 mod cloudflare_client;
+mod cloudflare_faults;
 mod counts;
 mod custom_users;
 mod deletions;
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         api_usages::register,
         cli::register,
         cli_url::register,
+        cloudflare_faults::register,
         cloudflare_client::register,
         counts::register,
         custom_users::register,

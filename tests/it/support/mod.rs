@@ -5,6 +5,7 @@ pub(crate) mod cloudflare;
 pub(crate) mod django;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
+pub(crate) mod raw_server;
 pub(crate) mod rows;
 pub(crate) mod scripted_account;
 pub(crate) mod sessions;
