@@ -68,8 +68,6 @@ impl Error {
     pub const NOT_FETCHED: i64 = 5454;
     /// The code of a file that is no picture of a kind that Cloudflare takes.
     pub const WRONG_TYPE: i64 = 5455;
-    /// The codes of a path that leads nowhere, mostly because the account does not exist.
-    pub const NO_ROUTE: [i64; 2] = [7000, 7003];
     /// The code of a picture that cannot be decoded.
     pub const UNREADABLE: i64 = 9422;
 

@@ -211,10 +211,10 @@ mod tests {
             let advice = failure.error.advice(Operation::CreateDirectUpload);
             failure.facts().with_advice(advice).into_owned()
         };
-        let plan = text(status(403, &[5403]));
-        let (wrong, remedy) = plan.split_once("for Cloudflare Images. ").unwrap();
-        assert_eq!(wrong, "403 Client Error: Forbidden. The account has no plan ");
-        assert!(remedy.contains("CLOUDFLARE_IMAGES_ACCOUNT_ID"), "{plan}");
+        let full = text(status(403, &[5453]));
+        let start = "403 Client Error: Forbidden. The account has no room for more images. The plan ";
+        assert!(full.starts_with(start), "{full}");
+        assert!(text(status(403, &[5403])).starts_with("403 Client Error: Forbidden. The account has no plan "));
         assert_eq!(text(status(404, &[5404])), "404 Client Error: Not Found");
     }
 

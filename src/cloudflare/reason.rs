@@ -75,8 +75,8 @@ impl Error {
         }
     }
 
-    /// Whether it is about what was asked for alone, so that the same call for another image may well work. All others mean that there is no
-    /// use in calling at the moment: Cloudflare cannot be reached, is out of order, or does not let us in.
+    /// Whether it is about what was asked for alone, so that the same call for another image may well work. All others mean that
+    /// there is no use in calling at the moment: Cloudflare cannot be reached, is out of order, or does not let us in.
     pub fn concerns_one_image(&self) -> bool {
         match self.reason() {
             Reason::NotFound | Reason::Taken | Reason::Refused => true,
@@ -94,16 +94,14 @@ impl Error {
         )
     }
 
-    /// What whoever asked should know beside the status, where there is something.
+    /// What whoever asked should know beside the status, where there is something and the toolkit's words leave room for it.
     pub(super) fn note(&self) -> Option<&str> {
         if let Some(text) = self.message_of(Self::CUSTOM_ID_INVALID) {
             return Some(text);
         }
         match self.reason() {
             Reason::NoAccount => Some("Cloudflare does not know the account."),
-            Reason::NoPlan => Some("The account has no plan for Cloudflare Images."),
             Reason::AccountFull => Some("The account has no room for more images."),
-            Reason::Taken if self.has_code(Self::CUSTOM_ID_TAKEN) => Some("There is one with this ID at Cloudflare."),
             _ => None,
         }
     }
@@ -225,9 +223,9 @@ mod tests {
         for (error, text) in [
             (status(404, &[5404]), "404 Client Error: Not Found"),
             (status(401, &[10_000]), "401 Client Error: Unauthorized"),
-            (status(403, &[5403]), "403 Client Error: Forbidden. The account has no plan for Cloudflare Images."),
+            (status(403, &[5403]), "403 Client Error: Forbidden"),
             (status(403, &[5453]), "403 Client Error: Forbidden. The account has no room for more images."),
-            (status(409, &[5409]), "409 Client Error: Conflict. There is one with this ID at Cloudflare."),
+            (status(409, &[5409]), "409 Client Error: Conflict"),
             (status(400, &[5411]), "400 Client Error: Bad Request. words"),
             (status(404, &[7003]), "404 Client Error: Not Found. Cloudflare does not know the account."),
         ] {

@@ -91,7 +91,7 @@ impl CloudflareService {
             self.finish_poll(poll).await?;
             return Ok(false);
         }
-        match self.client.get_image(&poll.image.cloudflare_id).await {
+        match self.client.patient().get_image(&poll.image.cloudflare_id).await {
             Ok(details) => self.record_poll(poll, Some(&details)).await,
             Err(cause) if cause.is_not_found() => self.record_poll(poll, None).await,
             Err(cause) => {

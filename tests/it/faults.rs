@@ -46,11 +46,7 @@ async fn cloudflare_errors(engine: Engine) {
             format!("{UPLOAD_ERROR}401 Client Error: Unauthorized"),
         ),
         (404, "ERROR 5404: Image not found".to_owned(), format!("{UPLOAD_ERROR}404 Client Error: Not Found")),
-        (
-            409,
-            "ERROR 5409: Resource already exists".to_owned(),
-            format!("{UPLOAD_ERROR}409 Client Error: Conflict. There is one with this ID at Cloudflare."),
-        ),
+        (409, "ERROR 5409: Resource already exists".to_owned(), format!("{UPLOAD_ERROR}409 Client Error: Conflict")),
         (
             403,
             envelope(json!([{"code": 5453, "message": "Limit reached"}])),

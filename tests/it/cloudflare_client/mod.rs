@@ -4,6 +4,7 @@ mod account;
 mod lists;
 mod notifications;
 mod originals;
+mod owner;
 
 use cfimages::cloudflare::{Client, ClientSettings};
 use serde_json::{Value, json};
@@ -17,6 +18,7 @@ pub(crate) fn register(suite: &mut Suite) {
     lists::register(suite);
     notifications::register(suite);
     originals::register(suite);
+    owner::register(suite);
 }
 
 const TOKEN: &str = "token-of-the-client-tests";
