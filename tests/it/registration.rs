@@ -123,6 +123,11 @@ async fn unusable(engine: Engine) {
     let alice = &world.fixture.alice;
     let refusal = async |id: &str| world.register(alice, id, None).await.unwrap_err();
     assert_eq!(refusal(&"é".repeat(256)).await.to_string(), "cloudflare_id exceeds 255 characters");
+    Mock::given(method("GET"))
+        .and(path("/accounts/acct-0001/images/v1/gone"))
+        .respond_with(ResponseTemplate::new(404).set_body_string("ERROR 5404: Image not found"))
+        .mount(&world.fixture.cloudflare)
+        .await;
     assert_eq!(refusal("gone").await.to_string(), "Image gone not found in Cloudflare");
     world.knows("draft", json!({"draft": true})).await;
     assert_eq!(refusal("draft").await.to_string(), "Image draft is still a draft (upload not completed)");

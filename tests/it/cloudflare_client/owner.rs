@@ -99,7 +99,8 @@ async fn images() {
     assert!(client.get_image(&draft.id).await.unwrap().is_draft);
     let part = multipart::Part::bytes(picture("photo.jpg")).file_name("photo.jpg").mime_str("image/jpeg").unwrap();
     let form = multipart::Form::new().part("file", part);
-    let uploaded = http_client().post(draft.upload_url.as_str()).multipart(form).send().await.unwrap();
+    let uploaded =
+        http_client().post(draft.upload_url.as_ref().unwrap().as_str()).multipart(form).send().await.unwrap();
     assert_eq!(uploaded.status(), 200);
     assert!(!client.get_image(&draft.id).await.unwrap().is_draft);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use cfimages::cloudflare::{Client, ClientLimits, ClientSettings};
 use cfimages::config::settings;
 use cfimages::domain::{Clock, Json, ManualClock};
-use cfimages::service::{CloudflareService, ServiceSettings};
+use cfimages::service::{CloudflareService, ServiceSettings, WebhookSettings};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -397,7 +397,7 @@ impl World {
             default_metadata: Json::default(),
             default_creator: String::new(),
             max_file_bytes: 10_000_000,
-            webhook_secret: None,
+            webhook: WebhookSettings::default(),
             signing_key: None,
             host_delete_tables: Vec::new(),
         };
