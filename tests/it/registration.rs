@@ -126,7 +126,7 @@ async fn unusable(engine: Engine) {
     Mock::given(method("GET"))
         .and(path("/accounts/acct-0001/images/v1/gone"))
         .respond_with(ResponseTemplate::new(404).set_body_string("ERROR 5404: Image not found"))
-        .mount(&world.fixture.cloudflare)
+        .mount(&world.cloudflare)
         .await;
     assert_eq!(refusal("gone").await.to_string(), "Image gone not found in Cloudflare");
     world.knows("draft", json!({"draft": true})).await;
