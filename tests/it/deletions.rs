@@ -207,7 +207,8 @@ async fn failing_cloudflare(engine: Engine) {
         Mock::given(method("DELETE")).respond_with(answer).mount(&fixture.cloudflare).await;
         let error = fixture.service.delete_image(&image, true).await.unwrap_err();
         assert!(matches!(error, Error::Cloudflare { .. }) && error.to_string().contains(text), "{error}");
-        assert_eq!(fixture.calls().await.len(), 1);
+        // What may pass is tried again.
+        assert_eq!(fixture.calls().await.len(), if status == 500 { 3 } else { 1 });
         assert!(fixture.find(1).await.is_some());
         assert_eq!(fixture.count("gallery_article WHERE cover_id IS NOT NULL").await, 1);
         assert_eq!(fixture.count("cloudflare_image_usages WHERE image_id IS NOT NULL").await, 1);
@@ -700,7 +701,7 @@ async fn retried_drafts(engine: Engine) {
     let alice = alice(&fixture).await;
     fixture.cloudflare.reset().await;
     unrecordable_drafts(&fixture.cloudflare).await;
-    let broken = ResponseTemplate::new(500);
+    let broken = ResponseTemplate::new(400);
     Mock::given(method("DELETE")).respond_with(broken).up_to_n_times(1).mount(&fixture.cloudflare).await;
     Mock::given(method("DELETE")).respond_with(deleted()).mount(&fixture.cloudflare).await;
     fixture.run("ALTER TABLE cfimages_pending_deletions RENAME TO away").await;

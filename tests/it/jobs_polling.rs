@@ -218,7 +218,7 @@ async fn failures(engine: Engine) {
     world.fixture.clock.advance(90);
     for status in [500, 503, 429, 401, 403] {
         world.cloudflare.fail_with(status);
-        let error = world.service().poll_due_images(1).await.unwrap_err();
+        let error = world.fixture.another_service().await.poll_due_images(1).await.unwrap_err();
         assert!(matches!(error, Error::Cloudflare { .. }), "{error}");
         world.fixture.clock.advance(60 * 60);
     }

@@ -1,6 +1,7 @@
 //! Usages: who sees them, and how applications record them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cfimages::cloudflare::{Client, ClientLimits, ClientSettings};
 use cfimages::domain::{
@@ -124,7 +125,9 @@ impl Fixture {
 }
 
 fn service(base_url: &str, database: Database, clock: Arc<ManualClock>) -> CloudflareService {
-    service_within(base_url, &ClientLimits::default(), database, clock)
+    // So that nothing waits long where Cloudflare fails.
+    let limits = ClientLimits { timeout: Duration::from_secs(4), ..ClientLimits::default() };
+    service_within(base_url, &limits, database, clock)
 }
 
 /// A service whose client keeps within these limits.

@@ -38,6 +38,29 @@ struct Script {
     requests: Vec<Json>,
 }
 
+impl Script {
+    /// The answer to a request. One that is made again, because it failed in a way that may pass, fails again and counts once: the
+    /// toolkit tries nothing twice.
+    fn next(&mut self, request: Json) -> CloudflareAnswer {
+        if self.requests.last() != Some(&request) || !self.may_be_tried_again() {
+            self.requests.push(request);
+        }
+        let answer = self.last_answer().cloned();
+        answer.unwrap_or(CloudflareAnswer { status: 500, body: UNEXPECTED.to_owned(), special: None })
+    }
+
+    fn may_be_tried_again(&self) -> bool {
+        self.last_answer().is_some_and(|answer| {
+            matches!(answer.special, Some(Special::Reset)) || answer.status >= 500 || answer.status == 429
+        })
+    }
+
+    /// The answer to the last request.
+    fn last_answer(&self) -> Option<&CloudflareAnswer> {
+        self.answers.get(self.requests.len().checked_sub(1)?)
+    }
+}
+
 impl ScriptedCloudflare {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -73,12 +96,7 @@ async fn accept(listener: TcpListener, script: Arc<Mutex<Script>>) {
 
 async fn answer(mut connection: TcpStream, script: Arc<Mutex<Script>>) {
     let Ok(request) = http::read_message(&mut connection, http::End::AtLength).await else { return };
-    let answer = {
-        let mut script = script.lock().unwrap();
-        let answer = script.answers.get(script.requests.len()).cloned();
-        script.requests.push(describe(&request));
-        answer.unwrap_or(CloudflareAnswer { status: 500, body: UNEXPECTED.to_owned(), special: None })
-    };
+    let answer = script.lock().unwrap().next(describe(&request));
     let location = match answer.special {
         Some(Special::Reset) => return,
         Some(Special::Slow) => {
