@@ -33,14 +33,15 @@ impl Tries {
         arrival: Duration,
         now: Instant,
     ) -> Self {
-        let in_all = times.in_all(patience) + arrival;
+        let alone = times.in_all(patience);
+        let in_all = alone + arrival;
         let (pause, longest_pause) = times.pauses(patience);
         // What hangs may go through at once when it is tried again.
-        let most_time = if repeat == Some(Repeat::Always) { in_all / 2 } else { in_all };
+        let most_time = if repeat == Some(Repeat::Always) { alone / 2 + arrival } else { in_all };
         Self {
             repeat,
             deadline: now + in_all,
-            least_time: in_all / 4,
+            least_time: alone / 4,
             most_time,
             left: Times::tries(patience),
             pause,
@@ -48,9 +49,9 @@ impl Tries {
         }
     }
 
-    /// When the call has to be over.
-    pub(super) fn deadline(&self) -> Instant {
-        self.deadline
+    /// When a try has to begin at the latest: what comes later has no time to be answered, and would look like an outage.
+    pub(super) fn latest_start(&self) -> Instant {
+        self.deadline - self.least_time
     }
 
     /// How long the next try may take.
@@ -88,11 +89,11 @@ fn retry_after_in(headers: &HeaderMap) -> Option<Duration> {
     let text = |name| headers.get(name)?.to_str().ok();
     let value = text(RETRY_AFTER)?.trim();
     if let Ok(seconds) = value.parse() {
-        return Some(Duration::from_secs(seconds));
+        return Some(bounded(Duration::from_secs(seconds)));
     }
     let date = |text| DateTime::parse_from_rfc2822(text).ok();
     let wait = date(value)? - date(text(DATE)?)?;
-    Some(wait.to_std().unwrap_or_default())
+    Some(bounded(wait.to_std().unwrap_or_default()))
 }
 
 /// How long no request is left, by `Ratelimit: "default";r=0;t=30`, of whose policies the strictest counts.
@@ -106,7 +107,12 @@ fn exhaustion_of(policy: &str) -> Option<Duration> {
         let mut parameters = policy.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
         parameters.find(|(own, _)| *own == name)?.1.parse().ok()
     };
-    (parameter("r")? == 0).then(|| parameter("t")).flatten().map(Duration::from_secs)
+    (parameter("r")? == 0).then(|| parameter("t")).flatten().map(Duration::from_secs).map(bounded)
+}
+
+/// A wait that a clock can be set to, whatever it was asked for.
+fn bounded(wait: Duration) -> Duration {
+    wait.min(Duration::from_hours(24))
 }
 
 /// A number from 0 to 1, different each time.
@@ -139,6 +145,17 @@ mod tests {
         let now = Instant::now();
         let mut tries = tries(patience, Some(Repeat::Always), now);
         std::iter::from_fn(|| tries.pause_after(failure, jitter, now)).collect()
+    }
+
+    #[test]
+    fn waits_have_a_bound_whatever_is_asked_for() {
+        let day = Some(Duration::from_hours(24));
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, "18446744073709551615".parse().unwrap());
+        assert_eq!(wait_in(StatusCode::TOO_MANY_REQUESTS, &headers), day);
+        let mut headers = HeaderMap::new();
+        headers.insert("ratelimit", "\"default\";r=0;t=18446744073709551615".parse().unwrap());
+        assert_eq!(exhaustion_in(&headers), day);
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Transport {
         let mut tries = Tries::new(self.times, self.patience, call.repeat, arrival, Instant::now());
         let mut failed: Option<Failure> = None;
         for attempt in 1.. {
-            let turn = match self.gate.enter(&call, self.patience, tries.deadline()).await {
+            let turn = match self.gate.enter(&call, self.patience, tries.latest_start()).await {
                 Ok(turn) => turn,
                 Err(refusal) => {
                     // What became of the try before is what the caller has to know.

@@ -42,7 +42,8 @@ impl RequestCount {
         let requests = self.requests(seconds.div_euclid(length));
         Standing {
             limit,
-            remaining: limit.requests.saturating_sub(requests),
+            // Who is refused nothing always has something left: clients stop by themselves otherwise.
+            remaining: limit.requests.saturating_sub(requests).max(u64::from(!is_limited)),
             reset: length - seconds.rem_euclid(length),
             is_refused: is_limited && requests > limit.requests,
         }

@@ -46,7 +46,7 @@ async fn poll(service: CloudflareService, stopping: CancellationToken) -> Result
         let polled = service.poll_due_images(limit).await?;
         all.due += polled.due;
         all.changed += polled.changed;
-        if polled.due < limit {
+        if polled.due == 0 {
             break;
         }
         limit = POLLED_AT_ONCE;

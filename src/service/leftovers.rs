@@ -169,10 +169,15 @@ impl CloudflareService {
         let mut transaction = self.database.begin().await?;
         let deletion = store::pending_deletions::claim_one(&mut transaction, id, claimed_until).await?;
         transaction.commit().await?;
-        if let Some(deletion) = deletion {
-            self.delete_leftover(deletion).await?;
+        match deletion {
+            Some(deletion) => match self.delete_leftover(deletion).await? {
+                LeftoverOutcome::Failed(_, cause) => {
+                    Err(Error::Cloudflare { operation: "Failed to delete image", cause })
+                }
+                _ => Ok(()),
+            },
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// Gets rid of a draft or an image at Cloudflare that could not be recorded here: now, or else by recording it for later deletion.
@@ -196,6 +201,10 @@ impl CloudflareService {
 
     /// Whether there is nothing left to do.
     async fn try_to_delete_unrecorded(&self, id: &CloudflareId) -> bool {
+        // It may have been recorded after all: the answer to a commit can be lost, and somebody may use the id anew.
+        if matches!(self.is_taken(id).await, Ok(true)) {
+            return true;
+        }
         let cause = match self.client.delete_image(id).await {
             // What no URL can name, nobody can reach.
             Ok(()) | Err(cloudflare::Error::UnusableId) => return true,

@@ -68,11 +68,11 @@ impl CloudflareService {
         let upload = match self.client.create_direct_upload(&asked).await {
             Ok(upload) => upload,
             Err(cause) => {
+                // Somebody may have taken the id since it was looked up: the draft is theirs then.
+                self.require_unknown(asked.image.custom_id.as_ref()).await?;
                 if cause.may_have_taken_effect() {
                     self.delete_lost_draft(&asked.image).await;
                 }
-                // Somebody may have taken the id since it was looked up.
-                self.require_unknown(asked.image.custom_id.as_ref()).await?;
                 return Err(to_error(cause, &asked.image));
             }
         };

@@ -15,10 +15,13 @@ const INSERT: &str = concat!(
     "INSERT INTO cfimages_pending_deletions (",
     columns!(),
     r") VALUES ($1, $2, $3, 0, $4, $3)
-    ON CONFLICT (cloudflare_id) DO UPDATE SET last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at"
+    ON CONFLICT (cloudflare_id) DO UPDATE SET reason = CASE WHEN excluded.reason = $5
+            THEN cfimages_pending_deletions.reason ELSE excluded.reason END,
+        last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at"
 );
 
-/// Records that something at Cloudflare has to be deleted, and why the last try failed.
+/// Records that something at Cloudflare has to be deleted, and why the last try failed. Where it is known to be ours, that holds,
+/// whether it is recorded before or after an answer was lost.
 ///
 /// # Errors
 /// If the database fails.
@@ -34,6 +37,7 @@ pub async fn insert(
         .bind(reason.as_str())
         .bind(now)
         .bind(last_error)
+        .bind(DeletionReason::AnswerLost.as_str())
         .execute(connection)
         .await
         .map(drop))?;

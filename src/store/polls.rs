@@ -89,24 +89,29 @@ pub async fn claim(
     claimed_until: Timestamp,
     limit: u32,
 ) -> Result<Vec<Poll>, Error> {
-    let connection = transaction.connection();
-    let statement = CLAIM.of(&connection);
-    let rows = on!(connection, connection => sqlx::query_as::<_, ClaimRow>(statement)
-        .bind(now)
-        .bind(claimed_until)
-        .bind(i64::from(limit))
-        .fetch_all(connection)
-        .await)?;
-    let ids = rows.iter().map(|row| row.image_id).collect::<ImageSet>();
-    let images = images::list(transaction, &ids).await?;
-    if images.len() < rows.len() {
-        delete_gone(transaction, &ids).await?;
+    loop {
+        let connection = transaction.connection();
+        let statement = CLAIM.of(&connection);
+        let rows = on!(connection, connection => sqlx::query_as::<_, ClaimRow>(statement)
+            .bind(now)
+            .bind(claimed_until)
+            .bind(i64::from(limit))
+            .fetch_all(connection)
+            .await)?;
+        let ids = rows.iter().map(|row| row.image_id).collect::<ImageSet>();
+        let images = images::list(transaction, &ids).await?;
+        if images.len() < rows.len() {
+            delete_gone(transaction, &ids).await?;
+        }
+        // Where all of them are gone, others wait behind them.
+        if rows.is_empty() || !images.is_empty() {
+            let poll = |image: Image| {
+                let row = rows.iter().find(|row| row.image_id == image.id)?;
+                Some(Poll { attempts: row.attempts, image })
+            };
+            return Ok(images.into_iter().filter_map(poll).collect());
+        }
     }
-    let poll = |image: Image| {
-        let row = rows.iter().find(|row| row.image_id == image.id)?;
-        Some(Poll { attempts: row.attempts, image })
-    };
-    Ok(images.into_iter().filter_map(poll).collect())
 }
 
 const DELETE_GONE: Pair = in_set!(

@@ -24,6 +24,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("leftovers::a_lost_draft_is_looked_for_later_and_no_picture_is_touched", lost_draft_later);
     suite.on_both_engines("leftovers::an_upload_whose_answer_was_lost_is_found_by_its_custom_id", lost_upload);
     suite.on_both_engines("leftovers::a_custom_id_with_a_leftover_can_be_used_anew", reused_id);
+    suite.on_both_engines("leftovers::what_is_known_to_be_ours_is_deleted_whatever_was_lost", known_to_be_ours);
     suite.on_both_engines("leftovers::a_deletion_that_fails_is_put_off_longer_each_time", backoff);
     suite.on_both_engines("leftovers::an_operator_sees_retries_and_forgets_them", operator);
 }
@@ -151,6 +152,25 @@ async fn reused_id(engine: Engine) {
     let kept = world.service().delete_next_leftover(world.fixture.clock_now()).await.unwrap();
     assert!(matches!(kept, Some(LeftoverOutcome::Kept(_))), "{kept:?}");
     assert_eq!(world.cloudflare.ids(), ["mine"]);
+}
+
+async fn known_to_be_ours(engine: Engine) {
+    let world = World::new(&engine).await;
+    for (id, reasons) in [
+        ("lost-first", [DeletionReason::AnswerLost, DeletionReason::Unrecorded]),
+        ("lost-last", [DeletionReason::Unrecorded, DeletionReason::AnswerLost]),
+    ] {
+        world.cloudflare.has_picture(id);
+        for reason in &reasons {
+            let (id, now) = (CloudflareId::new(id), world.fixture.clock_now());
+            let mut transaction = world.fixture.database.begin().await.unwrap();
+            store::pending_deletions::insert(&mut transaction, &id, reason, "why", now).await.unwrap();
+            transaction.commit().await.unwrap();
+        }
+        let outcome = world.service().delete_next_leftover(world.fixture.clock_now()).await.unwrap();
+        assert!(matches!(outcome, Some(LeftoverOutcome::Deleted(_))), "{id}: {outcome:?}");
+    }
+    assert!(world.cloudflare.ids().is_empty());
 }
 
 async fn backoff(engine: Engine) {

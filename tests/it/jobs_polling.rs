@@ -19,6 +19,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("polling::an_image_marked_as_expired_is_asked_about_once_more", expired_too_early);
     suite.on_both_engines("polling::images_that_are_finished_young_or_old_are_nobodys_concern", others);
     suite.on_both_engines("polling::old_images_are_not_even_read", many_old_images);
+    suite.on_both_engines("polling::images_that_are_gone_keep_no_other_from_its_turn", gone);
     suite.on_both_engines("polling::a_cloudflare_that_fails_is_an_error_and_an_image_that_fails_is_not", failures);
     suite.on_both_engines("polling::an_image_that_always_fails_is_given_up_after_a_week", given_up);
     suite.on_both_engines("polling::an_image_may_be_made_due_at_once", hastened);
@@ -208,6 +209,21 @@ async fn many_old_images(engine: Engine) {
     assert!(!plan.contains("SCAN cloudflare_images") && !plan.contains("Seq Scan on cloudflare_images"), "{plan}");
     assert_eq!(world.poll().await, NONE);
     assert_eq!(world.polls().await, 0);
+}
+
+async fn gone(engine: Engine) {
+    let world = World::new(&engine).await;
+    for number in 1..=3 {
+        world.image(number, "pending").await;
+        world.cloudflare.has_draft(&format!("img-{number}"));
+    }
+    world.fixture.clock.advance(90);
+    assert_eq!(world.service().poll_due_images(3).await.unwrap().due, 3);
+    world.fixture.clock.advance(5 * 60);
+    sql::execute(world.url(), "DELETE FROM cloudflare_image_logs").await;
+    sql::execute(world.url(), "DELETE FROM cloudflare_images WHERE cloudflare_id IN ('img-1', 'img-2')").await;
+    assert_eq!(world.service().poll_due_images(1).await.unwrap().due, 1);
+    assert_eq!(world.polls().await, 1);
 }
 
 async fn failures(engine: Engine) {

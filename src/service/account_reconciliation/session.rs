@@ -27,6 +27,8 @@ const BATCH: u32 = 2000;
 const MAX_WAITS: u32 = 12;
 /// How long to wait for requests where nobody says.
 const USUAL_WAIT: Duration = Duration::from_mins(1);
+/// The longest wait in one go, however long Cloudflare wants to be left alone.
+const LONGEST_WAIT: Duration = Duration::from_mins(10);
 /// The most creators whose users are remembered.
 const MAX_CREATORS: usize = 10_000;
 
@@ -98,7 +100,7 @@ impl<'a, 'o> Session<'a, 'o> {
     /// How long to wait where there were too many requests.
     fn wait_after(&self, error: &cloudflare::Error) -> Option<Duration> {
         match error {
-            cloudflare::Error::RateLimited { wait } => Some(*wait),
+            cloudflare::Error::RateLimited { wait } => Some((*wait).min(LONGEST_WAIT)),
             cloudflare::Error::Status { status: StatusCode::TOO_MANY_REQUESTS, .. } => {
                 Some(self.reconciler.client.health().paused_for).filter(|wait| !wait.is_zero()).or(Some(USUAL_WAIT))
             }

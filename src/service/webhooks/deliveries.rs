@@ -28,6 +28,8 @@ const KEEP_RECORDED: u32 = 10_000;
 const KEEP_OTHERS: u32 = 2_000;
 /// How often old ones are removed.
 const PRUNE_MINUTES: i64 = 10;
+/// After so many that changed nothing, old ones are removed earlier, so that strangers cannot fill the table.
+const PRUNE_AFTER: usize = 2_000;
 /// How many are removed in one transaction.
 const PRUNE_BATCH: u32 = 1_000;
 /// The least time within which the same report is a duplicate: long enough for a sender that tries again, short enough for one that
@@ -44,6 +46,8 @@ struct Waiting {
     left_out: u64,
     is_being_written: bool,
     pruned_at: Option<Timestamp>,
+    /// How many were written since then.
+    written: usize,
 }
 
 impl DeliveryQueue {
@@ -66,6 +70,7 @@ impl DeliveryQueue {
     fn take(&self) -> Option<(VecDeque<WebhookDelivery>, u64)> {
         let mut waiting = self.lock();
         waiting.is_being_written = !waiting.deliveries.is_empty();
+        waiting.written += waiting.deliveries.len();
         waiting
             .is_being_written
             .then(|| (std::mem::take(&mut waiting.deliveries), std::mem::take(&mut waiting.left_out)))
@@ -74,9 +79,11 @@ impl DeliveryQueue {
     /// Whether it is time to remove old deliveries; the next time is later then.
     fn is_prune_due(&self, now: Timestamp) -> bool {
         let mut waiting = self.lock();
-        let is_due = waiting.pruned_at.is_none_or(|pruned_at| pruned_at.plus_minutes(PRUNE_MINUTES) <= now);
+        let is_due = waiting.pruned_at.is_none_or(|pruned_at| pruned_at.plus_minutes(PRUNE_MINUTES) <= now)
+            || waiting.written >= PRUNE_AFTER;
         if is_due {
             waiting.pruned_at = Some(now);
+            waiting.written = 0;
         }
         is_due
     }
@@ -258,6 +265,17 @@ mod tests {
         assert_eq!((batch.len(), left_out), (MAX_WAITING, 10));
         assert!(queue.take().is_none());
         assert!(queue.push(delivery()), "nobody writes any more");
+    }
+
+    #[test]
+    fn old_ones_are_removed_earlier_after_many() {
+        let queue = DeliveryQueue::default();
+        let now = Timestamp::from_micros(0);
+        assert!(queue.is_prune_due(now));
+        queue.lock().written = PRUNE_AFTER - 1;
+        assert!(!queue.is_prune_due(now));
+        queue.lock().written = PRUNE_AFTER;
+        assert!(queue.is_prune_due(now) && !queue.is_prune_due(now));
     }
 
     #[test]

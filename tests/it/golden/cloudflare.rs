@@ -21,8 +21,8 @@ const SLOW: Duration = Duration::from_millis(1500);
 /// Before the id in the path of an image.
 const IMAGE_PATH: &str = "/client/v4/accounts/acct-0001/images/v1/";
 
-/// The answer to requests that were not recorded.
-const UNEXPECTED: &str = r#"{"success": false, "errors": [{"code": 9999, "message": "not recorded"}], "result": null}"#;
+/// What a call is answered that the toolkit did not make. It is among the requests, so that it is seen.
+const UNEXPECTED: &str = "ERROR 5404: Image not found";
 
 /// A server that stops when it is dropped.
 pub(crate) struct ScriptedCloudflare {
@@ -46,7 +46,7 @@ impl Script {
             self.requests.push(request);
         }
         let answer = self.last_answer().cloned();
-        answer.unwrap_or(CloudflareAnswer { status: 500, body: UNEXPECTED.to_owned(), special: None })
+        answer.unwrap_or(CloudflareAnswer { status: 404, body: UNEXPECTED.to_owned(), special: None })
     }
 
     fn may_be_tried_again(&self) -> bool {
