@@ -202,6 +202,8 @@ test("of ten files at once, three are on their way at a time, in their order", a
     };
   });
   const names = Array.from({ length: 10 }, (_, number) => `photo-${number}.jpg`);
+  // So that an upload is not over before the next can begin.
+  await uploader.throttle({ kilobytes: 100 });
   await uploader.pick(...names.map((name) => fixture("photo.jpg", name)));
   await uploader.until("uploaded", 10);
   assert.equal(most, 3);
