@@ -86,11 +86,13 @@ test("failures that pass are tried again, after the time that is asked for", asy
   ];
   const uploader = await open(t, article());
   const sent = [];
-  uploader.page.on("request", (request) => request.url().includes("/relay/") && sent.push(Date.now()));
+  uploader.page.on("request", (request) => request.url().includes("/relay/") && sent.push(request));
   await uploader.pick(fixture("photo.jpg"));
   await uploader.until("uploaded");
   assert.equal(sent.length, 3);
-  assert.ok(sent[1] - sent[0] >= 1990, `waited ${sent[1] - sent[0]} ms`);
+  // By the browser's own clock: its events may come late.
+  const waited = sent[1].timing().startTime - sent[0].timing().startTime;
+  assert.ok(waited >= 1990, `waited ${waited} ms`);
 });
 
 test("an upload that gets no answer for a minute is tried again", async (t) => {
@@ -203,7 +205,7 @@ test("of ten files at once, three are on their way at a time, in their order", a
   });
   const names = Array.from({ length: 10 }, (_, number) => `photo-${number}.jpg`);
   // So that an upload is not over before the next can begin.
-  await uploader.throttle({ kilobytes: 100 });
+  await uploader.throttle({ kilobytes: 300 });
   await uploader.pick(...names.map((name) => fixture("photo.jpg", name)));
   await uploader.until("uploaded", 10);
   assert.equal(most, 3);
