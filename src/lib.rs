@@ -6,7 +6,7 @@
 //! 1. `main` → `cli::serve` → `app::router`, which lists every URL of the service;
 //! 2. `api::uploads::create_upload_url`: extract, authenticate, validate;
 //! 3. `service::uploads`, `CloudflareService::create_direct_upload_url`: the use case, without HTTP and without SQL;
-//! 4. `cloudflare::client`, `Client::create_direct_upload`: the call to Cloudflare, with no transaction open;
+//! 4. `cloudflare::uploads`, `Client::create_direct_upload`: the call to Cloudflare, with no transaction open;
 //! 5. `store::images::insert` and `store::upload_logs::insert`: the rows, in one transaction.
 //!
 //! Dependencies point one way: `cli` and `app` → `webhook` and `jobs` → `api` → `service` → `cloudflare` and `store` → [`domain`]. The webhook

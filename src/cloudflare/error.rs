@@ -199,3 +199,57 @@ impl From<reqwest::Error> for Error {
         if error.is_connect() { Self::Connect(error) } else { Self::Interrupted(error) }
     }
 }
+
+/// Finds the errors in the body of an answer, whether it is an envelope or plain text of the form `ERROR 5404: Image not found`.
+pub(super) fn errors_in(body: &[u8]) -> Vec<ApiMessage> {
+    match serde_json::from_slice::<serde_json::Value>(body) {
+        Ok(envelope) => errors_in_envelope(&envelope),
+        Err(_) => std::str::from_utf8(body).ok().and_then(error_in_text).into_iter().collect(),
+    }
+}
+
+fn errors_in_envelope(envelope: &serde_json::Value) -> Vec<ApiMessage> {
+    let entries = envelope.get("errors").and_then(|errors| errors.as_array()).map_or(&[][..], Vec::as_slice);
+    let to_message = |entry: &serde_json::Value| match entry {
+        serde_json::Value::String(text) => ApiMessage { code: None, message: Some(text.clone()) },
+        _ => ApiMessage {
+            code: entry.get("code").and_then(serde_json::Value::as_i64),
+            message: entry.get("message").and_then(|message| message.as_str()).map(str::to_owned),
+        },
+    };
+    entries.iter().map(to_message).collect()
+}
+
+fn error_in_text(body: &str) -> Option<ApiMessage> {
+    let (code, message) = body.trim().strip_prefix("ERROR ")?.split_once(':')?;
+    Some(ApiMessage { code: Some(code.trim().parse().ok()?), message: Some(message.trim().to_owned()) })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn errors_are_found_in_every_form() {
+        let message = |code, text: &str| ApiMessage { code, message: Some(text.to_owned()) };
+        assert_eq!(
+            errors_in(br#"{"errors":[{"code":5404,"message":"Image not found"}]}"#),
+            [message(Some(5404), "Image not found")]
+        );
+        assert_eq!(errors_in(br#"{"errors":["plain"]}"#), [message(None, "plain")]);
+        assert_eq!(errors_in(br#"{"errors":[{}]}"#), [ApiMessage { code: None, message: None }]);
+        assert_eq!(errors_in(b"ERROR 5404: Image not found\n"), [message(Some(5404), "Image not found")]);
+        for body in [&b"<html>"[..], b"", b"{}", b"[]", b"\xff\xfe", b"ERROR x: y"] {
+            assert_eq!(errors_in(body), [], "{body:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_body_makes_the_reader_panic(body in proptest::collection::vec(any::<u8>(), 0..200)) {
+            errors_in(&body);
+        }
+    }
+}

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 
-use super::client::image_path;
+use super::images::image_path;
 use super::transport::{Account, Call};
 use super::{Client, Error, Operation};
 use crate::domain::CloudflareId;

@@ -13,9 +13,9 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, info};
 
 use super::breaker::{Breaker, Leave, News, Sign};
+use super::error::errors_in;
 use super::failure::{AnswerHead, Failure};
 use super::limiter::{Limiter, Place};
-use super::model::errors_in;
 use super::operation::Repeat;
 use super::patience::{Patience, Times};
 use super::retry::{Tries, exhaustion_in, jitter};

@@ -1,93 +1,12 @@
-//! What is sent to Cloudflare and what comes back.
+//! What Cloudflare says of an image.
 
 use std::collections::HashMap;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{ApiMessage, Error};
-use crate::domain::{CloudflareId, ImageChanges, ImageStatus, Json, Timestamp, UploadUrl, Variants};
-
-/// What is said of an image that is to be made.
-#[derive(Debug, Clone)]
-pub struct NewImageFields {
-    /// An id of the caller's own; Cloudflare makes one otherwise.
-    pub custom_id: Option<CloudflareId>,
-    /// What to keep with the image: an object.
-    pub metadata: Json,
-    /// Whether the picture is delivered with signed URLs only.
-    pub require_signed_urls: bool,
-    /// Cloudflare's `creator`; left out where empty.
-    pub creator: String,
-}
-
-/// What is asked of Cloudflare for a direct creator upload.
-#[derive(Debug, Clone)]
-pub struct DirectUploadRequest {
-    /// What the image is to be like.
-    pub image: NewImageFields,
-    /// When the upload URL ends: 2 minutes to 6 hours from now.
-    pub expiry: Timestamp,
-}
-
-/// A file on its way to Cloudflare.
-#[derive(Debug)]
-pub struct UploadFile {
-    /// The name of the file.
-    pub name: String,
-    /// Its MIME type, of which Cloudflare makes sure.
-    pub content_type: &'static str,
-    /// Its bytes as they come. Where they end with an error the upload is cut off, and nothing is left of it at Cloudflare.
-    pub bytes: reqwest::Body,
-}
-
-/// A draft, and the one-time URL by which its file is uploaded. The draft exists, whatever else the answer lacks.
-#[derive(Clone)]
-pub struct DirectUpload {
-    /// The id of the future image.
-    pub id: CloudflareId,
-    /// Where to post the file; `None` where the answer does not say.
-    pub upload_url: Option<UploadUrl>,
-    /// `result` of the answer, whole, with the upload URL in it; `None` where it cannot be stored.
-    pub result: Option<Json>,
-}
-
-impl DirectUpload {
-    /// Reads an answer.
-    ///
-    /// # Errors
-    /// If there is no id, without which nothing can be done about the draft.
-    pub(super) fn from_result(result: &RawValue) -> Result<Self, Error> {
-        #[derive(Deserialize)]
-        struct DirectUploadResult {
-            id: String,
-            #[serde(default, rename = "uploadURL")]
-            upload_url: serde_json::Value,
-        }
-        let fields: DirectUploadResult =
-            serde_json::from_str(result.get()).map_err(|_| Error::Malformed("it has no id"))?;
-        Ok(Self {
-            id: CloudflareId::new(fields.id),
-            upload_url: fields.upload_url.as_str().map(UploadUrl::new),
-            result: stored(result).ok(),
-        })
-    }
-}
-
-/// What is to be changed in an image; what is `None` stays as it is.
-#[derive(Debug, Clone, Default, Serialize)]
-pub struct ImageUpdate {
-    /// Takes the place of all metadata: an object.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub metadata: Option<Json>,
-    /// Whether the picture is delivered with signed URLs only.
-    #[serde(rename = "requireSignedURLs", skip_serializing_if = "Option::is_none")]
-    pub require_signed_urls: Option<bool>,
-    /// Cloudflare's `creator`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub creator: Option<String>,
-}
+use super::Error;
+use crate::domain::{CloudflareId, ImageChanges, ImageStatus, Json, Timestamp, Variants};
 
 /// What a report on an image says: `result` of Cloudflare's API, or the payload of a webhook in the toolkit's form.
 #[derive(Debug, Clone)]
@@ -266,33 +185,8 @@ fn is_true(value: &serde_json::Value) -> bool {
     }
 }
 
-fn stored(raw: &RawValue) -> Result<Json, Error> {
+pub(super) fn stored(raw: &RawValue) -> Result<Json, Error> {
     Json::from_raw(raw).map_err(|_| Error::Malformed("it holds what cannot be stored"))
-}
-
-/// Finds the errors in the body of an answer, whether it is an envelope or plain text of the form `ERROR 5404: Image not found`.
-pub(super) fn errors_in(body: &[u8]) -> Vec<ApiMessage> {
-    match serde_json::from_slice::<serde_json::Value>(body) {
-        Ok(envelope) => errors_in_envelope(&envelope),
-        Err(_) => std::str::from_utf8(body).ok().and_then(error_in_text).into_iter().collect(),
-    }
-}
-
-fn errors_in_envelope(envelope: &serde_json::Value) -> Vec<ApiMessage> {
-    let entries = envelope.get("errors").and_then(|errors| errors.as_array()).map_or(&[][..], Vec::as_slice);
-    let to_message = |entry: &serde_json::Value| match entry {
-        serde_json::Value::String(text) => ApiMessage { code: None, message: Some(text.clone()) },
-        _ => ApiMessage {
-            code: entry.get("code").and_then(serde_json::Value::as_i64),
-            message: entry.get("message").and_then(|message| message.as_str()).map(str::to_owned),
-        },
-    };
-    entries.iter().map(to_message).collect()
-}
-
-fn error_in_text(body: &str) -> Option<ApiMessage> {
-    let (code, message) = body.trim().strip_prefix("ERROR ")?.split_once(':')?;
-    Some(ApiMessage { code: Some(code.trim().parse().ok()?), message: Some(message.trim().to_owned()) })
 }
 
 #[cfg(test)]
@@ -365,14 +259,6 @@ mod tests {
     }
 
     #[test]
-    fn updates_name_only_what_changes() {
-        let metadata = Some(Json::parse(r#"{"a":1.0}"#).unwrap());
-        let update = ImageUpdate { metadata, require_signed_urls: Some(false), creator: None };
-        assert_eq!(serde_json::to_string(&update).unwrap(), r#"{"metadata":{"a": 1.0},"requireSignedURLs":false}"#);
-        assert_eq!(serde_json::to_string(&ImageUpdate::default()).unwrap(), "{}");
-    }
-
-    #[test]
     fn values_that_do_not_fit_are_named() {
         let long = "x".repeat(256);
         let report =
@@ -384,28 +270,11 @@ mod tests {
         assert!(matches!(ImageDetails::from_result(serde_json::from_str(&report).unwrap()), Err(Error::Malformed(_))));
     }
 
-    #[test]
-    fn errors_are_found_in_every_form() {
-        let message = |code, text: &str| ApiMessage { code, message: Some(text.to_owned()) };
-        assert_eq!(
-            errors_in(br#"{"errors":[{"code":5404,"message":"Image not found"}]}"#),
-            [message(Some(5404), "Image not found")]
-        );
-        assert_eq!(errors_in(br#"{"errors":["plain"]}"#), [message(None, "plain")]);
-        assert_eq!(errors_in(br#"{"errors":[{}]}"#), [ApiMessage { code: None, message: None }]);
-        assert_eq!(errors_in(b"ERROR 5404: Image not found\n"), [message(Some(5404), "Image not found")]);
-        for body in [&b"<html>"[..], b"", b"{}", b"[]", b"\xff\xfe", b"ERROR x: y"] {
-            assert_eq!(errors_in(body), [], "{body:?}");
-        }
-    }
-
     proptest! {
         #[test]
-        fn no_body_makes_the_readers_panic(body in proptest::collection::vec(any::<u8>(), 0..200), text in "[\\[\\]{}\":,a-z0-9. ]*") {
-            errors_in(&body);
+        fn no_report_makes_the_reader_panic(text in "[\\[\\]{}\":,a-z0-9. ]*") {
             if let Ok(raw) = serde_json::from_str::<&RawValue>(&text) {
                 let _ = ImageDetails::read(raw);
-                let _ = DirectUpload::from_result(raw);
             }
         }
     }
