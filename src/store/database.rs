@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
@@ -15,6 +15,8 @@ use crate::domain::{TableName, UserKey};
 
 /// The oldest version of PostgreSQL that is supported.
 const POSTGRES_VERSION: u32 = 13;
+/// How long to leave a file of SQLite alone that another process has locked.
+const LOCKED_PAUSE: Duration = Duration::from_millis(10);
 
 /// One of the two engines' pools or connections.
 pub(super) enum Engine<P, S> {
@@ -163,11 +165,27 @@ async fn open_sqlite(url: &str, settings: &DatabaseSettings) -> Result<(PoolEngi
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(settings.acquire_timeout);
-    let pool = || SqlitePoolOptions::new().acquire_timeout(settings.acquire_timeout);
-    let write = pool().max_connections(1).connect_with(options.clone()).await?;
+    let write = open_sqlite_pool(1, &options, settings.acquire_timeout).await?;
     let read_only = options.pragma("query_only", "1");
-    let read = pool().max_connections(settings.max_connections).connect_with(read_only).await?;
+    let read = open_sqlite_pool(settings.max_connections, &read_only, settings.acquire_timeout).await?;
     Ok((Engine::Sqlite(read), Engine::Sqlite(write)))
+}
+
+/// Opens a pool, and waits for other processes that do so. The busy timeout of SQLite does not: of several that turn a new file into one
+/// with a write-ahead log, all but one are told at once that it is locked.
+async fn open_sqlite_pool(
+    max_connections: u32,
+    options: &SqliteConnectOptions,
+    timeout: Duration,
+) -> Result<SqlitePool, Error> {
+    let started = Instant::now();
+    loop {
+        let pool = SqlitePoolOptions::new().max_connections(max_connections).acquire_timeout(timeout);
+        match pool.connect_with(options.clone()).await.map_err(Error::from) {
+            Err(error) if error.is_locked() && started.elapsed() < timeout => tokio::time::sleep(LOCKED_PAUSE).await,
+            opened => return opened,
+        }
+    }
 }
 
 /// Makes sure that the server answers and is new enough. A connection of its own tells why it cannot be reached, a pool would only

@@ -156,6 +156,16 @@ impl Error {
             _ => false,
         }
     }
+
+    /// Whether another connection holds what was needed of a SQLite file.
+    fn is_locked(&self) -> bool {
+        match self {
+            Self::Unavailable(sqlx::Error::Database(cause)) => {
+                sqlite_code(cause.code().as_deref()) == Some(SQLITE_BUSY)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl From<sqlx::Error> for Error {
@@ -194,6 +204,9 @@ const QUERY_CANCELED: &str = "57014";
 /// PostgreSQL's code where a role may not do what it tries.
 const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
+/// SQLite's code where another connection holds the file.
+const SQLITE_BUSY: u32 = 5;
+
 /// Whether a code of the engine means that the same may work a little later.
 ///
 /// PostgreSQL, five characters: the classes 08 (connection), 40 (deadlock, serialization), 53 (resources) and 57 (stopping, starting,
@@ -201,9 +214,13 @@ const INSUFFICIENT_PRIVILEGE: &str = "42501";
 fn is_unavailable(code: Option<&str>) -> bool {
     match code {
         Some(code) if code.len() == 5 => ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)),
-        Some(code) => code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13 | 14)),
-        None => false,
+        _ => matches!(sqlite_code(code), Some(SQLITE_BUSY | 6 | 10 | 13 | 14)),
     }
+}
+
+/// The primary code in a code of SQLite.
+fn sqlite_code(code: Option<&str>) -> Option<u32> {
+    Some(code?.parse::<u32>().ok()? & 0xff)
 }
 
 /// Whether a statement failed because the database has no such table.

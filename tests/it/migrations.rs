@@ -31,6 +31,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("migrations::whatever_of_ours_is_dropped_is_missed_and_put_back", dropped_objects);
     suite.on_postgres("migrations::a_schema_before_that_of_django_holds_what_is_ours", schema_before_djangos);
     suite.on_postgres("migrations::a_role_with_few_rights_serves_and_is_told_that_it_cannot_migrate", few_rights);
+    suite.on_both_engines("migrations::a_new_database_is_opened_by_several_at_once", opening_at_once);
     suite.on_both_engines("migrations::several_at_once_wait_for_one_another", several_at_once);
     suite.test("migrations::both_engines_have_the_same_migrations", same_names);
 }
@@ -395,6 +396,18 @@ async fn few_rights(engine: Engine) {
         database.close().await;
     }
     sql::execute_all(url, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+async fn opening_at_once(engine: Engine) {
+    for _ in 0..20 {
+        let url = engine.create_database().await;
+        let mut opening = tokio::task::JoinSet::new();
+        for _ in 0..8 {
+            let url = url.as_str().to_owned();
+            opening.spawn(async move { connect(&url).await.close().await });
+        }
+        opening.join_all().await;
+    }
 }
 
 async fn several_at_once(engine: Engine) {
