@@ -124,7 +124,7 @@ impl ReconcileAccountArgs {
             Some(Err(error @ (AccountRunError::Busy { .. } | AccountRunError::OtherAccount))) => Err(error.into()),
             Some(outcome) => outcome.context(GOES_ON),
             None => {
-                reconciler.release().await?;
+                reconciler.release().await.context(GOES_ON)?;
                 bail!(GOES_ON)
             }
         }

@@ -25,6 +25,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("account::images_become_records_as_if_registered", import);
     suite.on_both_engines("account::records_whose_image_is_gone_are_deleted_if_nothing_needs_them", delete_missing);
     suite.on_both_engines("account::another_account_deletes_nothing", other_account);
+    suite.on_both_engines("account::a_run_that_fails_says_why_even_if_it_cannot_be_released", unreleased);
     suite.on_both_engines("account::a_run_that_was_cut_off_goes_on_where_it_was", resume);
     suite.on_both_engines("account::a_list_whose_place_is_lost_is_read_again", lost_place);
     suite.on_both_engines("account::a_list_that_never_goes_on_is_an_error", endless_list);
@@ -328,6 +329,27 @@ async fn other_account(engine: Engine) {
     assert_eq!(world.account.take_calls(), ["list"]);
     assert_eq!(sql::count(world.url(), "SELECT count(*) FROM cloudflare_images WHERE user_id = 1").await, 3);
     assert_eq!(world.run(REPORT).await.unwrap().figures.missing, 3);
+}
+
+async fn unreleased(engine: Engine) {
+    let world = World::new(&engine, many(1), 1).await;
+    world.account.script().list_answers.push_back(Some((403, String::new())));
+    let when = "BEFORE UPDATE ON cfimages_account_runs";
+    let trigger = match engine {
+        Engine::Sqlite => format!(
+            "CREATE TRIGGER keep {when} WHEN new.claimed_until < old.claimed_until BEGIN SELECT raise(ABORT, 'kept'); END"
+        ),
+        Engine::Postgres(_) => format!(
+            "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'kept'; END $$;
+             CREATE TRIGGER keep {when} FOR EACH ROW WHEN (new.claimed_until < old.claimed_until) EXECUTE FUNCTION keep()"
+        ),
+    };
+    sql::execute_all(world.url(), &trigger).await;
+    let error = world.run(REPORT).await.map(|_| ()).unwrap_err();
+    assert_eq!(error.to_string(), "Failed to list images: 403 Client Error: Forbidden");
+    world.fixture.clock.advance(61);
+    let error = world.run(REPORT).await.map(|_| ()).unwrap_err();
+    assert!(matches!(error, AccountRunError::Store(_)), "{error}");
 }
 
 fn many(count: usize) -> Vec<Value> {

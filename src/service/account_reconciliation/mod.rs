@@ -235,8 +235,11 @@ impl AccountReconciler {
     ) -> Result<AccountFigures, AccountRunError> {
         let claimed = self.claim().await?;
         let outcome = Box::pin(self.go_on(claimed, restart, observer)).await;
-        self.release().await?;
-        outcome
+        let released = self.release().await;
+        // Why a run failed says more than that others have to wait for a minute.
+        let figures = outcome?;
+        released?;
+        Ok(figures)
     }
 
     /// Lets others have the run. To be called where [`run`](Self::run) was given up before it came to its end.
