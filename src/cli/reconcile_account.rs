@@ -17,7 +17,7 @@ use crate::app::{self, SystemClock};
 use crate::domain::{AccountFigures, UserId};
 use crate::service::{
     AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent, AccountRunOptions,
-    AccountRunStart, Accounts, FieldDifference, MissingOutcome,
+    AccountRunStart, AccountTrust, Accounts, FieldDifference, MissingOutcome,
 };
 use crate::store::Database;
 
@@ -35,13 +35,16 @@ const SHOWN_CHARS: usize = 100;
     the file where there is none. With --apply they say what Cloudflare says.\n\
     3. Records of uploaded images that are gone at Cloudflare. Each that is not in Cloudflare's list is asked about by itself. They stay, \
     unless --delete-missing says otherwise; what content refers to stays in any case.\n\n\
-    Without --apply nothing is changed. A run that was cut off goes on where it was when the same command is run again; it may go on \
-    beside the server and Django. Each thousand images take one call of Cloudflare's API, and each that is not in the list another one.\n\n\
+    Without --apply nothing is changed. With it, Cloudflare is first asked about up to 20 records: where it has fewer than half of their \
+    images, it looks like another account, and nothing is changed, unless --trust-account says that it is the right one.\n\n\
+    A run that was cut off goes on where it was when the same command is run again; it may go on beside the server and Django. Each \
+    thousand images take one call of Cloudflare's API, and each that is not in the list, or that is imported, another one.\n\n\
     The exit code is 0 if the run came to its end and nothing failed; with --check, only if nothing differs any more, too.\n\n\
     Examples:\n  \
     cfimages reconcile-account -v                       tell what differs, image by image\n  \
     cfimages reconcile-account --apply --owner alice    repair; alice gets what no user made\n  \
     cfimages reconcile-account --apply --delete-missing delete records whose image is gone, too\n  \
+    cfimages reconcile-account --apply --trust-list     the first import of a large account\n  \
     cfimages reconcile-account --check --json           for monitors")]
 pub(super) struct ReconcileAccountArgs {
     #[command(flatten)]
@@ -71,6 +74,19 @@ struct Repairs {
     /// Leave images alone that were uploaded less than so many minutes ago: they may be about to be recorded.
     #[arg(long, value_name = "MINUTES", default_value_t = 15, value_parser = clap::value_parser!(u32).range(0..=MAX_MIN_AGE_MINUTES))]
     min_age: u32,
+    #[command(flatten)]
+    trust: Trust,
+}
+
+/// What not to make sure of.
+#[derive(Debug, Args)]
+struct Trust {
+    /// With --apply: take the account for the right one, though Cloudflare has fewer than half of the recorded images that it is asked about.
+    #[arg(long = "trust-account", requires = "apply")]
+    account: bool,
+    /// With --apply: import what Cloudflare lists without asking about each image: for the first import of a large account.
+    #[arg(long = "trust-list", requires = "apply")]
+    list: bool,
 }
 
 /// What to print.
@@ -121,7 +137,7 @@ impl ReconcileAccountArgs {
         };
         report.bar.finish_and_clear();
         match outcome {
-            Some(Err(error @ (AccountRunError::Busy { .. } | AccountRunError::OtherAccount))) => Err(error.into()),
+            Some(Err(error @ (AccountRunError::Busy { .. } | AccountRunError::OtherAccount(_)))) => Err(error.into()),
             Some(outcome) => outcome.context(GOES_ON),
             None => {
                 reconciler.release().await.context(GOES_ON)?;
@@ -160,7 +176,7 @@ impl ReconcileAccountArgs {
             lines.push("Records of images that are gone are kept where content refers to them; -v names them.");
         }
         if figures.unsettled > 0 {
-            lines.push("Images that are too new, or that were changed meanwhile, are for the next run.");
+            lines.push("Images that are too new, or that were changed or deleted meanwhile, are for the next run.");
         }
         if figures.failed > 0 {
             lines.push("For some images something failed, as was said above. Run it again once that is settled.");
@@ -178,8 +194,9 @@ impl Repairs {
             Some(name) => Some(Accounts::new(database.clone(), Arc::new(SystemClock)).get_user(name).await?.id),
             None => None,
         };
-        let Self { apply, delete_missing, min_age: min_age_minutes, .. } = *self;
-        Ok(AccountRunOptions { apply, delete_missing, owner, min_age_minutes })
+        let Self { apply, delete_missing, min_age: min_age_minutes, trust: Trust { account, list }, .. } = *self;
+        let trust = AccountTrust { account, list };
+        Ok(AccountRunOptions { apply, delete_missing, owner, min_age_minutes, trust })
     }
 }
 
@@ -217,6 +234,11 @@ impl Report<'_> {
             AccountRunEvent::Begun(AccountRunStart::Anew) => {
                 self.hint(format_args!("a run that was cut off is given up: this one begins anew"));
             }
+            AccountRunEvent::Doubted(doubt) => self.bar.suspend(|| {
+                print_warning(format_args!(
+                    "{doubt}. Check CLOUDFLARE_IMAGES_ACCOUNT_ID and the API token; --apply would be refused"
+                ));
+            }),
             AccountRunEvent::Listed { images, of } => self.advance("listed", *images, *of),
             AccountRunEvent::Asked { records, of } => self.advance("asked about", *records, *of),
             AccountRunEvent::Waiting(_) => self.bar.set_message("waiting for requests that Cloudflare allows"),

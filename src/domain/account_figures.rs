@@ -20,7 +20,7 @@ pub struct AccountFigures {
     pub imported: u64,
     /// Of these, those that are to be deleted at Cloudflare and therefore are not recorded.
     pub being_deleted: u64,
-    /// Of these, those that are too new to be judged, or were changed meanwhile.
+    /// Of these, those that are too new to be judged, or were changed or deleted meanwhile.
     pub unsettled: u64,
     /// Of these, those that cannot be recorded: the id is too long, or the entry of the list cannot be read.
     pub unusable: u64,
@@ -41,10 +41,5 @@ impl AccountFigures {
     pub fn remaining(&self) -> u64 {
         let differing = self.different + self.unrecorded + self.missing;
         differing.saturating_sub(self.repaired + self.imported + self.deleted)
-    }
-
-    /// How many images are both at Cloudflare and recorded.
-    pub fn shared(&self) -> u64 {
-        self.equal + self.different
     }
 }

@@ -42,6 +42,11 @@ pub enum UploadEvent<'a> {
         /// `result` of Cloudflare's answer.
         response: &'a Json,
     },
+    /// The image was found in the account at Cloudflare, and recorded.
+    ImageImported {
+        /// `result` of Cloudflare's answer, or the entry of its list.
+        response: &'a Json,
+    },
     /// The picture was uploaded through the server.
     ImageUploaded {
         /// `result` of Cloudflare's answer.
@@ -55,12 +60,16 @@ pub enum UploadEvent<'a> {
 }
 
 impl UploadEvent<'_> {
+    /// The word for an image that was found in the account: what tells such records from those that the account was used for.
+    pub const IMAGE_IMPORTED: &'static str = "image_imported";
+
     /// The word for the event.
     pub fn event_type(&self) -> &'static str {
         match self {
             Self::UploadUrlCreated { .. } => "upload_url_created",
             Self::StatusChecked { .. } => "status_checked",
             Self::ImageRegistered { .. } => "image_registered",
+            Self::ImageImported { .. } => Self::IMAGE_IMPORTED,
             Self::ImageUploaded { .. } => "image_uploaded",
             Self::WebhookReceived { .. } => "webhook_received",
         }
@@ -73,6 +82,7 @@ impl UploadEvent<'_> {
             Self::StatusChecked { status, .. } => format!("Image status checked: {status}"),
             Self::ImageRegistered { is_new: true, .. } => "Image registered from Cloudflare".to_owned(),
             Self::ImageRegistered { .. } => "Existing image refreshed during registration".to_owned(),
+            Self::ImageImported { .. } => "Image imported from Cloudflare".to_owned(),
             Self::ImageUploaded { .. } => "Image uploaded through the server".to_owned(),
             Self::WebhookReceived { .. } => "Webhook processed successfully".to_owned(),
         }
@@ -84,6 +94,7 @@ impl UploadEvent<'_> {
             Self::UploadUrlCreated { response }
             | Self::StatusChecked { response, .. }
             | Self::ImageRegistered { response, .. }
+            | Self::ImageImported { response }
             | Self::ImageUploaded { response } => response.wrapped("response"),
             Self::WebhookReceived { payload } => payload.wrapped("payload"),
         }

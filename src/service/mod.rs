@@ -44,8 +44,8 @@ use signing_keys::SigningKeys;
 use webhooks::DeliveryQueue;
 
 pub use account_reconciliation::{
-    AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent, AccountRunObserver,
-    AccountRunOptions, AccountRunStart, FieldDifference, MissingOutcome,
+    AccountDoubt, AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent,
+    AccountRunObserver, AccountRunOptions, AccountRunStart, AccountTrust, FieldDifference, MissingOutcome,
 };
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use cleanup::{CleanupEvent, CleanupObserver};

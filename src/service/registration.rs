@@ -104,10 +104,14 @@ impl CloudflareService {
             metadata: details.upload_metadata(),
         };
         let mut transaction = self.database.begin().await?;
-        let (image, is_new) = match self.register_new(&mut transaction, &registered, details, now).await? {
+        let event = |is_new| UploadEvent::ImageRegistered { is_new, response: &details.raw };
+        let (image, is_new) = match self.register_new(&mut transaction, &registered, details, &event(true), now).await?
+        {
             Some(image) => (image, true),
             None => match store::images::claim(&mut transaction, &registered).await? {
-                Some(image) => (record_registered(&mut transaction, image.id, false, details, now).await?, false),
+                Some(image) => {
+                    (record_registered(&mut transaction, image.id, details, &event(false), now).await?, false)
+                }
                 None => return Err(Error::OtherOwner(registered.cloudflare_id)),
             },
         };
@@ -116,17 +120,19 @@ impl CloudflareService {
         Ok((image, is_new))
     }
 
-    /// Records an image whose picture is at Cloudflare, with all that Cloudflare says of it; none if it is recorded already.
+    /// Records an image whose picture is at Cloudflare, with all that Cloudflare says of it and with `event` in its log; none if it is
+    /// recorded already.
     pub(super) async fn register_new(
         &self,
         transaction: &mut Transaction,
         registered: &RegisteredImage,
         details: &ImageDetails,
+        event: &UploadEvent<'_>,
         now: Timestamp,
     ) -> Result<Option<Image>, Error> {
         let default = self.settings.require_signed_urls;
         match store::images::register(transaction, registered, default, now).await? {
-            Some(image) => record_registered(transaction, image.id, true, details, now).await.map(Some),
+            Some(image) => record_registered(transaction, image.id, details, event, now).await.map(Some),
             None => Ok(None),
         }
     }
@@ -238,13 +244,12 @@ fn is_changed(before: &Image, now: &Image) -> bool {
 async fn record_registered(
     transaction: &mut Transaction,
     id: ImageId,
-    is_new: bool,
     details: &ImageDetails,
+    event: &UploadEvent<'_>,
     now: Timestamp,
 ) -> Result<Image, Error> {
     let image = store::images::apply(transaction, id, &details.changes(now), now).await?.ok_or(Error::NotFound)?;
-    let event = UploadEvent::ImageRegistered { is_new, response: &details.raw };
-    store::upload_logs::insert(transaction, image.id, &event, now).await?;
+    store::upload_logs::insert(transaction, image.id, event, now).await?;
     Ok(image)
 }
 

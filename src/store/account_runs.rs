@@ -1,10 +1,11 @@
-//! Rows of `cfimages_account_runs` and `cfimages_account_seen`: how far the reconciliation with the account at Cloudflare has come.
+//! Rows of `cfimages_account_runs` and `cfimages_account_seen`: how far the reconciliation with the account at Cloudflare has come;
+//! and the records that tell whether that account is theirs.
 
 use sqlx::FromRow;
 
 use super::image_set::{Pair, in_set};
-use super::{CloudflareIdSet, Database, Error, Transaction, on};
-use crate::domain::{CloudflareId, ImageId, Timestamp};
+use super::{CloudflareIdSet, Database, Error, Transaction, images, on};
+use crate::domain::{CloudflareId, Image, ImageId, Timestamp, UploadEvent};
 
 /// A reconciliation with the account at Cloudflare: that of now, or else the last.
 #[derive(Debug, Clone, FromRow)]
@@ -162,4 +163,41 @@ pub async fn forget_seen(transaction: &mut Transaction, limit: u32) -> Result<u6
         .execute(connection)
         .await
         .map(|done| done.rows_affected()))?)
+}
+
+/// A record that may tell whether an account is that of the records.
+#[derive(Debug, Clone, FromRow)]
+pub struct SampledImage {
+    /// The image.
+    #[sqlx(flatten)]
+    pub image: Image,
+    /// Whether it was recorded because a run found it in an account.
+    pub is_imported: bool,
+}
+
+// All records are looked at once, and no more than the sample is kept of them.
+const SAMPLE: &str = concat!(
+    "SELECT ",
+    images::columns!(),
+    r",
+        EXISTS (
+            SELECT 1 FROM cloudflare_image_logs AS logs WHERE logs.image_id = cloudflare_images.id AND logs.event_type = $2
+        ) AS is_imported
+    FROM cloudflare_images
+    WHERE status = 'uploaded' AND coalesce(uploaded_at, created_at) < $1
+    ORDER BY is_imported, random()
+    LIMIT $3"
+);
+
+/// Images that were uploaded before a time, drawn by lot: first of those that no run imported, then of the others.
+///
+/// # Errors
+/// If the database fails.
+pub async fn sample(database: &Database, before: Timestamp, limit: u32) -> Result<Vec<SampledImage>, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, SampledImage>(SAMPLE)
+        .bind(before)
+        .bind(UploadEvent::IMAGE_IMPORTED)
+        .bind(i64::from(limit))
+        .fetch_all(pool)
+        .await)?)
 }

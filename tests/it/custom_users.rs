@@ -6,7 +6,7 @@ use cfimages::app::SystemClock;
 use cfimages::cloudflare::ClientLimits;
 use cfimages::config::settings;
 use cfimages::domain::{ImageFilter, ManualClock, UserId, UserKey};
-use cfimages::service::{AccountReconciler, AccountRunOptions, Accounts};
+use cfimages::service::{AccountReconciler, AccountRunOptions, AccountTrust, Accounts};
 use cfimages::store::{self, Database};
 use reqwest::Method;
 use serde_json::json;
@@ -96,7 +96,8 @@ async fn owners_in_account(engine: Engine) {
     let account = ScriptedAccount::start(images, 10).await;
     let clock = Arc::new(ManualClock::new("2026-01-01".parse().unwrap()));
     let service = service_within(&account.uri, &ClientLimits::default(), database, clock);
-    let options = AccountRunOptions { apply: true, delete_missing: false, owner: None, min_age_minutes: 15 };
+    let trust = AccountTrust::default();
+    let options = AccountRunOptions { apply: true, delete_missing: false, owner: None, min_age_minutes: 15, trust };
     let reconciler = AccountReconciler::new(service, "acct-0001".to_owned(), options);
     assert_eq!(Box::pin(reconciler.run(false, &mut |_| {})).await.unwrap().imported, 4);
     let owners = "SELECT CAST(user_id AS text) FROM cloudflare_images ORDER BY cloudflare_id";

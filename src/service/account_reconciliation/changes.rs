@@ -21,14 +21,18 @@ pub(super) struct Survey<'a> {
 pub(super) enum Plan {
     /// Nothing: the record says the same.
     Nothing,
-    /// It is too new to be judged, or its record was changed after Cloudflare was asked.
+    /// It is too new to be judged, it is gone since it was listed, or its record was changed after Cloudflare was asked.
     Wait,
     /// It is not recorded, as it is to be deleted at Cloudflare.
     LeaveToDeletion,
     /// The record says something else.
     Repair(Box<(Image, Differences)>),
     /// It is not recorded.
-    Import { owner: Option<UserId> },
+    Import {
+        owner: Option<UserId>,
+        /// What Cloudflare says of this image alone, which counts for more than its list does.
+        confirmed: Option<Box<ImageDetails>>,
+    },
 }
 
 impl AccountReconciler {
@@ -81,17 +85,18 @@ impl AccountReconciler {
                     figures.different += 1;
                     AccountFindingKind::Different { fields: differences.fields.clone(), is_repaired }
                 }
-                Plan::Import { owner } => {
+                Plan::Import { owner, confirmed } => {
+                    let details = confirmed.as_deref().unwrap_or(&image.details);
                     let is_imported = self.options.apply;
                     if is_imported {
-                        if !self.import(&mut transaction, image, *owner, now).await? {
+                        if !self.import(&mut transaction, &image.id, *owner, details, now).await? {
                             figures.unsettled += 1;
                             continue;
                         }
                         figures.imported += 1;
                     }
                     figures.unrecorded += 1;
-                    let creator = image.details.creator.clone();
+                    let creator = details.creator.clone();
                     AccountFindingKind::Unrecorded { creator, owner: *owner, is_imported }
                 }
             };
@@ -140,17 +145,19 @@ impl AccountReconciler {
     async fn import(
         &self,
         transaction: &mut Transaction,
-        image: &ListedImage,
+        id: &CloudflareId,
         owner: Option<UserId>,
+        details: &ImageDetails,
         now: Timestamp,
     ) -> Result<bool, Error> {
         let registered = RegisteredImage {
-            cloudflare_id: image.id.clone(),
+            cloudflare_id: id.clone(),
             user_id: owner,
-            require_signed_urls: image.details.require_signed_urls,
-            metadata: image.details.upload_metadata(),
+            require_signed_urls: details.require_signed_urls,
+            metadata: details.upload_metadata(),
         };
-        Ok(self.service.register_new(transaction, &registered, &image.details, now).await?.is_some())
+        let event = UploadEvent::ImageImported { response: &details.raw };
+        Ok(self.service.register_new(transaction, &registered, details, &event, now).await?.is_some())
     }
 
     /// Records that something failed for an image, which counts as seen: the run goes on with the next.

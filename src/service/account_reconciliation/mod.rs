@@ -4,8 +4,12 @@
 //! side table remembers which images were there: a list of a million may tell an image twice, or leave one out. So Cloudflare is then
 //! asked, one by one, about the uploaded images that were not in the list, and only its answer counts.
 //!
+//! Before anything is changed, Cloudflare is asked about some records: another account than theirs must not get its images recorded, let
+//! alone theirs deleted.
+//!
 //! How far the run has come is committed with what it does. So one that is cut off anywhere goes on, and does nothing twice.
 
+mod account_check;
 mod changes;
 mod differences;
 mod session;
@@ -25,6 +29,7 @@ use crate::store::{self, Transaction};
 
 use session::Session;
 
+pub use account_check::AccountDoubt;
 pub use differences::FieldDifference;
 
 /// Rows of the side table that are removed in one go.
@@ -46,15 +51,29 @@ pub struct AccountRunOptions {
     /// Images that were uploaded less than so many minutes ago are neither imported nor missed: whoever uploads one may be about to
     /// record it, and Cloudflare may take minutes to find it everywhere.
     pub min_age_minutes: u32,
+    /// What not to make sure of.
+    pub trust: AccountTrust,
+}
+
+/// What to take for granted instead of asking Cloudflare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct AccountTrust {
+    /// This is the right account, however few of the recorded images it has.
+    pub account: bool,
+    /// What is listed is there: it is imported without a question about each image.
+    pub list: bool,
 }
 
 impl AccountRunOptions {
     /// The options in the form in which a run keeps them.
     fn to_text(self) -> String {
-        let Self { apply, delete_missing, owner, min_age_minutes } = self;
+        let Self { apply, delete_missing, owner, min_age_minutes, trust } = self;
         let owner = owner.map(|owner| owner.to_string());
-        json!({"apply": apply, "delete_missing": delete_missing, "owner": owner, "min_age_minutes": min_age_minutes})
-            .to_string()
+        json!({
+            "apply": apply, "delete_missing": delete_missing, "owner": owner, "min_age_minutes": min_age_minutes,
+            "trust_account": trust.account, "trust_list": trust.list,
+        })
+        .to_string()
     }
 }
 
@@ -125,6 +144,8 @@ pub enum MissingOutcome {
 pub enum AccountRunEvent<'a> {
     /// It begins.
     Begun(AccountRunStart),
+    /// This may be another account than that of the records. Only runs that change nothing go on then.
+    Doubted(AccountDoubt),
     /// It has come so far with Cloudflare's list.
     Listed {
         /// The images that were there, each once.
@@ -162,12 +183,12 @@ pub enum AccountRunError {
     /// Another run took over, as this one was not heard of for too long.
     #[error("another run has taken over, as this one was not heard of for {CLAIM_MINUTES} minute(s)")]
     TakenOver,
-    /// No record is of an image in the account.
+    /// This looks like another account than that of the records.
     #[error(
-        "none of the recorded images is in this account, which looks like the wrong one: no record was deleted. Check \
-         CLOUDFLARE_IMAGES_ACCOUNT_ID, or run without --delete-missing"
+        "{0}. Nothing was changed. Check CLOUDFLARE_IMAGES_ACCOUNT_ID and the API token, and look at a run without --apply. \
+         If it is the right account all the same, pass --trust-account"
     )]
-    OtherAccount,
+    OtherAccount(AccountDoubt),
     /// Cloudflare refused or could not be reached.
     #[error("{operation}: {cause}")]
     Cloudflare {
@@ -261,6 +282,9 @@ impl AccountReconciler {
         let (run, start) = self.begin(claimed, restart).await?;
         observer(AccountRunEvent::Begun(start));
         let mut session = Session::new(self, run, observer);
+        if !matches!(start, AccountRunStart::Resumed(_)) {
+            session.check_account().await?;
+        }
         session.read_list().await?;
         session.ask_about_unlisted().await?;
         let mut run = session.into_run();
@@ -291,12 +315,14 @@ impl AccountReconciler {
 
     async fn begin(&self, claimed: AccountRun, restart: bool) -> Result<(Run, AccountRunStart), AccountRunError> {
         let options = self.options.to_text();
-        let is_open = claimed.finished_at.is_none();
         let is_same = claimed.account_id == self.account_id && claimed.options == options;
-        if is_open
+        // A run that found nothing yet may have been about to ask whether this is the right account.
+        let is_begun = |figures: &AccountFigures| *figures != AccountFigures::default();
+        let figures = serde_json::from_str(&claimed.figures).ok().filter(is_begun);
+        let open = figures.filter(|_| claimed.finished_at.is_none());
+        if let Some(figures) = open
             && is_same
             && !restart
-            && let Ok(figures) = serde_json::from_str(&claimed.figures)
         {
             let start = AccountRunStart::Resumed(claimed.started_at);
             return Ok((Run { row: claimed, figures }, start));
@@ -317,7 +343,7 @@ impl AccountReconciler {
             figures: String::new(),
         };
         self.save(&run).await?;
-        Ok((run, if is_open { AccountRunStart::Anew } else { AccountRunStart::New }))
+        Ok((run, if open.is_some() { AccountRunStart::Anew } else { AccountRunStart::New }))
     }
 
     async fn save(&self, run: &Run) -> Result<(), AccountRunError> {

@@ -10,9 +10,11 @@ use super::changes::{Plan, Survey, is_settled};
 use super::differences::compare;
 use super::{
     AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent, AccountRunObserver,
-    MissingOutcome, Run,
+    AccountRunOptions, MissingOutcome, Run,
 };
-use crate::cloudflare::{self, ImageListFilter, ImagePage, ImagePages, ListedImage, PageToken, UploadOrder};
+use crate::cloudflare::{
+    self, ImageDetails, ImageListFilter, ImagePage, ImagePages, ListedImage, PageToken, UploadOrder,
+};
 use crate::domain::{AccountFigures, CloudflareId, Image, ImageKeys, Timestamp, UserId};
 use crate::service::Error;
 use crate::service::retry::retry;
@@ -33,10 +35,20 @@ const LONGEST_WAIT: Duration = Duration::from_mins(10);
 const MAX_CREATORS: usize = 10_000;
 
 pub(super) struct Session<'a, 'o> {
-    reconciler: &'a AccountReconciler,
-    run: Run,
+    pub(super) reconciler: &'a AccountReconciler,
+    pub(super) run: Run,
     creators: HashMap<String, Option<UserId>>,
-    observer: &'a mut AccountRunObserver<'o>,
+    pub(super) observer: &'a mut AccountRunObserver<'o>,
+}
+
+/// What Cloudflare says of one image.
+pub(super) enum Answer {
+    /// It has the image.
+    Found(Box<ImageDetails>),
+    /// It does not have the image.
+    Gone,
+    /// Nothing that can be used.
+    Unclear(Error),
 }
 
 impl<'a, 'o> Session<'a, 'o> {
@@ -48,7 +60,7 @@ impl<'a, 'o> Session<'a, 'o> {
         self.run
     }
 
-    fn database(&self) -> &'a store::Database {
+    pub(super) fn database(&self) -> &'a store::Database {
         &self.reconciler.service.database
     }
 
@@ -95,6 +107,20 @@ impl<'a, 'o> Session<'a, 'o> {
             self.reconciler.holding(&self.run, tokio::time::sleep(wait)).await?;
         }
         self.reconciler.holding(&self.run, Box::pin(call())).await
+    }
+
+    /// Asks Cloudflare for one image. What goes wrong for other images likely, too, is an error.
+    pub(super) async fn ask_for(&mut self, id: &CloudflareId) -> Result<Answer, AccountRunError> {
+        const OPERATION: &str = "Failed to get image";
+        let client = &self.reconciler.client;
+        match self.ask(async || client.get_image(id).await).await? {
+            Ok(details) => Ok(Answer::Found(Box::new(details))),
+            Err(cause) if cause.is_not_found() => Ok(Answer::Gone),
+            Err(cause) if is_about_image(&cause) => {
+                Ok(Answer::Unclear(Error::Cloudflare { operation: OPERATION, cause }))
+            }
+            Err(cause) => Err(AccountRunError::Cloudflare { operation: OPERATION, cause }),
+        }
     }
 
     /// How long to wait where there were too many requests.
@@ -150,17 +176,48 @@ impl<'a, 'o> Session<'a, 'o> {
             return Ok(());
         }
         let surveys = self.survey(&images, asked_at).await?;
+        let AccountRunOptions { apply, trust, .. } = self.reconciler.options;
+        let (imports, others): (Vec<_>, Vec<_>) =
+            surveys.into_iter().partition(|survey| apply && !trust.list && matches!(survey.plan, Plan::Import { .. }));
+        if !others.is_empty() {
+            self.record(&others).await?;
+        }
+        for import in imports {
+            self.import_confirmed(import.image).await?;
+        }
+        Ok(())
+    }
+
+    /// Imports an image if Cloudflare, asked for it at this very moment, has it: its list may be behind by minutes, and what has just
+    /// been deleted, here and there, must not come back as a record without a picture.
+    async fn import_confirmed(&mut self, image: &ListedImage) -> Result<(), AccountRunError> {
+        let plan = match self.ask_for(&image.id).await? {
+            Answer::Found(details) if !self.is_too_new(&details, self.reconciler.now()) => {
+                let owner = self.owner_of(&details).await?;
+                Plan::Import { owner, confirmed: Some(details) }
+            }
+            Answer::Found(_) | Answer::Gone => Plan::Wait,
+            Answer::Unclear(error) => {
+                self.run.figures.at_cloudflare += 1;
+                return self.fail(&image.id, error).await;
+            }
+        };
+        self.record(&[Survey { image, plan }]).await
+    }
+
+    /// Does what is planned for some images.
+    async fn record(&mut self, surveys: &[Survey<'_>]) -> Result<(), AccountRunError> {
         let (reconciler, run) = (self.reconciler, &self.run);
-        match retry(AccountRunError::may_pass, || reconciler.record(run, &surveys)).await {
+        match retry(AccountRunError::may_pass, || reconciler.record(run, surveys)).await {
             Ok(recorded) => self.note(recorded),
-            Err(AccountRunError::Images(error)) if !error.is_transient() => self.reconcile_one_by_one(&surveys).await?,
+            Err(AccountRunError::Images(error)) if !error.is_transient() => self.record_one_by_one(surveys).await?,
             Err(error) => return Err(error),
         }
         Ok(())
     }
 
     /// Finds out which images the database does not take, and goes on with the others.
-    async fn reconcile_one_by_one(&mut self, surveys: &[Survey<'_>]) -> Result<(), AccountRunError> {
+    async fn record_one_by_one(&mut self, surveys: &[Survey<'_>]) -> Result<(), AccountRunError> {
         for survey in surveys {
             let (reconciler, run) = (self.reconciler, &self.run);
             match retry(AccountRunError::may_pass, || reconciler.record(run, std::slice::from_ref(survey))).await {
@@ -192,23 +249,23 @@ impl<'a, 'o> Session<'a, 'o> {
             let plan = match records.remove(&image.id) {
                 Some(record) => plan_for(record, image, asked_at, now),
                 None if leaving.contains(&image.id) => Plan::LeaveToDeletion,
-                None if self.is_too_new(image, now) => Plan::Wait,
-                None => Plan::Import { owner: self.owner_of(image).await? },
+                None if self.is_too_new(&image.details, now) => Plan::Wait,
+                None => Plan::Import { owner: self.owner_of(&image.details).await?, confirmed: None },
             };
             surveys.push(Survey { image, plan });
         }
         Ok(surveys)
     }
 
-    fn is_too_new(&self, image: &ListedImage, now: Timestamp) -> bool {
+    fn is_too_new(&self, details: &ImageDetails, now: Timestamp) -> bool {
         let newest = now.plus_minutes(-i64::from(self.reconciler.options.min_age_minutes));
-        image.details.is_draft || image.details.uploaded.is_some_and(|uploaded| uploaded > newest)
+        details.is_draft || details.uploaded.is_some_and(|uploaded| uploaded > newest)
     }
 
     /// The user that the creator of an image is, or else who gets what nobody made.
-    async fn owner_of(&mut self, image: &ListedImage) -> Result<Option<UserId>, AccountRunError> {
+    async fn owner_of(&mut self, details: &ImageDetails) -> Result<Option<UserId>, AccountRunError> {
         let otherwise = self.reconciler.options.owner;
-        let Some(creator) = &image.details.creator else { return Ok(otherwise) };
+        let Some(creator) = &details.creator else { return Ok(otherwise) };
         if let Some(known) = self.creators.get(creator) {
             return Ok(known.or(otherwise));
         }
@@ -222,13 +279,8 @@ impl<'a, 'o> Session<'a, 'o> {
 
     /// Asks Cloudflare about the uploaded images that were not in its list.
     pub(super) async fn ask_about_unlisted(&mut self) -> Result<(), AccountRunError> {
-        let settled_by = -i64::from(self.reconciler.options.min_age_minutes);
-        let before = self.run.row.started_at.plus_minutes(settled_by);
+        let before = self.settled_before();
         let of = self.run.figures.asked + self.count_unlisted(before).await?;
-        let is_other_account = self.run.figures.shared() == 0 && self.run.figures.asked < of;
-        if self.reconciler.options.delete_missing && is_other_account {
-            return Err(AccountRunError::OtherAccount);
-        }
         loop {
             let batch = store::images::list_expected(self.database(), before, self.run.row.checked_from, BATCH).await?;
             for keys in self.unlisted(&batch).await? {
@@ -239,6 +291,11 @@ impl<'a, 'o> Session<'a, 'o> {
             self.run.row.checked_from = next;
             self.reconciler.save(&self.run).await?;
         }
+    }
+
+    /// What was uploaded before then ought to be found at Cloudflare everywhere.
+    pub(super) fn settled_before(&self) -> Timestamp {
+        self.run.row.started_at.plus_minutes(-i64::from(self.reconciler.options.min_age_minutes))
     }
 
     async fn count_unlisted(&self, before: Timestamp) -> Result<u64, AccountRunError> {
@@ -262,23 +319,16 @@ impl<'a, 'o> Session<'a, 'o> {
 
     async fn ask_about(&mut self, keys: &ImageKeys) -> Result<(), AccountRunError> {
         let asked_at = self.reconciler.now();
-        let client = &self.reconciler.client;
-        let answer = self.ask(async || client.get_image(&keys.cloudflare_id).await).await?;
+        let answer = self.ask_for(&keys.cloudflare_id).await?;
         self.run.figures.asked += 1;
         self.run.row.checked_from = keys.id.following().unwrap_or(keys.id);
         match answer {
-            Ok(details) => {
-                let image = ListedImage { id: keys.cloudflare_id.clone(), details };
+            Answer::Found(details) => {
+                let image = ListedImage { id: keys.cloudflare_id.clone(), details: *details };
                 self.reconcile(&[&image], asked_at).await
             }
-            Err(cause) if cause.is_not_found() => self.settle_missing(keys, asked_at).await,
-            Err(cause) => {
-                const OPERATION: &str = "Failed to get image";
-                if is_about_image(&cause) {
-                    return self.fail(&keys.cloudflare_id, Error::Cloudflare { operation: OPERATION, cause }).await;
-                }
-                Err(AccountRunError::Cloudflare { operation: OPERATION, cause })
-            }
+            Answer::Gone => self.settle_missing(keys, asked_at).await,
+            Answer::Unclear(error) => self.fail(&keys.cloudflare_id, error).await,
         }
     }
 
