@@ -6,6 +6,8 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
+use crate::domain::{Networks, ParseNetworksError};
+
 /// `true`, `yes`, `on` or `1`, or the opposite, in upper or lower case.
 pub(super) fn flag(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
@@ -29,6 +31,11 @@ where
 /// The parts of a list, without the spaces around them; empty parts do not count.
 pub(super) fn list(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// Networks and addresses.
+pub(super) fn networks(text: &str) -> Result<Networks, String> {
+    text.parse().map_err(|error: ParseNetworksError| error.to_string())
 }
 
 /// Any text that people could have typed.

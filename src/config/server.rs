@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::allowed_hosts::AllowedHosts;
-use super::networks::Networks;
 use super::parse;
 use super::settings::{
     CFIMAGES_ALLOWED_HOSTS, CFIMAGES_LISTEN, CFIMAGES_REQUEST_TIMEOUT_SECONDS, CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS,
     CFIMAGES_TRUSTED_PROXIES, CFIMAGES_URL_PREFIX,
 };
 use super::values::Values;
+use crate::domain::Networks;
 
 /// Where and how the server answers.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ impl ServerConfig {
     pub(super) fn read(values: &mut Values) -> Option<Self> {
         let listen = values.read(&CFIMAGES_LISTEN, parse_listen);
         let url_prefix = values.read(&CFIMAGES_URL_PREFIX, url_prefix);
-        let trusted_proxies = values.read(&CFIMAGES_TRUSTED_PROXIES, Networks::parse);
+        let trusted_proxies = values.read(&CFIMAGES_TRUSTED_PROXIES, parse::networks);
         let allowed_hosts = values.read(&CFIMAGES_ALLOWED_HOSTS, AllowedHosts::parse);
         let request_timeout = values.read(&CFIMAGES_REQUEST_TIMEOUT_SECONDS, parse::number(1..=3600));
         let shutdown_timeout = values.read(&CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS, parse::number(0..=3600));

@@ -2,13 +2,13 @@
 
 use secrecy::SecretString;
 
-use super::networks::Networks;
 use super::parse;
 use super::settings::{
     CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, CLOUDFLARE_IMAGES_WEBHOOK_ALLOWED_IPS,
     CLOUDFLARE_IMAGES_WEBHOOK_MAX_AGE_SECONDS, CLOUDFLARE_IMAGES_WEBHOOK_SECRET,
 };
 use super::values::Values;
+use crate::domain::Networks;
 
 /// Which webhooks are believed.
 #[derive(Debug, Clone)]
@@ -33,7 +33,7 @@ impl WebhookConfig {
         let secret = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_SECRET, parse::plain);
         let allow_unsigned = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, parse::flag);
         let max_age = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_MAX_AGE_SECONDS, parse::number(0..=86_400));
-        let allowed_ips = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_ALLOWED_IPS, Networks::parse);
+        let allowed_ips = values.read(&CLOUDFLARE_IMAGES_WEBHOOK_ALLOWED_IPS, parse::networks);
         Some(Self {
             secret: secret.map(SecretString::from),
             allow_unsigned: allow_unsigned?,

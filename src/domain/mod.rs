@@ -9,6 +9,8 @@ mod image;
 mod image_keys;
 mod isoformat;
 mod json;
+#[cfg(feature = "server")]
+mod networks;
 mod page;
 mod pending_deletion;
 mod picture_format;
@@ -33,6 +35,8 @@ pub use image::{
 };
 pub use image_keys::{ImageKey, ImageKeys};
 pub use json::{Json, JsonError};
+#[cfg(feature = "server")]
+pub use networks::{Networks, ParseNetworksError};
 pub use page::{Page, PageRequest};
 pub use pending_deletion::{DeletionReason, PendingDeletion};
 pub use picture_format::PictureFormat;

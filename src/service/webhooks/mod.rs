@@ -15,9 +15,9 @@ use tracing::{error, info, instrument, warn};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare::ImageDetails;
-use crate::config::Networks;
 use crate::domain::{
-    CloudflareId, Image, ImageId, Json, UploadEvent, WebhookDelivery, WebhookForm, WebhookOutcome, WebhookProof,
+    CloudflareId, Image, ImageId, Json, Networks, UploadEvent, WebhookDelivery, WebhookForm, WebhookOutcome,
+    WebhookProof,
 };
 use crate::store;
 use crate::store::webhook_deliveries::Digest;

@@ -2,10 +2,9 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 use ipnet::IpNet;
-
-use super::parse;
 
 /// Networks, of which an address may be a part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,11 +16,19 @@ impl Networks {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
+}
 
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
-        parse::list(text).map(network).collect::<Option<_>>().map(Self).ok_or_else(|| {
-            "must be IP addresses and networks, such as 10.0.0.0/8 or ::1, separated by commas".to_owned()
-        })
+/// A text is no list of networks.
+#[derive(Debug, thiserror::Error)]
+#[error("must be IP addresses and networks, such as 10.0.0.0/8 or ::1, separated by commas")]
+pub struct ParseNetworksError;
+
+impl FromStr for Networks {
+    type Err = ParseNetworksError;
+
+    fn from_str(text: &str) -> Result<Self, ParseNetworksError> {
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        items.map(network).collect::<Option<_>>().map(Self).ok_or(ParseNetworksError)
     }
 }
 
@@ -43,7 +50,7 @@ mod tests {
 
     #[test]
     fn networks_are_addresses_and_prefixes_of_either_family() {
-        let networks = Networks::parse("10.1.2.3/8, ::1,192.0.2.7 ,2001:db8::/32").unwrap();
+        let networks = "10.1.2.3/8, ::1,192.0.2.7 ,2001:db8::/32".parse::<Networks>().unwrap();
         assert_eq!(networks.to_string(), "10.0.0.0/8, ::1/128, 192.0.2.7/32, 2001:db8::/32");
         for (address, want) in [
             ("10.200.0.1", true),
@@ -57,9 +64,9 @@ mod tests {
         ] {
             assert_eq!(networks.contains(address.parse().unwrap()), want, "{address}");
         }
-        assert!(!Networks::parse("").unwrap().contains("127.0.0.1".parse().unwrap()));
+        assert!(!"".parse::<Networks>().unwrap().contains("127.0.0.1".parse().unwrap()));
         for text in ["10.0.0.0/33", "example.com", "10.0.0.1:80", "*"] {
-            assert!(Networks::parse(text).is_err(), "{text}");
+            assert!(text.parse::<Networks>().is_err(), "{text}");
         }
     }
 }
