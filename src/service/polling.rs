@@ -6,7 +6,7 @@ use tracing::{Instrument, info, instrument, warn};
 use super::images::record_check;
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, ImageDetails};
-use crate::domain::{Image, ImageId, ImageStatus, Timestamp};
+use crate::domain::{Image, ImageStatus, Timestamp};
 use crate::store::polls::Poll;
 use crate::store::{self, Transaction};
 
@@ -65,16 +65,6 @@ impl CloudflareService {
         failure.map_or(Ok(polled), Err)
     }
 
-    /// Makes it an image's turn to be asked about, whatever its status: somebody says that it has changed.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn poll_soon(&self, image: ImageId) -> Result<(), Error> {
-        let mut transaction = self.database.begin().await?;
-        store::polls::hasten(&mut transaction, image, self.clock.now()).await?;
-        Ok(transaction.commit().await?)
-    }
-
     async fn claim_polls(&self, limit: u32) -> Result<Vec<Poll>, Error> {
         let now = self.clock.now();
         let (since, until) = (now.minus_days(HORIZON_DAYS), now.plus_seconds(-FIRST_POLL_SECONDS));
@@ -101,7 +91,8 @@ impl CloudflareService {
         }
     }
 
-    /// Records what Cloudflare says, `None` where it does not know the image; whether the status has changed.
+    /// Records what Cloudflare says, `None` where it does not know the image; whether the status has changed. Nothing is recorded where
+    /// the claim was lost while Cloudflare was asked: whoever has the image since knows more.
     async fn record_poll(&self, poll: &Poll, details: Option<&ImageDetails>) -> Result<bool, Error> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
@@ -112,11 +103,15 @@ impl CloudflareService {
         };
         let is_over = now >= last_poll_at(&image) && details.is_none_or(|details| details.is_draft);
         let status = record_change(&mut transaction, &image, details, is_over, now).await?;
-        if is_over || is_final(&status) {
-            store::polls::finish(&mut transaction, poll, now).await?;
+        let is_ours = if is_over || is_final(&status) {
+            store::polls::finish(&mut transaction, poll, now).await?
         } else {
             let next = next_poll_at(&image, poll.attempts, now);
-            store::polls::postpone(&mut transaction, poll, next, "").await?;
+            store::polls::postpone(&mut transaction, poll, next, "").await?
+        };
+        if !is_ours {
+            transaction.rollback().await?;
+            return Ok(false);
         }
         transaction.commit().await?;
         let is_changed = status != image.status;

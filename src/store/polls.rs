@@ -14,6 +14,8 @@ pub struct Poll {
     pub image: Image,
     /// How often its turn has come since the intervals began to grow, this time included: 1 or more.
     pub attempts: i32,
+    /// How long nobody else gets it. It is unlike that of any later claim, so it tells whether the claim is still this one.
+    claimed_until: Timestamp,
 }
 
 const ENROL: &str = r"
@@ -107,7 +109,7 @@ pub async fn claim(
         if rows.is_empty() || !images.is_empty() {
             let poll = |image: Image| {
                 let row = rows.iter().find(|row| row.image_id == image.id)?;
-                Some(Poll { attempts: row.attempts, image })
+                Some(Poll { image, attempts: row.attempts, claimed_until })
             };
             return Ok(images.into_iter().filter_map(poll).collect());
         }
@@ -130,9 +132,10 @@ async fn delete_gone(transaction: &mut Transaction, images: &ImageSet) -> Result
 const POSTPONE: &str = r"
     UPDATE cfimages_polls
     SET claimed_until = NULL, last_error = $4, next_poll_at = CASE attempts WHEN 0 THEN next_poll_at ELSE $3 END
-    WHERE image_id = $1 AND attempts IN ($2, 0)";
+    WHERE image_id = $1 AND claimed_until = $2";
 
-/// Gives an image back until its next turn, or until now where [`hasten`] was called meanwhile.
+/// Gives an image back until its next turn, or until now where [`hasten`] was called meanwhile. False, and nothing is changed, where
+/// the claim was lost: its time was over, and somebody else has had the image since.
 ///
 /// # Errors
 /// If the database fails.
@@ -141,29 +144,31 @@ pub async fn postpone(
     poll: &Poll,
     next_poll_at: Timestamp,
     last_error: &str,
-) -> Result<(), Error> {
-    on!(transaction.connection(), connection => sqlx::query(POSTPONE)
+) -> Result<bool, Error> {
+    let postponed = on!(transaction.connection(), connection => sqlx::query(POSTPONE)
         .bind(poll.image.id)
-        .bind(poll.attempts)
+        .bind(poll.claimed_until)
         .bind(next_poll_at)
         .bind(last_error)
         .execute(connection)
         .await
-        .map(drop))?;
-    Ok(())
+        .map(|done| done.rows_affected()))?;
+    Ok(postponed > 0)
 }
 
-const FINISH: &str = "DELETE FROM cfimages_polls WHERE image_id = $1 AND attempts = $2";
+const FINISH: &str = "DELETE FROM cfimages_polls WHERE image_id = $1 AND claimed_until = $2 AND attempts > 0";
 
-/// Ends the turns of an image, unless [`hasten`] was called meanwhile: then it is its turn once more.
+/// Ends the turns of an image, unless [`hasten`] was called meanwhile: then it is its turn once more. False, and nothing is changed,
+/// where the claim was lost, see [`postpone`].
 ///
 /// # Errors
 /// If the database fails.
-pub async fn finish(transaction: &mut Transaction, poll: &Poll, now: Timestamp) -> Result<(), Error> {
-    on!(transaction.connection(), connection => {
-        sqlx::query(FINISH).bind(poll.image.id).bind(poll.attempts).execute(connection).await.map(drop)
+pub async fn finish(transaction: &mut Transaction, poll: &Poll, now: Timestamp) -> Result<bool, Error> {
+    let finished = on!(transaction.connection(), connection => {
+        sqlx::query(FINISH).bind(poll.image.id).bind(poll.claimed_until).execute(connection).await
+            .map(|done| done.rows_affected())
     })?;
-    postpone(transaction, poll, now, "").await
+    Ok(finished > 0 || postpone(transaction, poll, now, "").await?)
 }
 
 const HASTEN: &str = r"

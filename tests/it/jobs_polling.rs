@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use cfimages::domain::{CloudflareId, ImageId};
 use cfimages::service::{CloudflareService, Error, IncomingWebhook, Polled, WebhookAnswer, WebhookProofs};
+use cfimages::store::polls::{self, Poll};
 use serde_json::json;
 
 use crate::support::cloudflare::FakeCloudflare;
@@ -22,9 +23,11 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("polling::images_that_are_gone_keep_no_other_from_its_turn", gone);
     suite.on_both_engines("polling::a_cloudflare_that_fails_is_an_error_and_an_image_that_fails_is_not", failures);
     suite.on_both_engines("polling::an_image_that_always_fails_is_given_up_after_a_week", given_up);
-    suite.on_both_engines("polling::an_image_may_be_made_due_at_once", hastened);
+    suite.on_both_engines("polling::a_hint_makes_it_an_images_turn_whatever_goes_on", hastened);
+    suite.on_both_engines("polling::a_hint_about_a_draft_is_followed_soon_and_not_for_ever", hint_about_a_draft);
     suite.on_both_engines("polling::two_instances_ask_about_each_image_once", two_instances);
     suite.on_both_engines("polling::what_a_crashed_instance_had_claimed_is_free_after_a_while", crash);
+    suite.on_both_engines("polling::who_has_lost_a_claim_changes_nothing", lost_claim);
     suite.on_both_engines("polling::a_webhook_at_the_same_moment_is_recorded_once", beside_webhook);
     suite.on_both_engines("polling::an_image_deleted_at_the_same_moment_stays_deleted", beside_deletion);
     suite.on_both_engines("polling::a_clean_up_at_the_same_moment_does_not_undo_an_upload", beside_cleanup);
@@ -61,6 +64,18 @@ impl World {
     async fn image(&self, number: u32, status: &str) -> (ImageId, CloudflareId) {
         let row = ImageRow { number, status, created_at: "2026-01-01", expires_at: "2026-01-01T00:30:00Z" };
         row.insert(self.url()).await
+    }
+
+    /// Makes it an image's turn, as a webhook does that could not be confirmed.
+    async fn hasten(&self, id: ImageId) {
+        let mut transaction = self.fixture.database.begin().await.unwrap();
+        polls::hasten(&mut transaction, id, self.fixture.clock_now()).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn receive(&self, body: &str) -> WebhookAnswer {
+        let webhook = IncomingWebhook { client: None, proofs: WebhookProofs::default(), body: body.as_bytes() };
+        self.service().receive_webhook(&webhook, cfimages::webhook::read_event).await
     }
 
     async fn poll(&self) -> Polled {
@@ -272,7 +287,7 @@ async fn hastened(engine: Engine) {
     let world = World::new(&engine).await;
     let (id, _) = world.image(1, "failed").await;
     world.cloudflare.has_picture("img-1");
-    world.service().poll_soon(id).await.unwrap();
+    world.hasten(id).await;
     assert_eq!(world.poll().await, CHANGED);
     assert_eq!((world.status(1).await.as_str(), world.polls().await), ("uploaded", 0));
 
@@ -281,7 +296,7 @@ async fn hastened(engine: Engine) {
     world.cloudflare.has_draft("img-2");
     world.fixture.clock.advance(16 * 60);
     for _ in 0..2 {
-        world.service().poll_soon(id).await.unwrap();
+        world.hasten(id).await;
         world.poll().await;
     }
     world.fixture.clock.advance(120);
@@ -294,14 +309,37 @@ async fn hastened(engine: Engine) {
     let service = world.service().clone();
     let polling = tokio::spawn(async move { service.poll_due_images(1).await.unwrap() });
     world.cloudflare.was_called(1).await;
-    world.fixture.another_service().await.poll_soon(id).await.unwrap();
+    world.hasten(id).await;
     world.cloudflare.release();
     assert_eq!(polling.await.unwrap(), DUE);
     assert_eq!((world.poll().await, world.poll().await), (DUE, NONE));
 
     // An image that is gone has no turn any more.
-    world.service().poll_soon(ImageId::random()).await.unwrap();
+    world.hasten(ImageId::random()).await;
     assert_eq!((world.polls().await, world.poll().await, world.polls().await), (2, NONE, 1));
+}
+
+const HINT: &str = r#"{"alert_type": "image_notification", "data": {"image_id": "img-1"}}"#;
+
+async fn hint_about_a_draft(engine: Engine) {
+    let world = World::new(&engine).await;
+    world.image(1, "pending").await;
+    world.cloudflare.has_draft("img-1");
+    assert_eq!(world.receive(HINT).await, WebhookAnswer::Accepted);
+    assert_eq!((world.status(1).await.as_str(), world.logs().await.len()), ("pending", 0));
+    assert_eq!(world.asked_within(60).await, [0, 120, 360, 840, 30 * 60, 35 * 60]);
+    assert_eq!((world.status(1).await.as_str(), world.polls().await), ("expired", 0));
+
+    // Where the intervals have grown, they begin anew.
+    let world = World::new(&engine).await;
+    world.image(1, "pending").await;
+    world.cloudflare.has_draft("img-1");
+    world.asked_within(10).await;
+    assert_eq!(world.poll().await, NONE);
+    assert_eq!(world.receive(HINT).await, WebhookAnswer::Accepted);
+    world.cloudflare.has_picture("img-1");
+    assert_eq!(world.poll().await, CHANGED);
+    assert_eq!((world.status(1).await.as_str(), world.polls().await), ("uploaded", 0));
 }
 
 /// How often Cloudflare was asked about each image, at most.
@@ -353,6 +391,49 @@ async fn crash(engine: Engine) {
     assert_eq!(world.poll().await, CHANGED);
 }
 
+async fn claim_one(world: &World) -> Poll {
+    let now = world.fixture.clock_now();
+    let mut transaction = world.fixture.database.begin().await.unwrap();
+    let mut polls = polls::claim(&mut transaction, now, now.plus_minutes(5), 1).await.unwrap();
+    transaction.commit().await.unwrap();
+    polls.pop().unwrap()
+}
+
+async fn lost_claim(engine: Engine) {
+    for answer in ["picture", "draft", "error"] {
+        let world = World::new(&engine).await;
+        let (id, _) = world.image(1, "pending").await;
+        match answer {
+            "picture" => world.cloudflare.has_picture("img-1"),
+            "draft" => world.cloudflare.has_draft("img-1"),
+            _ => world.cloudflare.fail_with(400),
+        }
+        world.fixture.clock.advance(90);
+        world.cloudflare.hold();
+        let service = world.fixture.another_service().await;
+        let polling = tokio::spawn(async move { service.poll_due_images(1).await.unwrap() });
+        world.cloudflare.was_called(1).await;
+        // The hint makes the next claim the first one, as the claim that is lost was.
+        world.fixture.clock.advance(300);
+        world.hasten(id).await;
+        let claim = claim_one(&world).await;
+        let rows =
+            "SELECT concat(attempts, ' ', claimed_until, ' ', next_poll_at, ' ', last_error) FROM cfimages_polls";
+        let row = sql::text(world.url(), rows).await;
+
+        world.cloudflare.release();
+        assert_eq!(polling.await.unwrap(), DUE, "{answer}");
+        assert_eq!(sql::text(world.url(), rows).await, row, "{answer}");
+        assert_eq!((world.status(1).await.as_str(), world.logs().await.len()), ("pending", 0), "{answer}");
+
+        let mut transaction = world.fixture.database.begin().await.unwrap();
+        assert!(polls::finish(&mut transaction, &claim, world.fixture.clock_now()).await.unwrap());
+        assert!(!polls::finish(&mut transaction, &claim, world.fixture.clock_now()).await.unwrap());
+        transaction.commit().await.unwrap();
+        assert_eq!(world.polls().await, 0);
+    }
+}
+
 async fn beside_webhook(engine: Engine) {
     for (webhook, logs) in [("uploaded", 1), ("failed", 2)] {
         let world = World::new(&engine).await;
@@ -367,10 +448,7 @@ async fn beside_webhook(engine: Engine) {
             "uploaded" => r#"{"id": "img-1", "uploaded": "2026-01-01T00:01:00Z"}"#,
             _ => r#"{"id": "img-1", "status": "failed"}"#,
         };
-        let webhook_as_it_came =
-            IncomingWebhook { client: None, proofs: WebhookProofs::default(), body: report.as_bytes() };
-        let answer = world.service().receive_webhook(&webhook_as_it_came, cfimages::webhook::read_event).await;
-        assert_eq!(answer, WebhookAnswer::Accepted);
+        assert_eq!(world.receive(report).await, WebhookAnswer::Accepted);
         world.cloudflare.release();
         let changed = u32::from(webhook != "uploaded");
         assert_eq!(polling.await.unwrap(), Polled { due: 1, changed });

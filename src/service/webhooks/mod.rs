@@ -16,8 +16,8 @@ use tracing::{error, info, instrument, warn};
 use super::{CloudflareService, Error};
 use crate::cloudflare::ImageDetails;
 use crate::domain::{
-    CloudflareId, Image, ImageId, Json, Networks, UploadEvent, WebhookDelivery, WebhookForm, WebhookOutcome,
-    WebhookProof,
+    CloudflareId, Image, ImageId, ImageStatus, Json, Networks, UploadEvent, WebhookDelivery, WebhookForm,
+    WebhookOutcome, WebhookProof,
 };
 use crate::store;
 use crate::store::webhook_deliveries::Digest;
@@ -139,8 +139,8 @@ impl CloudflareService {
     /// Takes a webhook, of which `read` tells what it says once it has proved itself. What is answered for as accepted is committed.
     ///
     /// A notification of Cloudflare is confirmed with the API before anything is changed; where Cloudflare does not answer within a
-    /// few seconds, it is kept that it has to be asked again. The row of the image, its log row and the
-    /// delivery are written in one transaction, so that the same delivery changes nothing twice.
+    /// few seconds, or says that the image is still a draft, it is kept that it has to be asked again. The row of the image, its log
+    /// row and the delivery are written in one transaction, so that the same delivery changes nothing twice.
     #[instrument(name = "service.webhooks.receive", skip_all)]
     pub async fn receive_webhook(
         &self,
@@ -214,6 +214,10 @@ impl CloudflareService {
             return Err(NotRecorded::Duplicate);
         }
         match tokio::time::timeout(CONFIRM_TIMEOUT, self.client.get_image(id)).await {
+            // Notifications are of uploads that have ended: the API may know of it a little later.
+            Ok(Ok(details)) if details.changes(delivery.received_at).status == Some(ImageStatus::Draft) => {
+                self.postpone_hint(&image, "the image is still a draft", &digest, delivery).await
+            }
             Ok(Ok(details)) => self.record_report(id, &details, payload, body, delivery).await,
             Ok(Err(cause)) if cause.is_not_found() => {
                 warn!(image.cloudflare_id = ?id.as_str(), "Cloudflare notified of an image that it does not know");
