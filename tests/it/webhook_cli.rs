@@ -20,7 +20,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.test("webhook_cli::what_is_wrong_is_said_with_what_to_do", advice);
     suite.test("webhook_cli::registering_twice_is_as_good_as_once", registration);
     suite.test("webhook_cli::a_server_that_does_not_take_the_test_message_is_not_registered", refused_registration);
-    suite.test("webhook_cli::a_token_without_the_permission_is_told_which_one_it_lacks", forbidden_registration);
+    suite.test("webhook_cli::a_token_that_is_not_valid_is_told_from_one_that_lacks_the_permission", refused_token);
     suite.on_both_engines("webhook_cli::what_came_is_listed_with_the_reason", deliveries);
 }
 
@@ -189,19 +189,22 @@ async fn refused_registration() {
     assert_eq!(actions(&planned), ("create", "create"));
 }
 
-async fn forbidden_registration() {
-    let cloudflare = MockServer::start().await;
+async fn refused_token() {
     let answer = json!({"result": null, "success": false, "messages": [],
         "errors": [{"code": 10000, "message": "Authentication error"}]});
-    Mock::given(path("/accounts/acct-0001/alerting/v3/destinations/webhooks"))
-        .and(header("authorization", format!("Bearer {API_TOKEN}").as_str()))
-        .respond_with(ResponseTemplate::new(403).set_body_json(answer))
-        .mount(&cloudflare)
-        .await;
-    let arguments = ["register", "--url", "https://images.example.com/cloudflare-images/api/webhook/"];
-    let (code, _, errors) = run(&arguments, &account(&cloudflare.uri()), "").await;
-    assert!(code == Some(1) && errors.contains("Notifications: Edit"), "{errors}");
-    assert!(!errors.contains(API_TOKEN), "{errors}");
+    for (status, advice, other) in [(401, "not expired", "Notifications"), (403, "Notifications: Edit", "not expired")]
+    {
+        let cloudflare = MockServer::start().await;
+        Mock::given(path("/accounts/acct-0001/alerting/v3/destinations/webhooks"))
+            .and(header("authorization", format!("Bearer {API_TOKEN}").as_str()))
+            .respond_with(ResponseTemplate::new(status).set_body_json(&answer))
+            .mount(&cloudflare)
+            .await;
+        let arguments = ["register", "--url", "https://images.example.com/cloudflare-images/api/webhook/"];
+        let (code, _, errors) = run(&arguments, &account(&cloudflare.uri()), "").await;
+        assert!(code == Some(1) && errors.contains(advice) && !errors.contains(other), "{errors}");
+        assert!(!errors.contains(API_TOKEN), "{errors}");
+    }
 }
 
 async fn deliveries(engine: Engine) {

@@ -4,8 +4,8 @@ use reqwest::Url;
 use secrecy::SecretString;
 
 use crate::cloudflare::{
-    self, Client, Mechanisms, NewNotificationPolicy, NotificationPolicy, NotificationPolicyUpdate, WebhookDestination,
-    WebhookDestinationFields,
+    self, Client, Mechanisms, NewNotificationPolicy, NotificationPolicy, NotificationPolicyUpdate, Reason,
+    WebhookDestination, WebhookDestinationFields,
 };
 
 /// What Cloudflare is to send notifications of uploads to.
@@ -79,6 +79,16 @@ pub enum RegistrationError {
         /// The URL that the destination has.
         url: String,
     },
+    /// The token is none that Cloudflare knows.
+    #[error(
+        "{operation}: {cause}. The API token is not valid: let CLOUDFLARE_IMAGES_API_TOKEN be one that is, and has not expired"
+    )]
+    InvalidToken {
+        /// What was tried.
+        operation: &'static str,
+        /// What Cloudflare says.
+        cause: cloudflare::Error,
+    },
     /// The token may not see or change notifications.
     #[error(
         "{operation}: {cause}. The API token needs the permission \"Notifications: Edit\" beside the one for images; add it to the \
@@ -114,10 +124,9 @@ pub enum RegistrationError {
 
 impl RegistrationError {
     fn of(operation: &'static str) -> impl FnOnce(cloudflare::Error) -> Self {
-        move |cause| match &cause {
-            cloudflare::Error::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => {
-                Self::Forbidden { operation, cause }
-            }
+        move |cause| match cause.reason() {
+            Reason::InvalidToken => Self::InvalidToken { operation, cause },
+            Reason::MissingPermission => Self::Forbidden { operation, cause },
             _ => Self::Cloudflare { operation, cause },
         }
     }
