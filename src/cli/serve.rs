@@ -42,6 +42,7 @@ impl ServeArgs {
         let listener = app::bind(config.server.listen, "--listen").await?;
         let database = self.open_database(&config).await?;
         warn_of_unsigned_webhooks(&config);
+        warn_of_jobs_that_are_off(&config);
         info!(address = %listener.local_addr()?, "Listening on http://{}", listener.local_addr()?);
         run_server(&config, listener, database, lifecycle).await?;
         Ok(ExitCode::SUCCESS)
@@ -87,5 +88,15 @@ pub(super) async fn run_server(
 fn warn_of_unsigned_webhooks(config: &Config) {
     if config.webhook.accepts_unsigned() {
         warn!("No CLOUDFLARE_IMAGES_WEBHOOK_SECRET is set: every well-formed webhook is accepted, whoever sends it");
+    }
+}
+
+fn warn_of_jobs_that_are_off(config: &Config) {
+    if !config.jobs.is_on {
+        warn!(
+            "CFIMAGES_JOBS is false: unless another instance on this database has it true, nobody asks Cloudflare about uploads of \
+             which no webhook told, or whose notification could not be confirmed, and nothing is deleted there that was left after a \
+             failure. Set it to true on one instance at least"
+        );
     }
 }

@@ -41,6 +41,7 @@ async fn served(engine: Engine) {
     wait_until_ready(&listen).await;
     let (code, log) = server.stop();
     assert!(code == Some(0) && !log.contains("The job "), "{code:?} {log}");
+    assert!(log.contains("CFIMAGES_JOBS is false: unless another instance"), "{log}");
     assert!(cloudflare.calls().is_empty());
 
     let server = start("true");
@@ -50,6 +51,7 @@ async fn served(engine: Engine) {
     let (code, log) = tokio::task::spawn_blocking(move || server.stop()).await.unwrap();
     assert_eq!(code, Some(0), "{log}");
     assert!(log.contains("asked Cloudflare about 1 unfinished images; 1 have changed"), "{log}");
+    assert!(!log.contains("CFIMAGES_JOBS"), "{log}");
     assert_eq!(cloudflare.calls(), ["GET images/v1/img-1"]);
 }
 
