@@ -46,7 +46,7 @@ const CONFIGURED_POLICY: &str = "Images uploads";
 ///
 /// An upload fails for good only by its file: too large, of a wrong type, or not to be decoded. The upload URL stays usable
 /// then, so a failure may be followed by a success, and the two may arrive in any order. Where it may help, it is tried again
-/// for about ten seconds: without a connection or an answer, and after 408, 429 and 5xx. (Whether Cloudflare tries again is
+/// for eight seconds: without a connection or an answer, and after 408, 429 and 5xx. (Whether Cloudflare tries again is
 /// UNCONFIRMED.)
 #[derive(Clone, PartialEq, Eq)]
 pub struct Destination {

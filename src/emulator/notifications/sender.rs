@@ -11,7 +11,7 @@ use super::webhooks::Webhook;
 
 /// The pause after the first try; each of the next is twice as long as the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// How long new tries are made, enough for a destination that is starting.
+/// How long new tries are begun, enough for a destination that is starting.
 const PATIENCE: Duration = Duration::from_secs(8);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -59,12 +59,13 @@ impl Sender {
         let started = Instant::now();
         let mut pause = FIRST_PAUSE;
         while let Err(error) = self.post(webhook, body.clone()).await {
-            if !error.is_worth_another_try() || started.elapsed() + pause > PATIENCE {
+            let left = PATIENCE.saturating_sub(started.elapsed());
+            if !error.is_worth_another_try() || left.is_zero() {
                 let error: &(dyn std::error::Error + 'static) = &error;
                 tracing::warn!(error, webhook.id, "a webhook could not be notified");
                 return false;
             }
-            sleep(pause).await;
+            sleep(pause.min(left)).await;
             pause *= 2;
         }
         true
