@@ -13,8 +13,6 @@ use super::{ClientLimits, Error};
 const WINDOW: Duration = Duration::from_mins(5);
 /// What nobody reaches.
 const NO_LIMIT: u32 = u32::MAX;
-/// The fewest requests of an instance in [`WINDOW`], however many share the limit.
-const FEWEST: u32 = 4;
 /// However long Cloudflare wants to be left alone, it is asked again after this long.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
@@ -44,7 +42,7 @@ impl Limiter {
         let requests = limits.max_requests.unwrap_or(default) / limits.instances.max(1);
         let places = limits.max_concurrent_requests.max(2);
         Self {
-            bucket: Mutex::new(Bucket::new(requests.max(FEWEST), now)),
+            bucket: Mutex::new(Bucket::new(requests.max(ClientLimits::FEWEST_REQUESTS), now)),
             places: Semaphore::new(places),
             places_of_jobs: Semaphore::new(places / 2),
             places_of_uploads: Semaphore::new(places / 2),

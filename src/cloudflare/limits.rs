@@ -13,7 +13,8 @@ pub struct ClientLimits {
     /// How many requests may be made in five minutes by all instances together. [`ClientLimits::MAX_REQUESTS`] where it is `None`, and
     /// no limit where the API is on this machine.
     pub max_requests: Option<u32>,
-    /// How many instances share these requests; at least 1.
+    /// How many instances share these requests; at least 1. Each makes [`ClientLimits::FEWEST_REQUESTS`] at least, though they are
+    /// more than there are then.
     pub instances: u32,
     /// How many calls may be in flight; at least 2. Uploads and jobs have half of the places each, so that there are always some
     /// for people's small calls.
@@ -24,6 +25,9 @@ impl ClientLimits {
     /// How many requests may be made in five minutes where nobody says otherwise. Cloudflare takes 1200 of a user, those of the
     /// dashboard and of other programs included.
     pub const MAX_REQUESTS: u32 = 1000;
+    /// The fewest requests in five minutes that an instance can work with: half of them may be made at once, and jobs leave half of
+    /// these to people.
+    pub const FEWEST_REQUESTS: u32 = 4;
 }
 
 impl Default for ClientLimits {

@@ -13,6 +13,7 @@ use super::settings::{
     CLOUDFLARE_IMAGES_TIMEOUT_SECONDS,
 };
 use super::values::Values;
+use crate::cloudflare::ClientLimits;
 
 /// The account at Cloudflare, and how much may be asked of it.
 #[derive(Debug, Clone)]
@@ -25,7 +26,7 @@ pub struct CloudflareConfig {
     pub base_url: String,
     /// How long a call may take while somebody waits, 1 to 30 seconds.
     pub timeout: Duration,
-    /// How many requests all instances together may make in five minutes, 10 to 100000, where somebody says.
+    /// How many requests all instances together may make in five minutes, 10 to 100000 and at least 4 for each, where somebody says.
     pub max_requests: Option<u32>,
     /// How many calls may be in flight, 2 to 1000.
     pub max_concurrent_requests: usize,
@@ -46,6 +47,7 @@ impl CloudflareConfig {
         let max_requests = values.read(&CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES, parse::number(10..=100_000));
         let max_concurrent_requests = values.read(&CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS, parse::number(2..=1000));
         let instances = values.read(&CFIMAGES_INSTANCES, parse::number(1..=100));
+        values.problems.extend(too_few_requests(max_requests, instances));
         let required = [&CLOUDFLARE_IMAGES_ACCOUNT_ID, &CLOUDFLARE_IMAGES_API_TOKEN];
         let missing = required.into_iter().filter(|setting| !values.is_set(setting)).map(missing).collect();
         let read = || {
@@ -61,6 +63,18 @@ impl CloudflareConfig {
         };
         read().ok_or_else(|| ConfigErrors::new(missing))
     }
+}
+
+/// An instance that cannot make its share of the requests do would make more, and all of them together more than are allowed.
+fn too_few_requests(max_requests: Option<u32>, instances: Option<u32>) -> Option<Problem> {
+    let (max_requests, instances) = (max_requests?, instances?);
+    let fewest = ClientLimits::FEWEST_REQUESTS;
+    let message = || {
+        let name = CFIMAGES_INSTANCES.name;
+        format!("{max_requests} requests are too few for {name}={instances}: each instance needs at least {fewest}")
+    };
+    (max_requests < fewest * instances)
+        .then(|| Problem::of(CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES.name, message()))
 }
 
 fn missing(setting: &'static Setting) -> Problem {

@@ -137,9 +137,9 @@ settings! {
         /// times as long. The bytes of uploads have their time beside it.
         CLOUDFLARE_IMAGES_TIMEOUT_SECONDS: number("20"),
 
-        /// How many requests may be made to Cloudflare in five minutes, by all instances together, 10 to 100000. 1000 where it is not set, and
-        /// no limit for an emulator on this machine. Cloudflare takes 1200 of a user, those of the dashboard and of other programs
-        /// included, and refuses everything for five minutes where there are more.
+        /// How many requests may be made to Cloudflare in five minutes, by all instances together: 10 to 100000, and at least 4 for each
+        /// of `CFIMAGES_INSTANCES`. 1000 where it is not set, and no limit for an emulator on this machine. Cloudflare takes 1200 of a
+        /// user, those of the dashboard and of other programs included, and refuses everything for five minutes where there are more.
         CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES: optional_number("1000"),
 
         /// How many calls to Cloudflare may be in flight, 2 to 1000. Uploads through the server and jobs have half of them each.

@@ -123,6 +123,18 @@ fn every_setting_is_read_into_the_configuration() {
 }
 
 #[test]
+fn every_instance_has_enough_requests() {
+    let shared = |requests, instances| {
+        let values = [("CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES", requests), ("CFIMAGES_INSTANCES", instances)];
+        Loader::new().environment(values).load(Purpose::Database).map(drop)
+    };
+    assert_eq!(shared("12", "3"), Ok(()));
+    let problem = "CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES: 11 requests are too few for CFIMAGES_INSTANCES=3: each instance \
+        needs at least 4";
+    assert_eq!(shared("11", "3").unwrap_err().problems()[0].to_string(), problem);
+}
+
+#[test]
 fn the_environment_names_the_file_unless_a_flag_does() {
     let files = Files::new();
     let named = files.write("named.toml", "[server]\nlog = 'warn'");
