@@ -1,9 +1,9 @@
 //! Keeping within what Cloudflare allows: so many requests in five minutes, and so many at a time.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::patience::Patience;
@@ -20,19 +20,19 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 ///
 /// Requests are counted by a token bucket that holds half of what may be sent in five minutes and gets the other half in five minutes,
 /// so that no five minutes see more than the whole. A burst passes at once. Jobs leave half of the bucket to people, and half of the
-/// places in flight; so do uploads, as their bytes may take long.
+/// places in flight; so do uploads and downloads, as their bytes may take long.
 #[derive(Debug)]
 pub(super) struct Limiter {
     bucket: Mutex<Bucket>,
-    places: Semaphore,
-    places_of_jobs: Semaphore,
-    places_of_uploads: Semaphore,
+    places: Arc<Semaphore>,
+    places_of_jobs: Arc<Semaphore>,
+    places_of_uploads: Arc<Semaphore>,
 }
 
 /// A place among the calls in flight, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place<'a> {
-    _places: [Option<SemaphorePermit<'a>>; 3],
+pub(super) struct Place {
+    _places: [Option<OwnedSemaphorePermit>; 3],
 }
 
 impl Limiter {
@@ -41,11 +41,12 @@ impl Limiter {
         let default = if is_local { NO_LIMIT } else { ClientLimits::MAX_REQUESTS };
         let requests = limits.max_requests.unwrap_or(default) / limits.instances.max(1);
         let places = limits.max_concurrent_requests.max(2);
+        let semaphore = |places| Arc::new(Semaphore::new(places));
         Self {
             bucket: Mutex::new(Bucket::new(requests.max(ClientLimits::FEWEST_REQUESTS), now)),
-            places: Semaphore::new(places),
-            places_of_jobs: Semaphore::new(places / 2),
-            places_of_uploads: Semaphore::new(places / 2),
+            places: semaphore(places),
+            places_of_jobs: semaphore(places / 2),
+            places_of_uploads: semaphore(places / 2),
         }
     }
 
@@ -54,12 +55,7 @@ impl Limiter {
     /// # Errors
     /// [`Error::Busy`] where there is no place before the deadline; at once [`Error::RateLimited`] where no request will be left by
     /// then.
-    pub(super) async fn enter(
-        &self,
-        patience: Patience,
-        is_upload: bool,
-        deadline: Instant,
-    ) -> Result<Place<'_>, Error> {
+    pub(super) async fn enter(&self, patience: Patience, is_upload: bool, deadline: Instant) -> Result<Place, Error> {
         let place = timeout_at(deadline, self.place(patience, is_upload)).await.map_err(|_| Error::Busy)?;
         loop {
             let turn = self.bucket().take(patience, Instant::now(), deadline);
@@ -75,7 +71,7 @@ impl Limiter {
     }
 
     /// Always in the same order, so that nobody waits for somebody who waits for them.
-    async fn place(&self, patience: Patience, is_upload: bool) -> Place<'_> {
+    async fn place(&self, patience: Patience, is_upload: bool) -> Place {
         let of_jobs = take(&self.places_of_jobs, patience == Patience::Job).await;
         let of_uploads = take(&self.places_of_uploads, is_upload).await;
         let of_all = take(&self.places, true).await;
@@ -97,9 +93,9 @@ impl Limiter {
     }
 }
 
-async fn take(places: &Semaphore, is_needed: bool) -> Option<SemaphorePermit<'_>> {
+async fn take(places: &Arc<Semaphore>, is_needed: bool) -> Option<OwnedSemaphorePermit> {
     // It is never closed.
-    if is_needed { places.acquire().await.ok() } else { None }
+    if is_needed { Arc::clone(places).acquire_owned().await.ok() } else { None }
 }
 
 /// When a request may be sent.

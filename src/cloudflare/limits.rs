@@ -16,8 +16,8 @@ pub struct ClientLimits {
     /// How many instances share these requests; at least 1. Each makes [`ClientLimits::FEWEST_REQUESTS`] at least, though they are
     /// more than there are then.
     pub instances: u32,
-    /// How many calls may be in flight; at least 2. Uploads and jobs have half of the places each, so that there are always some
-    /// for people's small calls.
+    /// How many calls may be in flight; at least 2. Jobs have half of the places, and so have uploads and downloads together, so that
+    /// there are always some for people's small calls.
     pub max_concurrent_requests: usize,
 }
 

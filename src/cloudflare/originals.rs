@@ -7,14 +7,17 @@ use reqwest::Response;
 use reqwest::header::{ACCEPT, CONTENT_TYPE};
 
 use super::images::image_path;
+use super::limiter::Place;
 use super::transport::{Account, Call};
 use super::{Client, Error, Operation};
 use crate::domain::CloudflareId;
 
-/// The bytes of an image on their way from Cloudflare.
+/// The bytes of an image on their way from Cloudflare: a call in flight until they have ended, or this is dropped.
 #[derive(Debug)]
 pub struct OriginalImage {
     response: Response,
+    /// Until the end of the bytes.
+    place: Option<Place>,
 }
 
 impl Client {
@@ -28,7 +31,8 @@ impl Client {
         let call = Call::from(Operation::DownloadImage).arriving_within(arrival);
         let request =
             |account: &Account| account.get(&path).header(ACCEPT, "image/*, application/json;q=0.9, */*;q=0.1");
-        Ok(OriginalImage { response: self.transport.open(call, request).await? })
+        let (response, place) = self.transport.open(call, request).await?;
+        Ok(OriginalImage { response, place: Some(place) })
     }
 }
 
@@ -48,6 +52,10 @@ impl OriginalImage {
     /// # Errors
     /// [`Error::Interrupted`] where the connection breaks or the time is over before the end.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
-        Ok(self.response.chunk().await?)
+        let chunk = self.response.chunk().await;
+        if !matches!(chunk, Ok(Some(_))) {
+            self.place = None;
+        }
+        Ok(chunk?)
     }
 }

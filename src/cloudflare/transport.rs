@@ -165,16 +165,18 @@ impl Transport {
     ) -> Result<Option<Box<RawValue>>, Error> {
         let call = call.into();
         let max_bytes = call.operation.max_answer_bytes();
-        self.run(call, |account| request(account), |response| read_result(response, max_bytes)).await
+        let (result, _) =
+            self.run(call, |account| request(account), |response| read_result(response, max_bytes)).await?;
+        Ok(result)
     }
 
     /// Does a call whose request can be made again, and whose answer, where it worked, is no envelope but bytes: those are left to
-    /// the caller, who takes them within the time that is left.
+    /// the caller, who takes them within the time that is left, and keeps the place in flight as long.
     pub(super) async fn open(
         &self,
         call: impl Into<Call>,
         request: impl Fn(&Account) -> RequestBuilder,
-    ) -> Result<Response, Error> {
+    ) -> Result<(Response, Place), Error> {
         let call = call.into();
         let max_bytes = call.operation.max_answer_bytes();
         self.run(call, |account| request(account), |response| successful(response, max_bytes)).await
@@ -191,16 +193,17 @@ impl Transport {
         let mut request = Some(request);
         let once = |account: &Account| request.take().expect("a call that is not repeatable is tried once")(account);
         let max_bytes = operation.max_answer_bytes();
-        self.run(call, once, |response| read_result(response, max_bytes)).await?.ok_or(NO_RESULT)
+        let (result, _) = self.run(call, once, |response| read_result(response, max_bytes)).await?;
+        result.ok_or(NO_RESULT)
     }
 
-    /// Tries a call until it works, may not be tried again, or its time is over.
+    /// Tries a call until it works, may not be tried again, or its time is over; what came of it, and its place in flight.
     async fn run<T, R: Future<Output = Result<T, Error>>>(
         &self,
         call: Call,
         mut request: impl FnMut(&Account) -> RequestBuilder,
         read: impl Fn(Response) -> R,
-    ) -> Result<T, Error> {
+    ) -> Result<(T, Place), Error> {
         let arrival = call.arrival.unwrap_or_default();
         let mut tries = Tries::new(self.times, self.patience, call.repeat, arrival, Instant::now());
         let mut failed: Option<Failure> = None;
@@ -216,11 +219,12 @@ impl Transport {
             };
             let request = request(&self.account).timeout(tries.time(Instant::now()));
             let outcome = self.gate.exchange(request, &read).await;
-            turn.report(outcome.as_ref(), &call);
+            let place = turn.end(outcome.as_ref(), &call);
             let failure = match outcome {
-                Ok(result) => return Ok(result),
+                Ok(result) => return Ok((result, place)),
                 Err(failure) => failure,
             };
+            drop(place);
             let Some(pause) = tries.pause_after(&failure, jitter(), Instant::now()) else {
                 failure.log(call.operation, attempt, call.is_upload());
                 return Err(failure.into_error());
@@ -239,7 +243,7 @@ impl Gate {
         self.breaker.check(Instant::now())?;
         let place = self.limiter.enter(patience, call.is_upload(), deadline).await?;
         let leave = self.breaker.enter(Instant::now())?;
-        Ok(Turn { breaker: &self.breaker, leave, _place: place })
+        Ok(Turn { breaker: &self.breaker, leave, place })
     }
 
     /// Sends a request and reads the answer.
@@ -267,12 +271,12 @@ impl Gate {
 struct Turn<'a> {
     breaker: &'a Breaker,
     leave: Leave,
-    _place: Place<'a>,
+    place: Place,
 }
 
 impl Turn<'_> {
-    /// Ends the turn with what came of it.
-    fn report<T>(self, outcome: Result<&T, &Failure>, call: &Call) {
+    /// Ends the turn with what came of it; the place, which others get when it is dropped.
+    fn end<T>(self, outcome: Result<&T, &Failure>, call: &Call) -> Place {
         let sign = outcome.map_or_else(|failure| failure.sign(call.is_upload()), |_| Sign::Up);
         match self.breaker.report(&self.leave, sign, Instant::now()) {
             Some(News::Begun) => error!("Cloudflare does not answer: calls fail at once until it does"),
@@ -281,6 +285,7 @@ impl Turn<'_> {
             }
             None => {}
         }
+        self.place
     }
 }
 

@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
-use cfimages::cloudflare::{Error, OriginalImage};
+use cfimages::cloudflare::{Client, ClientLimits, ClientSettings, Error, OriginalImage};
 use cfimages::domain::CloudflareId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use wiremock::ResponseTemplate;
 
-use super::{Cloudflare, client_of, on};
+use super::{Cloudflare, TOKEN, client_of, on};
 use crate::support::picture;
+use crate::support::raw_server::{RawServer, Reply};
 use crate::support::suite::Suite;
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.test("cloudflare_client::an_original_comes_with_its_type_and_length", original);
     suite.test("cloudflare_client::an_original_is_read_as_it_comes", streamed);
     suite.test("cloudflare_client::an_original_that_is_cut_off_is_an_error", cut_off);
+    suite.test("cloudflare_client::an_original_is_a_call_in_flight_until_its_last_byte", in_flight);
     suite.test("cloudflare_client::errors_about_originals_are_read_in_either_form", errors);
 }
 
@@ -80,6 +82,23 @@ async fn cut_off() {
     let mut original = client.download_image(&CloudflareId::new("i"), ARRIVAL).await.unwrap();
     assert!(matches!(all_of(&mut original).await, Err(Error::Interrupted(_))));
     server.await.unwrap();
+}
+
+/// Downloads have one of the two places.
+async fn in_flight() {
+    let server = RawServer::scripted(vec![Reply::answer(200, &["Content-Type: image/gif"], "all of it")]).await;
+    let settings =
+        ClientSettings { base_url: server.url, account_id: "acct".to_owned(), api_token: TOKEN.to_owned().into() };
+    let limits =
+        ClientLimits { timeout: Duration::from_millis(400), max_concurrent_requests: 2, ..ClientLimits::default() };
+    let client = Client::with_limits(&settings, &limits).unwrap();
+    let download = async |arrival| client.download_image(&CloudflareId::new("i"), arrival).await;
+
+    let mut original = download(ARRIVAL).await.unwrap();
+    assert!(matches!(download(Duration::ZERO).await, Err(Error::Busy)));
+    assert_eq!(all_of(&mut original).await.unwrap(), b"all of it");
+    drop(download(ARRIVAL).await.unwrap());
+    download(ARRIVAL).await.unwrap();
 }
 
 async fn errors() {
