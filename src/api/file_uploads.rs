@@ -21,7 +21,7 @@ use super::{ApiError, Authentication, FieldErrors, Fields, Principal};
 use crate::domain::{Image, User};
 use crate::http::body::MAX_BODY_BYTES;
 use crate::http::timeout::WorkDeadline;
-use crate::service::{CloudflareService, ImageLinks, PictureProblem, SourceUrl, UploadRequest};
+use crate::service::{CloudflareService, ImageLinks, PictureProblem, SourceUrl, UploadDeadlines, UploadRequest};
 
 /// Uploading through the server.
 pub const UPLOAD: View = View {
@@ -161,10 +161,11 @@ async fn upload(
     until: Instant,
 ) -> Result<Image, ApiError> {
     let (request, source) = read(service, body).await?;
+    let deadlines = UploadDeadlines::until(until);
     match source {
-        Source::File(file) => upload_file(service, user, request, *file, length, until).await,
+        Source::File(file) => upload_file(service, user, request, *file, length, deadlines).await,
         Source::Url(url) => {
-            let uploading = service.upload_from_url(user, request, url, until);
+            let uploading = service.upload_from_url(user, request, url, deadlines);
             uploading.await.map_err(|error| ApiError::of_upload(error, URL))
         }
     }
@@ -218,15 +219,15 @@ async fn upload_file(
     request: UploadRequest,
     file: FilePart,
     length: Option<u64>,
-    until: Instant,
+    deadlines: UploadDeadlines,
 ) -> Result<Image, ApiError> {
     let max_bytes = service.max_file_bytes();
     if length.is_some_and(|length| length > max_bytes + MAX_BODY_BYTES as u64) {
         return Err(ApiError::of_upload(PictureProblem::TooLarge { max_bytes }.into(), FILE));
     }
     let (sender, incoming) = file.channel();
-    let mut feeding = pin!(timeout_at(until, file.feed(sender, &FIELDS)));
-    let mut uploading = pin!(service.upload_file(user, request, incoming, until));
+    let mut feeding = pin!(timeout_at(deadlines.file, file.feed(sender, &FIELDS)));
+    let mut uploading = pin!(service.upload_file(user, request, incoming, deadlines));
     let uploaded = tokio::select! {
         // What is wrong with the body says more than that the file was cut off.
         biased;

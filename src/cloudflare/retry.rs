@@ -49,6 +49,11 @@ impl Tries {
         }
     }
 
+    /// The same, which have to be over by `deadline`, whatever time they would have.
+    pub(super) fn over_by(self, deadline: Option<Instant>) -> Self {
+        Self { deadline: deadline.map_or(self.deadline, |deadline| deadline.min(self.deadline)), ..self }
+    }
+
     /// When a try has to begin at the latest: what comes later has no time to be answered, and would look like an outage.
     pub(super) fn latest_start(&self) -> Instant {
         self.deadline - self.least_time
@@ -207,8 +212,10 @@ mod tests {
         assert_eq!(repeatable.time(start + 18 * SECOND), 2 * SECOND);
         assert_eq!(tries(Patience::Person, None, start).time(start), 20 * SECOND);
         assert!(repeatable.pause_after(&status(500), 0.0, start + 16 * SECOND).is_none());
-        let upload = Tries::new(Times::new(20 * SECOND), Patience::Person, None, 60 * SECOND, start);
-        assert_eq!(upload.time(start), 80 * SECOND);
+        let upload = || Tries::new(Times::new(20 * SECOND), Patience::Person, None, 60 * SECOND, start);
+        assert_eq!(upload().time(start), 80 * SECOND);
+        assert_eq!(upload().over_by(Some(start + 50 * SECOND)).time(start), 50 * SECOND);
+        assert_eq!(upload().over_by(Some(start + 90 * SECOND)).time(start), 80 * SECOND);
     }
 
     fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {

@@ -49,11 +49,13 @@ pub(super) struct Call {
     repeat: Option<Repeat>,
     /// How long bytes may take that are uploaded or fetched, where there are any.
     arrival: Option<Duration>,
+    /// By when it has to be over, whatever time it would have.
+    deadline: Option<Instant>,
 }
 
 impl From<Operation> for Call {
     fn from(operation: Operation) -> Self {
-        Self { operation, repeat: Some(operation.repeat()), arrival: None }
+        Self { operation, repeat: Some(operation.repeat()), arrival: None, deadline: None }
     }
 }
 
@@ -66,6 +68,12 @@ impl Call {
     /// The same, whose bytes may take so long beside it.
     pub(super) fn arriving_within(self, arrival: Duration) -> Self {
         Self { arrival: Some(arrival), ..self }
+    }
+
+    /// The same, whose bytes may take all the time until it has to be over.
+    pub(super) fn over_by(self, deadline: Instant) -> Self {
+        let arrival = deadline.saturating_duration_since(Instant::now());
+        Self { deadline: Some(deadline), ..self.arriving_within(arrival) }
     }
 
     fn once(self) -> Self {
@@ -182,18 +190,16 @@ impl Transport {
         self.run(call, |account| request(account), |response| successful(response, max_bytes)).await
     }
 
-    /// Does a call whose request can be made once only, as its body is gone then; `arrival` is how long that body may take.
+    /// Does a call whose request can be made once only, as its body is gone then.
     pub(super) async fn call_once(
         &self,
-        operation: Operation,
-        arrival: Duration,
+        call: Call,
         request: impl FnOnce(&Account) -> RequestBuilder,
     ) -> Result<Box<RawValue>, Error> {
-        let call = Call::from(operation).arriving_within(arrival).once();
         let mut request = Some(request);
         let once = |account: &Account| request.take().expect("a call that is not repeatable is tried once")(account);
-        let max_bytes = operation.max_answer_bytes();
-        let (result, _) = self.run(call, once, |response| read_result(response, max_bytes)).await?;
+        let max_bytes = call.operation.max_answer_bytes();
+        let (result, _) = self.run(call.once(), once, |response| read_result(response, max_bytes)).await?;
         result.ok_or(NO_RESULT)
     }
 
@@ -205,7 +211,8 @@ impl Transport {
         read: impl Fn(Response) -> R,
     ) -> Result<(T, Place), Error> {
         let arrival = call.arrival.unwrap_or_default();
-        let mut tries = Tries::new(self.times, self.patience, call.repeat, arrival, Instant::now());
+        let mut tries =
+            Tries::new(self.times, self.patience, call.repeat, arrival, Instant::now()).over_by(call.deadline);
         let mut failed: Option<Failure> = None;
         for attempt in 1.. {
             let turn = match self.gate.enter(&call, self.patience, tries.latest_start()).await {

@@ -1,10 +1,9 @@
 //! Making images: drafts with a one-time URL, files, and pictures that Cloudflare fetches.
 
-use std::time::Duration;
-
 use reqwest::multipart::{Form, Part};
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
 use super::image_details::stored;
 use super::transport::{Account, Call};
@@ -94,8 +93,8 @@ impl Client {
         DirectUpload::from_result(&result)
     }
 
-    /// Uploads a file as a new image, as its bytes come; `arrival` is how long these may take. It is tried once, as the bytes are
-    /// gone then.
+    /// Uploads a file as a new image, as its bytes come. These may take all the time until `deadline`, when the call is given up. It is
+    /// tried once, as the bytes are gone then.
     ///
     /// # Errors
     /// See [`Error`]. Where it [may have taken effect](Error::may_have_taken_effect), there may be an image, unless the bytes ended
@@ -104,7 +103,7 @@ impl Client {
         &self,
         image: &NewImageFields,
         file: UploadFile,
-        arrival: Duration,
+        deadline: Instant,
     ) -> Result<ImageDetails, Error> {
         let part = Part::stream(file.bytes)
             .file_name(file.name)
@@ -112,10 +111,12 @@ impl Client {
             .map_err(|_| Error::Malformed("the type of the file is none"))?;
         let form = new_image_form(image).part("file", part);
         let request = |account: &Account| account.post("images/v1").multipart(form);
-        ImageDetails::from_upload(&self.transport.call_once(Operation::UploadFile, arrival, request).await?)
+        let call = Call::from(Operation::UploadFile).over_by(deadline);
+        ImageDetails::from_upload(&self.transport.call_once(call, request).await?)
     }
 
-    /// Has Cloudflare fetch a picture from a URL and make an image of it; `arrival` is how long that may take.
+    /// Has Cloudflare fetch a picture from a URL and make an image of it. That may take all the time until `deadline`, when the call is
+    /// given up.
     ///
     /// # Errors
     /// See [`Error`]. Where it [may have taken effect](Error::may_have_taken_effect), there may be an image; it can be found by its
@@ -124,10 +125,10 @@ impl Client {
         &self,
         image: &NewImageFields,
         url: &str,
-        arrival: Duration,
+        deadline: Instant,
     ) -> Result<ImageDetails, Error> {
         let form = || new_image_form(image).text("url", url.to_owned());
-        let call = Call::from(Operation::UploadFromUrl).arriving_within(arrival);
+        let call = Call::from(Operation::UploadFromUrl).over_by(deadline);
         let result = self.transport.call(call, |account| account.post("images/v1").multipart(form())).await?;
         ImageDetails::from_upload(&result)
     }

@@ -134,7 +134,7 @@ settings! {
         CLOUDFLARE_IMAGES_BASE_URL: text("https://api.cloudflare.com/client/v4"),
 
         /// How long a call to Cloudflare may take while somebody waits, all tries included, in seconds, 1 to 30. Jobs take three
-        /// times as long. The bytes of uploads have their time beside it.
+        /// times as long. Uploads through the server have the time of their request instead.
         CLOUDFLARE_IMAGES_TIMEOUT_SECONDS: number("20"),
 
         /// How many requests may be made to Cloudflare in five minutes, by all instances together: 10 to 100000, and at least 4 for each
@@ -163,7 +163,7 @@ settings! {
 
         /// The most megabytes, of 1,000,000 bytes, of a file that is uploaded through the server, 1 to 100. Cloudflare takes 10; a
         /// larger number helps only those whose account may have more. Files that browsers send to Cloudflare themselves do not
-        /// pass here. How long an upload may take says `CFIMAGES_REQUEST_TIMEOUT_SECONDS`.
+        /// pass here. A file has about three quarters of `CFIMAGES_REQUEST_TIMEOUT_SECONDS`; the rest is kept for Cloudflare's answer.
         CLOUDFLARE_IMAGES_MAX_FILE_SIZE_MB: number("10"),
 
         /// The variant that thumbnails are delivered in.

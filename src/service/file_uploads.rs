@@ -1,7 +1,5 @@
 //! Uploads through the server.
 
-use std::time::Duration;
-
 use tokio::time::Instant;
 use tracing::{info, instrument};
 
@@ -18,6 +16,26 @@ const OPERATION: &str = "Failed to upload image";
 /// What a file is called at Cloudflare that has no name.
 const UNNAMED: &str = "picture";
 
+/// By when the parts of an upload have to be over, so that whoever waits for it is told in time what became of it.
+#[derive(Debug, Clone, Copy)]
+pub struct UploadDeadlines {
+    /// By when the whole file has to be here.
+    pub file: Instant,
+    /// By when Cloudflare has to have answered.
+    answer: Instant,
+    /// By when it has to be known what became of an upload whose answer was lost.
+    end: Instant,
+}
+
+impl UploadDeadlines {
+    /// Those of an upload that begins now and has to be over by `end`: a tenth of the time each is kept for Cloudflare's answer to the
+    /// last byte, and to find out what became of an upload whose answer was lost.
+    pub fn until(end: Instant) -> Self {
+        let tenth = end.saturating_duration_since(Instant::now()) / 10;
+        Self { file: end - 2 * tenth, answer: end - tenth, end }
+    }
+}
+
 /// An image that was just made at Cloudflare, on its way into the database.
 struct Uploaded {
     asked: NewImageFields,
@@ -31,8 +49,8 @@ impl CloudflareService {
     /// Uploads a file to Cloudflare as it comes in, and records its image as `uploaded`.
     ///
     /// 1. The first bytes must be those of a picture, whatever the client says that it is. Not a byte goes to Cloudflare before.
-    /// 2. The bytes are passed on. Where the file turns out too large, is cut off, or has not come before `until`, so is the upload, and
-    ///    Cloudflare makes no image of it. After the last byte Cloudflare may take its usual time to answer.
+    /// 2. The bytes are passed on. Where the file turns out too large or is cut off, so is the upload, and Cloudflare makes no image of
+    ///    it. Where Cloudflare does not answer in time, its answer counts as lost.
     /// 3. The image and its log row are written in one transaction. If that fails, the image at Cloudflare is deleted again; if that
     ///    fails, too, it is recorded for later deletion.
     ///
@@ -48,7 +66,7 @@ impl CloudflareService {
         owner: &User,
         request: UploadRequest,
         file: IncomingFile,
-        until: Instant,
+        deadlines: UploadDeadlines,
     ) -> Result<Image, Error> {
         self.require_free(request.custom_id.as_ref()).await?;
         let file = file.identify(self.settings.max_file_bytes).await?;
@@ -57,7 +75,7 @@ impl CloudflareService {
         let (service, owner) = (self.clone(), owner.clone());
         self.run_to_end(async move {
             let content_type = Some(file.format.content_type());
-            let (details, file_size) = service.send_file(&asked, file, time_until(until)).await?;
+            let (details, file_size) = service.send_file(&asked, file, deadlines).await?;
             let uploaded = Uploaded { asked, original_filename, details, content_type, file_size: Some(file_size) };
             service.record_or_delete(&owner, uploaded).await
         })
@@ -76,17 +94,17 @@ impl CloudflareService {
         owner: &User,
         request: UploadRequest,
         url: SourceUrl,
-        until: Instant,
+        deadlines: UploadDeadlines,
     ) -> Result<Image, Error> {
         self.require_free(request.custom_id.as_ref()).await?;
         let asked = self.image_with_defaults(&request);
         let original_filename = request.filename.unwrap_or_default();
         let (service, owner, begun) = (self.clone(), owner.clone(), self.clock.now());
         self.run_to_end(async move {
-            let uploading = service.client.upload_from_url(&asked, url.as_str(), time_until(until));
+            let uploading = service.client.upload_from_url(&asked, url.as_str(), deadlines.answer);
             let details = match uploading.await {
                 Ok(details) => details,
-                Err(cause) => service.resolve_upload(cause, &asked, begun).await?,
+                Err(cause) => service.resolve_upload(cause, &asked, begun, deadlines.end).await?,
             };
             let uploaded = Uploaded { asked, original_filename, details, content_type: None, file_size: None };
             service.record_or_delete(&owner, uploaded).await
@@ -108,16 +126,16 @@ impl CloudflareService {
         &self,
         asked: &NewImageFields,
         file: IdentifiedFile,
-        arrival: Duration,
+        deadlines: UploadDeadlines,
     ) -> Result<(ImageDetails, u64), Error> {
         let IdentifiedFile { name, format, bytes, progress } = file;
         let name = if name.is_empty() { UNNAMED.to_owned() } else { name };
         let upload = UploadFile { name, content_type: format.content_type(), bytes: reqwest::Body::wrap(bytes) };
         let begun = self.clock.now();
-        let details = match (self.client.upload_file(asked, upload, arrival).await, progress.problem()) {
+        let details = match (self.client.upload_file(asked, upload, deadlines.answer).await, progress.problem()) {
             (Ok(details), _) => details,
             (Err(_), Some(problem)) => return Err(problem.into()),
-            (Err(cause), None) => self.resolve_upload(cause, asked, begun).await?,
+            (Err(cause), None) => self.resolve_upload(cause, asked, begun, deadlines.end).await?,
         };
         Ok((details, progress.bytes()))
     }
@@ -128,8 +146,9 @@ impl CloudflareService {
         cause: cloudflare::Error,
         asked: &NewImageFields,
         begun: Timestamp,
+        end: Instant,
     ) -> Result<ImageDetails, Error> {
-        let found = if cause.may_have_taken_effect() { self.find_lost_upload(asked, begun).await } else { None };
+        let found = if cause.may_have_taken_effect() { self.find_lost_upload(asked, begun, end).await } else { None };
         found.ok_or_else(|| refusal(cause, asked))
     }
 
@@ -206,10 +225,6 @@ fn refusal(cause: cloudflare::Error, asked: &NewImageFields) -> Error {
         Some((_, problem)) => problem.into(),
         None => Error::Cloudflare { operation: OPERATION, cause },
     }
-}
-
-fn time_until(until: Instant) -> Duration {
-    until.saturating_duration_since(Instant::now())
 }
 
 fn malformed(why: &'static str) -> Error {

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, error, info, instrument, warn};
 
 use super::{CleanupEvent, CleanupObserver, CloudflareService, Error, ImageRecords, with_jitter};
@@ -239,10 +240,15 @@ impl CloudflareService {
         }
     }
 
-    /// The image that Cloudflare has made though its answer was lost, if it can be told to be the one that was asked for.
-    pub(super) async fn find_lost_upload(&self, asked: &NewImageFields, since: Timestamp) -> Option<ImageDetails> {
+    /// The image that Cloudflare has made though its answer was lost, if it can be told by `deadline` to be the one that was asked for.
+    pub(super) async fn find_lost_upload(
+        &self,
+        asked: &NewImageFields,
+        since: Timestamp,
+        deadline: Instant,
+    ) -> Option<ImageDetails> {
         let found = match &asked.custom_id {
-            Some(id) => self.client.get_image(id).await.ok(),
+            Some(id) => timeout_at(deadline, self.client.get_image(id)).await.ok().and_then(Result::ok),
             None => None,
         };
         let is_ours = |details: &ImageDetails| {

@@ -52,6 +52,7 @@ pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;
 pub use error::{Error, PictureProblem};
+pub use file_uploads::UploadDeadlines;
 pub use incoming_file::{FileSender, IncomingFile};
 pub use leftovers::LeftoverOutcome;
 pub use links::{DEFAULT_LIFETIME, ImageLinks, PictureUrl, SignedLinks};

@@ -1,6 +1,10 @@
 //! `images/upload/`
 
+use std::time::Duration;
+
+use cfimages::app::SystemClock;
 use cfimages::config::settings;
+use cfimages::domain::Clock;
 use reqwest::multipart::{Form, Part};
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
@@ -26,6 +30,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("api_file_uploads::a_whole_file_is_recorded_though_the_client_went_away", client_gone_late);
     suite.on_both_engines("api_file_uploads::a_refusal_in_the_middle_of_the_file_is_told", early_refusal);
     suite.on_both_engines("api_file_uploads::a_client_that_is_too_slow_is_told", slow_client);
+    suite.on_both_engines("api_file_uploads::a_silent_cloudflare_is_told_before_the_request_times_out", silence);
     suite.on_both_engines("api_file_uploads::refusals_of_cloudflare_name_the_field", cloudflare_errors);
     suite
         .on_both_engines("api_file_uploads::an_answer_that_cannot_be_recorded_leaves_nothing_behind", unusable_answers);
@@ -339,6 +344,39 @@ async fn slow_client(engine: Engine) {
     assert!(!is_whole(&received.await.unwrap()));
     let answer = read_answer(&mut connection).await;
     assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("The request took too long."), "{answer}");
+}
+
+/// Whether Cloudflare has made the image all the same is looked up within the time of the request, too.
+async fn silence(engine: Engine) {
+    let slow = Duration::from_secs(30);
+    let uploaded = json!({"id": "one", "uploaded": SystemClock.now().to_isoformat(), "meta": {}});
+    let uploaded = json!({"result": uploaded, "success": true, "errors": [], "messages": []});
+    let found = || ResponseTemplate::new(200).set_body_json(&uploaded);
+    let too_long = json!({"error": "Failed to upload image: Cloudflare took too long to answer"});
+    for (look_up, status) in [(found(), 201), (found().set_delay(slow), 400), (ResponseTemplate::new(404), 400)] {
+        let cloudflare = MockServer::start().await;
+        Mock::given(method("POST")).respond_with(found().set_delay(slow)).mount(&cloudflare).await;
+        Mock::given(path("/accounts/acct-0001/images/v1/one")).respond_with(look_up).mount(&cloudflare).await;
+        let app = TestApp::builder()
+            .cloudflare(cloudflare.uri())
+            .set(&settings::CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, "false")
+            .set(&settings::CFIMAGES_REQUEST_TIMEOUT_SECONDS, "2")
+            .start(&engine)
+            .await;
+        let form = Form::new().text("custom_id", "one").part("file", file("photo.jpg"));
+        let by_url = json!({"url": "https://192.0.2.1/a.png", "custom_id": "one"});
+        if status == 201 {
+            assert_eq!(created(&send(&app, form).await)["cloudflare_id"], "one");
+            sql::execute(app.database_url.as_str(), "DELETE FROM cloudflare_image_logs").await;
+            sql::execute(app.database_url.as_str(), "DELETE FROM cloudflare_images").await;
+            assert_eq!(created(&app.post(PATH, &by_url).await)["cloudflare_id"], "one");
+        } else {
+            let (file, url) = tokio::join!(send(&app, form), app.post(PATH, &by_url));
+            file.assert_is(status, &too_long);
+            url.assert_is(status, &too_long);
+            assert_eq!(count(&app).await, 0);
+        }
+    }
 }
 
 async fn cloudflare_errors(engine: Engine) {

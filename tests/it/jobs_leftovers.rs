@@ -1,7 +1,7 @@
 //! What is left at Cloudflare after failures, and gets deleted later.
 
 use cfimages::domain::{CloudflareId, DeletionReason, Json};
-use cfimages::service::{Error, LeftoverOutcome, SourceUrl, UploadRequest};
+use cfimages::service::{Error, LeftoverOutcome, SourceUrl, UploadDeadlines, UploadRequest};
 use cfimages::store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -121,9 +121,9 @@ async fn lost_upload(engine: Engine) {
     let world = World::new(&engine).await;
     world.cloudflare.lose_answers();
     let (service, alice) = (world.service(), &world.fixture.alice);
-    let until = Instant::now() + std::time::Duration::from_secs(30);
+    let deadlines = UploadDeadlines::until(Instant::now() + std::time::Duration::from_secs(30));
     let upload = async |request| {
-        service.upload_from_url(alice, request, SourceUrl::parse("https://example.com/a.jpg").unwrap(), until).await
+        service.upload_from_url(alice, request, SourceUrl::parse("https://example.com/a.jpg").unwrap(), deadlines).await
     };
     let image = upload(named("mine")).await.unwrap();
     assert_eq!((image.cloudflare_id.as_str(), image.status.as_str()), ("mine", "uploaded"));

@@ -14,6 +14,7 @@ use cfimages::emulator::{Emulator, EmulatorConfig, StorageKind};
 use reqwest::multipart;
 use serde_json::Map;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
@@ -31,6 +32,10 @@ pub(crate) fn register(suite: &mut Suite) {
 const ACCOUNT: &str = "acct-0001";
 const TOKEN: &str = "token-of-the-owner";
 const ARRIVAL: Duration = Duration::from_secs(10);
+
+fn soon() -> Instant {
+    Instant::now() + ARRIVAL
+}
 
 /// The address of an emulator, which stops with the runtime of the test.
 async fn start_emulator() -> String {
@@ -105,10 +110,10 @@ async fn images() {
     assert!(!client.get_image(&draft.id).await.unwrap().is_draft);
 
     let from_file = new_image(Some("albums/1"), r#"{"kind": "file"}"#);
-    let from_file = client.upload_file(&from_file, photo(), ARRIVAL).await.unwrap().id.unwrap();
+    let from_file = client.upload_file(&from_file, photo(), soon()).await.unwrap().id.unwrap();
     assert_eq!(from_file.as_str(), "albums/1");
     let url = format!("{}/photo.jpg", web.uri());
-    let from_url = client.upload_from_url(&new_image(None, r#"{"kind": "url"}"#), &url, ARRIVAL).await.unwrap();
+    let from_url = client.upload_from_url(&new_image(None, r#"{"kind": "url"}"#), &url, soon()).await.unwrap();
     let from_url = from_url.id.unwrap();
 
     let mut all = [draft.id.as_str(), from_file.as_str(), from_url.as_str()];
@@ -224,10 +229,10 @@ async fn errors() {
     let owner = client_with(&origin, ACCOUNT, TOKEN);
     assert_eq!(reason(owner.get_image(&id).await.map(drop)), Reason::NotFound);
     let (taken, none) = (new_image(Some("taken"), "{}"), "{}");
-    owner.upload_file(&taken, photo(), ARRIVAL).await.unwrap();
-    assert_eq!(reason(owner.upload_file(&taken, photo(), ARRIVAL).await.map(drop)), Reason::Taken);
+    owner.upload_file(&taken, photo(), soon()).await.unwrap();
+    assert_eq!(reason(owner.upload_file(&taken, photo(), soon()).await.map(drop)), Reason::Taken);
     let private = NewImageFields { require_signed_urls: true, ..new_image(Some("private"), none) };
-    let refusal = owner.upload_file(&private, photo(), ARRIVAL).await.unwrap_err();
+    let refusal = owner.upload_file(&private, photo(), soon()).await.unwrap_err();
     assert_eq!(refusal.reason(), Reason::Refused);
     assert!(refusal.has_code(Error::CUSTOM_ID_CANNOT_BE_PRIVATE));
 
