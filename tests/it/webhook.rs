@@ -26,6 +26,7 @@ pub(crate) fn register(suite: &mut Suite) {
     );
     suite.on_both_engines("webhook::a_slow_cloudflare_does_not_hold_up_the_answer", slow_cloudflare);
     suite.on_postgres("webhook::an_image_that_is_deleted_meanwhile_is_unknown", deleted_meanwhile);
+    suite.on_postgres("webhook::a_deadlock_with_django_is_none_for_the_sender", deadlock);
     suite.on_both_engines("webhook::bodies_of_every_encoding_are_read_and_nonsense_is_refused", bodies);
     suite.on_both_engines("webhook::values_that_do_not_fit_are_left_out", unfit_values);
     suite.on_both_engines("webhook::a_failed_upload_is_failed", failed_upload);
@@ -75,6 +76,24 @@ async fn signed_report(engine: Engine) {
         (&log[0]["event_type"], &log[0]["message"], &log[0]["data"]),
         (&json!("webhook_received"), &json!("Webhook processed successfully"), &json!({"payload": report}))
     );
+}
+
+/// Django holds the log and then wants the image, a report of ours the other way round: PostgreSQL ends ours.
+async fn deadlock(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    app.create_upload(&json!({"custom_id": "hook-a"})).await;
+    let mut django = PgConnection::connect(app.database_url.as_str()).await.unwrap();
+    let hold = "SET deadlock_timeout = '1min'; BEGIN; LOCK TABLE cloudflare_image_logs IN EXCLUSIVE MODE";
+    django.execute(hold).await.unwrap();
+    let cross = async {
+        sql::somebody_waits(app.database_url.as_str()).await;
+        django.execute("SELECT * FROM cloudflare_images FOR UPDATE; COMMIT").await.unwrap();
+    };
+    let report = br#"{"id": "hook-a", "uploaded": "2024-06-01T10:00:00Z"}"#;
+    let (told, ()) = tokio::join!(authorised(&app, report), cross);
+    assert_eq!(told, answer(200, "OK"));
+    let received = "SELECT count(*) FROM cloudflare_image_logs WHERE event_type = 'webhook_received'";
+    assert_eq!(sql::count(app.database_url.as_str(), received).await, 1);
 }
 
 async fn proofs(engine: Engine) {

@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 use tracing::{error, info, instrument, warn};
 
+use super::retry::retry;
 use super::{CloudflareService, Error};
 use crate::cloudflare::ImageDetails;
 use crate::domain::{
@@ -273,22 +274,37 @@ impl CloudflareService {
             warn_of_unknown(id);
             return Err(WebhookRefusal::UnknownImage.into());
         }
+        let delivery = &*delivery;
+        let image =
+            retry(Error::is_conflict, async || self.apply_report(id, details, payload, body, delivery).await).await??;
+        info!(image.cloudflare_id = ?id.as_str(), image.status = %image.status, "Processed a webhook for image {:?}", id.as_str());
+        Ok(())
+    }
+
+    /// Does it in one transaction; the image, or why nothing is recorded.
+    async fn apply_report(
+        &self,
+        id: &CloudflareId,
+        details: &ImageDetails,
+        payload: &Json,
+        body: &[u8],
+        delivery: &WebhookDelivery,
+    ) -> Result<Result<Image, NotRecorded>, Error> {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         let changes = details.changes(now);
         let Some(image) = store::images::apply_by_cloudflare_id(&mut transaction, id, &changes, now).await? else {
             transaction.rollback().await?;
             warn_of_unknown(id);
-            return Err(WebhookRefusal::UnknownImage.into());
+            return Ok(Err(WebhookRefusal::UnknownImage.into()));
         };
         if !self.claim_delivery(&mut transaction, delivery, &digest_of(image.id, body)).await? {
             transaction.rollback().await?;
-            return Err(NotRecorded::Duplicate);
+            return Ok(Err(NotRecorded::Duplicate));
         }
         store::upload_logs::insert(&mut transaction, image.id, &UploadEvent::WebhookReceived { payload }, now).await?;
         transaction.commit().await?;
-        info!(image.cloudflare_id = ?id.as_str(), image.status = %image.status, "Processed a webhook for image {:?}", id.as_str());
-        Ok(())
+        Ok(Ok(image))
     }
 
     /// Says in the logs and keeps what became of a delivery that was not recorded; the answer.
