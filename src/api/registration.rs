@@ -63,7 +63,7 @@ pub struct RegistrationRequest {
         (status = 403, description = "Not signed in, or the image is somebody else's", body = ErrorMessage),
         (status = 404, description = "Cloudflare does not know the image", body = ErrorMessage),
         (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 409, description = "Nothing was uploaded yet", body = ErrorMessage),
+        (status = 409, description = "Nothing was uploaded yet, or what was left under the id is just being deleted", body = ErrorMessage),
         (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
         (status = 503, description = "The database is not available", body = ErrorDetail),
@@ -130,7 +130,8 @@ fn read_update(data: &RequestData) -> Result<RemoteUpdate, FieldErrors> {
 /// Change an image at Cloudflare.
 ///
 /// Changes metadata, privacy or creator there and then here. Cloudflare may give an image another id when its privacy changes;
-/// `cloudflare_id` of the answer is the one that counts.
+/// `cloudflare_id` of the answer is the one that counts. Where Cloudflare's answer is lost, the server finds out what has become of the
+/// image, and records it soon, or with the next change of privacy.
 #[utoipa::path(
     patch,
     path = "/images/{id}/remote/",
@@ -144,6 +145,7 @@ fn read_update(data: &RequestData) -> Result<RemoteUpdate, FieldErrors> {
         (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
         (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
+        (status = 409, description = "The privacy is just being changed, or was, and the id that the image has since was not found", body = ErrorMessage),
         (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
         (status = 503, description = "The database is not available", body = ErrorDetail),

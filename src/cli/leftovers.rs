@@ -16,11 +16,11 @@ use crate::service::{CleanupEvent, ImageRecords};
 /// The most that are listed.
 const LISTED: u32 = 1000;
 
-/// Shows what is left at Cloudflare after failures and has to be deleted there, and what to do about it.
+/// Shows what is left at Cloudflare after failures and has to be deleted or found there, and what to do about it.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "The server deletes leftovers by itself, at intervals that grow with each failure, and so does `cfimages \
-    cleanup-expired`.\n\n\
+    after_help = "The server sees to leftovers by itself, at intervals that grow with each failure, and so does `cfimages \
+    cleanup-expired`. All are deleted, but for recorded images whose id may have changed with their privacy: those are looked for.\n\n\
     Examples:\n  \
     cfimages leftovers list\n  \
     cfimages leftovers retry              after Cloudflare or the token works again\n  \
@@ -33,15 +33,15 @@ pub(super) struct LeftoversArgs {
 
 #[derive(Debug, Subcommand)]
 enum LeftoversCommand {
-    /// List what has to be deleted, the oldest first.
+    /// List what has to be deleted or found, the oldest first.
     List {
         /// Print JSON.
         #[arg(long)]
         json: bool,
     },
-    /// Try now to delete all of it. The exit code is 0 only if all is gone.
+    /// Try now to delete or find all of it. The exit code is 0 only if nothing is left.
     Retry,
-    /// Leave something at Cloudflare, and forget that it was to be deleted.
+    /// Leave something at Cloudflare, and forget that it was to be deleted or found.
     Forget {
         /// The ids at Cloudflare.
         #[arg(required = true)]
@@ -82,7 +82,7 @@ impl LeftoversArgs {
             LeftoversCommand::Retry => {
                 let service = app::build_service(&config, database, clock)?;
                 records.hasten_leftovers().await?;
-                let (mut deleted, mut failed) = (0, 0);
+                let (mut deleted, mut failed) = (0, 0_u64);
                 let mut observer = |event: CleanupEvent<'_>| match event {
                     CleanupEvent::LeftoverFailed { id, error } => {
                         failed += 1;
@@ -92,7 +92,11 @@ impl LeftoversArgs {
                 };
                 service.delete_leftovers(&mut observer).await?;
                 print_line(format_args!("deleted {deleted} at Cloudflare"))?;
-                Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                let claimed = records.count_leftovers().await?;
+                if claimed > 0 {
+                    print_warning(format_args!("the server is at {claimed} of them; list them again in a few minutes"));
+                }
+                Ok(if failed + claimed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
             LeftoversCommand::Forget { ids } => forget(&records, ids).await,
         }

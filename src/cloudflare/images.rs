@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde::Serialize;
 
-use super::transport::segment;
+use super::transport::{Call, segment};
 use super::{Client, Error, ImageDetails, Operation};
 use crate::domain::{CloudflareId, Json};
 
@@ -32,14 +32,18 @@ impl Client {
         ImageDetails::from_result(&result)
     }
 
-    /// Changes metadata, privacy or creator of an image. The image may have another id then: that of the answer counts.
+    /// Changes metadata, privacy or creator of an image. Where the privacy changes, the image may have another id then: that of the
+    /// answer counts. Such a change is not tried again where it [may have taken effect](Error::may_have_taken_effect), as the image
+    /// would not be found.
     ///
     /// # Errors
     /// See [`Error`]; [`Error::is_not_found`] where there is no such image, [`Error::CUSTOM_ID_CANNOT_BE_PRIVATE`] where it has
     /// a custom id and was to become private.
     pub async fn update_image(&self, id: &CloudflareId, update: &ImageUpdate) -> Result<ImageDetails, Error> {
         let path = image_path(id)?;
-        ImageDetails::from_result(&self.write(Operation::UpdateImage, Method::PATCH, &path, update).await?)
+        let call = Call::from(Operation::UpdateImage);
+        let call = if update.require_signed_urls.is_some() { call } else { call.repeatable() };
+        ImageDetails::from_result(&self.write(call, Method::PATCH, &path, update).await?)
     }
 
     /// Deletes an image or a draft. One that is not there counts as deleted.

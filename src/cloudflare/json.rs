@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::transport::Account;
+use super::transport::{Account, Call};
 use super::{Client, Error, Operation};
 
 impl Client {
@@ -32,13 +32,13 @@ impl Client {
     /// Sends `body` to a path, and takes `result`, which must be there, out of the answer.
     pub(super) async fn write(
         &self,
-        operation: Operation,
+        call: impl Into<Call>,
         method: Method,
         path: &str,
         body: &impl Serialize,
     ) -> Result<Box<RawValue>, Error> {
         let body = to_json(body)?;
-        self.transport.call(operation, |account| with_json(account, method.clone(), path, &body)).await
+        self.transport.call(call, |account| with_json(account, method.clone(), path, &body)).await
     }
 
     /// Sends `body` to a path, whatever `result` is.

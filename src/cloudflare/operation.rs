@@ -53,8 +53,8 @@ operations! {
     GetImage: "get_image", Always;
     /// Gets the bytes of an image.
     DownloadImage: "download_image", Always;
-    /// Changes metadata, privacy or creator of an image.
-    UpdateImage: "update_image", Always;
+    /// Changes metadata, privacy or creator of an image, which may get another id.
+    UpdateImage: "update_image", WithoutEffect;
     /// Deletes an image or a draft.
     DeleteImage: "delete_image", Always;
     /// Reads a page of the list of images.

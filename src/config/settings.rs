@@ -77,8 +77,8 @@ settings! {
     }
 
     "Jobs" {
-        /// Whether the server also asks Cloudflare about uploads of which no webhook told, and deletes there what was left after a
-        /// failure. Instances on one database share the work; one of them has to do it.
+        /// Whether the server also asks Cloudflare about uploads of which no webhook told, and deletes or finds there what was left
+        /// after a failure. Instances on one database share the work; one of them has to do it.
         CFIMAGES_JOBS: flag("true"),
     }
 

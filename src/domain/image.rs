@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{Json, Timestamp, UserId};
@@ -53,6 +53,12 @@ impl Serialize for ImageId {
     }
 }
 
+impl<'de> Deserialize<'de> for ImageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl FromStr for ImageId {
     type Err = uuid::Error;
 
@@ -82,6 +88,11 @@ impl CloudflareId {
     /// The id as Cloudflare wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether the database can keep the id.
+    pub fn is_storable(&self) -> bool {
+        self.as_str().chars().count() <= Self::MAX_CHARS && !self.as_str().contains('\0')
     }
 
     /// Whether Cloudflare can be asked for the image. URL parsers resolve some ids, percent-encoded or not, and below

@@ -159,6 +159,13 @@ impl Serialize for Json {
     }
 }
 
+impl<'de> Deserialize<'de> for Json {
+    /// Takes the text as it is, see [`from_stored`](Self::from_stored).
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self)
+    }
+}
+
 fn write_value(raw: &RawValue, out: &mut String, depth: usize) -> Result<(), JsonError> {
     if depth > Json::MAX_DEPTH {
         return Err(JsonError::TooDeep);

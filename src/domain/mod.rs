@@ -38,7 +38,7 @@ pub use json::{Json, JsonError};
 #[cfg(feature = "server")]
 pub use networks::{Networks, ParseNetworksError};
 pub use page::{Page, PageRequest};
-pub use pending_deletion::{DeletionReason, PendingDeletion};
+pub use pending_deletion::{DeletionReason, ImageMarks, NewPendingDeletion, PendingDeletion};
 pub use picture_format::PictureFormat;
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
 pub use stats::ImageStats;

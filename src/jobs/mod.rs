@@ -19,7 +19,7 @@ const POLLING_PAUSE: Duration = Duration::from_secs(15);
 /// How many images Cloudflare is asked about at once.
 const POLLED_AT_ONCE: u32 = 4;
 
-/// How often it is looked for what has to be deleted at Cloudflare.
+/// How often it is looked for what has to be seen to at Cloudflare.
 const COMPENSATION_PAUSE: Duration = Duration::from_mins(1);
 
 /// Does all jobs until the server stops; each then ends with the step at hand.
@@ -55,7 +55,8 @@ async fn poll(service: CloudflareService, stopping: CancellationToken) -> Result
         .then(|| format!("asked Cloudflare about {} unfinished images; {} have changed", all.due, all.changed)))
 }
 
-/// Deletes at Cloudflare what could not be deleted when it should have been, one after the other.
+/// Deletes at Cloudflare what could not be deleted when it should have been, and looks for images whose id may have changed, one after
+/// the other.
 async fn compensate(service: CloudflareService, stopping: CancellationToken) -> Result<Report, Error> {
     let begun = service.clock().now();
     let (mut deleted, mut failed) = (0, 0);
@@ -64,15 +65,15 @@ async fn compensate(service: CloudflareService, stopping: CancellationToken) -> 
             None => break,
             Some(LeftoverOutcome::Deleted(_)) => deleted += 1,
             Some(LeftoverOutcome::Kept(_)) => {}
-            Some(LeftoverOutcome::Failed(id, cause)) if cause.concerns_one_image() => {
+            // That is logged where it is found.
+            Some(LeftoverOutcome::Failed(_, Error::NewIdUnknown(_))) => failed += 1,
+            Some(LeftoverOutcome::Failed(id, error)) if error.concerns_one_image() => {
                 failed += 1;
-                warn!(image.cloudflare_id = ?id.as_str(), error = %cause, "Could not delete {:?} at Cloudflare: {cause}", id.as_str());
+                warn!(image.cloudflare_id = ?id.as_str(), error = %error, "Could not see to {:?} at Cloudflare: {error}", id.as_str());
             }
-            Some(LeftoverOutcome::Failed(_, cause)) => {
-                return Err(Error::Cloudflare { operation: "Failed to delete image", cause });
-            }
+            Some(LeftoverOutcome::Failed(_, error)) => return Err(error),
         }
     }
     Ok((deleted + failed > 0)
-        .then(|| format!("deleted {deleted} leftovers at Cloudflare; {failed} could not be deleted")))
+        .then(|| format!("deleted {deleted} leftovers at Cloudflare; {failed} could not be seen to")))
 }

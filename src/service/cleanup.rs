@@ -70,7 +70,7 @@ pub enum CleanupEvent<'a> {
     },
     /// What was left at Cloudflare was deleted.
     LeftoverDeleted(&'a CloudflareId),
-    /// What was left at Cloudflare could not be deleted; it will be tried again.
+    /// What was left at Cloudflare could not be deleted, or an image there not be found; it will be tried again.
     LeftoverFailed {
         /// The key at Cloudflare.
         id: &'a CloudflareId,
@@ -225,20 +225,20 @@ impl CloudflareService {
     }
 
     /// Deletes uploaded images to which nothing has referred since a time, each at Cloudflare, then here. Each is looked at again
-    /// right before. A failure is told, and the next image comes.
+    /// right before. A failure is told, and the next image comes. Nobody waits for it.
     ///
     /// # Errors
     /// If the database fails while images are looked for.
     #[instrument(name = "service.cleanup.delete_orphans", skip_all)]
     pub async fn delete_orphans(&self, before: Timestamp, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
-        let mut from = Some(ImageId::first());
+        let (service, mut from) = (self.patient(), Some(ImageId::first()));
         while let Some(start) = from {
             let batch = store::cleanup::list_orphans(&self.database, before, start, BATCH).await?;
             for image in &batch {
                 if !store::cleanup::is_orphan(&self.database, image.id, before).await? {
                     continue;
                 }
-                match self.delete_removable(image.id, &image.cloudflare_id).await {
+                match service.delete_removable(image.id, &image.cloudflare_id).await {
                     Ok(true) => observer(CleanupEvent::OrphanDeleted(image)),
                     // Somebody else has just deleted it.
                     Ok(false) => {}

@@ -42,6 +42,12 @@ pub enum Error {
     /// Cloudflare does not let an image with a custom id become private.
     #[error("an image with a custom ID cannot become private")]
     CustomIdCannotBecomePrivate,
+    /// Something else is being done with what is, or was left, under this id at Cloudflare.
+    #[error("something else is being done with {0} at Cloudflare. Try again in a moment.")]
+    BeingCleared(CloudflareId),
+    /// The image got another id at Cloudflare when its privacy changed, and nobody knows which.
+    #[error("the image {0} has another ID at Cloudflare since its privacy changed, and that ID was not found")]
+    NewIdUnknown(CloudflareId),
     /// Cloudflare does not know an image that is to be registered.
     #[error("Image {0} not found in Cloudflare")]
     UnknownToCloudflare(CloudflareId),
@@ -134,6 +140,15 @@ impl Error {
     /// Whether it will not be over by itself: whoever runs the server has to change something at Cloudflare, or the token.
     pub(crate) fn needs_somebody(&self) -> bool {
         matches!(self, Self::Cloudflare { cause, .. } if cause.needs_somebody())
+    }
+
+    /// Whether it says nothing of other images; see [`cloudflare::Error::concerns_one_image`].
+    pub(crate) fn concerns_one_image(&self) -> bool {
+        match self {
+            Self::Cloudflare { cause, .. } => cause.concerns_one_image(),
+            Self::Store(_) => false,
+            _ => true,
+        }
     }
 
     /// Says what was tried when Cloudflare failed.

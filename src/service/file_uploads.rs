@@ -55,8 +55,9 @@ impl CloudflareService {
     ///    fails, too, it is recorded for later deletion.
     ///
     /// From the last byte on, it goes on to its end when the client goes away. Where Cloudflare's answer is lost, the image is looked
-    /// for by its custom id. Without one, or where the process crashes before the image is recorded, an image is left there that is
-    /// unknown here, and the log says so.
+    /// for by its custom id, and where that fails, too, recorded to be looked for and deleted later. Without a custom id, or where the
+    /// process crashes before the image is recorded, an image is left there that is unknown here; where the answer was lost, the log
+    /// says so.
     ///
     /// # Errors
     /// If the picture is not accepted, the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.

@@ -7,32 +7,38 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, error, info, instrument, warn};
 
+use super::registration::MAX_CREATOR_CHARS;
+use super::retry::retry;
 use super::{CleanupEvent, CleanupObserver, CloudflareService, Error, ImageRecords, with_jitter};
 use crate::cloudflare::{self, ImageDetails, NewImageFields};
-use crate::domain::{CloudflareId, DeletionReason, Json, PendingDeletion, Timestamp};
-use crate::store;
+use crate::domain::{CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PendingDeletion, Timestamp};
+use crate::store::{self, CloudflareIdSet};
 
 const OPERATION: &str = "Failed to delete image";
-/// How long a claimed deletion is one run's own: longer than a call to Cloudflare may take.
-const CLAIM_MINUTES: i64 = 5;
-/// The longest that a deletion which keeps failing is put off.
+/// How long what is claimed is one run's own: longer than the calls to Cloudflare may take that it needs.
+pub(super) const CLAIM_MINUTES: i64 = 5;
+/// When an upload whose answer was lost is looked for: whoever else used its id at the same time has recorded it by then.
+const LOST_UPLOAD_MINUTES: i64 = 5;
+/// How far Cloudflare's clock may be from ours.
+const CLOCKS_APART_MINUTES: i64 = 1;
+/// The longest that something which keeps failing is put off.
 const MAX_DELAY_MINUTES: u64 = 24 * 60;
 /// How long to wait before each further try to get rid of what is not recorded while the database fails, too.
 const RETRY_PAUSES: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4)];
 
-/// What became of a deletion whose turn it was.
+/// What became of something left whose turn it was.
 #[derive(Debug)]
 pub enum LeftoverOutcome {
     /// It is gone.
     Deleted(CloudflareId),
     /// It is recorded by now, or somebody else's, and stays.
     Kept(CloudflareId),
-    /// It could not be deleted, and will be tried again.
-    Failed(CloudflareId, cloudflare::Error),
+    /// It could not be seen to, and will be tried again.
+    Failed(CloudflareId, Error),
 }
 
 impl ImageRecords {
-    /// How many deletions at Cloudflare are to be tried by now.
+    /// How many leftovers at Cloudflare are to be seen to by now, those included that somebody is at.
     ///
     /// # Errors
     /// If the database fails.
@@ -40,7 +46,7 @@ impl ImageRecords {
         Ok(store::pending_deletions::count_due(&self.database, self.clock.now()).await?)
     }
 
-    /// What has to be deleted at Cloudflare, now or later: the oldest, at most `limit`.
+    /// What has to be seen to at Cloudflare, now or later: the oldest, at most `limit`.
     ///
     /// # Errors
     /// If the database fails.
@@ -48,7 +54,7 @@ impl ImageRecords {
         Ok(store::pending_deletions::list(&self.database, limit).await?)
     }
 
-    /// Forgets what has to be deleted at Cloudflare, which stays there then; whether there was such a thing.
+    /// Forgets what has to be seen to at Cloudflare, which stays there then; whether there was such a thing.
     ///
     /// # Errors
     /// If the database fails.
@@ -59,7 +65,7 @@ impl ImageRecords {
         Ok(was_there)
     }
 
-    /// Makes all that has to be deleted at Cloudflare due now.
+    /// Makes all that has to be seen to at Cloudflare due now. What somebody is at stays theirs.
     ///
     /// # Errors
     /// If the database fails.
@@ -70,36 +76,72 @@ impl ImageRecords {
     }
 
     async fn claim_leftover(&self, due: Timestamp) -> Result<Option<PendingDeletion>, Error> {
-        let claimed_until = self.clock.now().plus_minutes(CLAIM_MINUTES);
+        let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        let deletion = store::pending_deletions::claim(&mut transaction, due, claimed_until).await?;
+        let claimed_until = now.plus_minutes(CLAIM_MINUTES);
+        let leftover = store::pending_deletions::claim(&mut transaction, due, now, claimed_until).await?;
         transaction.commit().await?;
-        Ok(deletion)
+        Ok(leftover)
     }
 
-    async fn postpone_leftover(&self, deletion: &PendingDeletion, cause: &cloudflare::Error) -> Result<(), Error> {
-        let delay = with_jitter(Duration::from_mins(delay_minutes(deletion.attempts)));
-        let next = self.clock.now().plus_seconds(i64::try_from(delay.as_secs()).unwrap_or(i64::MAX));
+    /// Takes what is left under an id, if there is something, whatever its time. While somebody else is at it, it waits a moment.
+    ///
+    /// # Errors
+    /// [`Error::BeingCleared`]; otherwise if the database fails.
+    pub(super) async fn claim_leftover_of(&self, id: &CloudflareId) -> Result<Option<PendingDeletion>, Error> {
+        let is_busy = |error: &Error| matches!(error, Error::BeingCleared(_));
+        retry(is_busy, async || self.try_to_claim_leftover_of(id).await).await
+    }
+
+    async fn try_to_claim_leftover_of(&self, id: &CloudflareId) -> Result<Option<PendingDeletion>, Error> {
+        if !self.is_left(id).await? {
+            return Ok(None);
+        }
+        let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
-        store::pending_deletions::postpone(&mut transaction, &deletion.cloudflare_id, &cause.to_string(), next).await?;
+        let claimed_until = now.plus_minutes(CLAIM_MINUTES);
+        let leftover = store::pending_deletions::claim_one(&mut transaction, id, now, claimed_until).await?;
+        transaction.commit().await?;
+        if leftover.is_none() && self.is_left(id).await? {
+            return Err(Error::BeingCleared(id.clone()));
+        }
+        Ok(leftover)
+    }
+
+    async fn is_left(&self, id: &CloudflareId) -> Result<bool, Error> {
+        let ids = CloudflareIdSet::from_iter([id]);
+        Ok(!store::pending_deletions::among(&self.database, &ids).await?.is_empty())
+    }
+
+    /// Gives back what is claimed, to be tried at a time; nothing is changed where the claim was lost.
+    pub(super) async fn postpone_leftover(
+        &self,
+        leftover: &PendingDeletion,
+        why: &str,
+        next: Timestamp,
+    ) -> Result<(), Error> {
+        let mut transaction = self.database.begin().await?;
+        store::pending_deletions::postpone(&mut transaction, leftover, why, next).await?;
         Ok(transaction.commit().await?)
     }
 
-    async fn record_pending_deletion(
-        &self,
-        id: &CloudflareId,
-        reason: DeletionReason,
-        cause: &cloudflare::Error,
-    ) -> Result<(), store::Error> {
-        let (cause, now) = (cause.to_string(), self.clock.now());
+    /// Forgets what is claimed and done; nothing is changed where the claim was lost.
+    pub(super) async fn settle_leftover(&self, leftover: &PendingDeletion) -> Result<(), Error> {
         let mut transaction = self.database.begin().await?;
-        store::pending_deletions::insert(&mut transaction, id, &reason, &cause, now).await?;
+        store::pending_deletions::settle(&mut transaction, leftover).await?;
+        Ok(transaction.commit().await?)
+    }
+
+    async fn record_leftover(&self, leftover: &NewPendingDeletion) -> Result<(), store::Error> {
+        let mut transaction = self.database.begin().await?;
+        store::pending_deletions::insert(&mut transaction, leftover, self.clock.now()).await?;
         transaction.commit().await
     }
 }
 
 impl CloudflareService {
-    /// Deletes at Cloudflare all that could not be deleted when it should have been. What has been recorded as an image by now stays.
+    /// Deletes at Cloudflare all that could not be deleted when it should have been, and looks for images whose id may have changed.
+    /// What has been recorded as an image by now stays. Nobody waits for it.
     ///
     /// # Errors
     /// If the database fails.
@@ -110,8 +152,7 @@ impl CloudflareService {
             match outcome {
                 LeftoverOutcome::Deleted(id) => observer(CleanupEvent::LeftoverDeleted(&id)),
                 LeftoverOutcome::Kept(_) => {}
-                LeftoverOutcome::Failed(id, cause) => {
-                    let error = Error::cloudflare(OPERATION)(cause);
+                LeftoverOutcome::Failed(id, error) => {
                     observer(CleanupEvent::LeftoverFailed { id: &id, error: &error });
                 }
             }
@@ -119,62 +160,74 @@ impl CloudflareService {
         Ok(())
     }
 
-    /// Deletes what has waited longest among that which was due by a time; `None` if nothing is. Several instances may do so at the
-    /// same time: each deletion is claimed by one of them, and free again 5 minutes after a crash.
+    /// Sees to what has waited longest among that which was due by a time; `None` if nothing is. Several instances may do so at the
+    /// same time: each leftover is claimed by one of them, and free again 5 minutes after a crash. Nobody waits for it.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn delete_next_leftover(&self, due: Timestamp) -> Result<Option<LeftoverOutcome>, Error> {
         match self.records.claim_leftover(due).await? {
-            Some(deletion) => self.delete_leftover(deletion).await.map(Some),
+            Some(leftover) => self.patient().see_to_leftover(leftover).await.map(Some),
             None => Ok(None),
         }
     }
 
-    async fn delete_leftover(&self, deletion: PendingDeletion) -> Result<LeftoverOutcome, Error> {
-        let is_kept = self.is_taken(&deletion.cloudflare_id).await?;
-        let outcome = if is_kept { Ok(false) } else { self.delete_if_ours(&deletion).await };
-        if let Err(cause) = outcome {
-            self.records.postpone_leftover(&deletion, &cause).await?;
-            return Ok(LeftoverOutcome::Failed(deletion.cloudflare_id, cause));
+    /// Sees to what is claimed, and gives it back or forgets it.
+    pub(super) async fn see_to_leftover(&self, leftover: PendingDeletion) -> Result<LeftoverOutcome, Error> {
+        let outcome = match leftover.reason {
+            DeletionReason::IdUnsure => self.follow_access_change(&leftover).await,
+            _ => self.delete_if_ours(&leftover).await,
+        };
+        match outcome {
+            Ok(is_gone) => {
+                self.records.settle_leftover(&leftover).await?;
+                let id = leftover.cloudflare_id;
+                Ok(if is_gone { LeftoverOutcome::Deleted(id) } else { LeftoverOutcome::Kept(id) })
+            }
+            Err(Error::Store(error)) => Err(error.into()),
+            Err(error) => {
+                let delay = with_jitter(Duration::from_mins(delay_minutes(leftover.attempts)));
+                let next = self.clock.now().plus_seconds(i64::try_from(delay.as_secs()).unwrap_or(i64::MAX));
+                self.records.postpone_leftover(&leftover, &reason_of(&error), next).await?;
+                Ok(LeftoverOutcome::Failed(leftover.cloudflare_id, error))
+            }
         }
-        let id = deletion.cloudflare_id;
-        self.records.forget_leftover(&id).await?;
-        Ok(if matches!(outcome, Ok(true)) { LeftoverOutcome::Deleted(id) } else { LeftoverOutcome::Kept(id) })
     }
 
-    /// Whether it is gone; otherwise it is not ours to delete.
-    async fn delete_if_ours(&self, deletion: &PendingDeletion) -> Result<bool, cloudflare::Error> {
-        let id = &deletion.cloudflare_id;
-        if deletion.reason == DeletionReason::AnswerLost {
+    /// Whether it is gone; otherwise it is recorded, or not ours to delete.
+    async fn delete_if_ours(&self, leftover: &PendingDeletion) -> Result<bool, Error> {
+        let id = &leftover.cloudflare_id;
+        if self.is_taken(id).await? {
+            return Ok(false);
+        }
+        if matches!(leftover.reason, DeletionReason::AnswerLost | DeletionReason::UploadLost) {
+            let is_draft = leftover.reason == DeletionReason::AnswerLost;
             match self.client.get_image(id).await {
-                Ok(details) if details.is_draft => {}
+                Ok(details) if details.is_draft == is_draft && fits(&leftover.marks, &details) => {}
                 Ok(_) => {
-                    warn!(image.cloudflare_id = ?id.as_str(), "Leaving a picture at Cloudflare that may be somebody else's: {:?}", id.as_str());
+                    warn!(image.cloudflare_id = ?id.as_str(), "Leaving an image at Cloudflare that may be somebody else's: {:?}", id.as_str());
                     return Ok(false);
                 }
                 Err(cause) if cause.is_not_found() => return Ok(true),
-                Err(cause) => return Err(cause),
+                Err(cause) => return Err(Error::cloudflare(OPERATION)(cause)),
             }
         }
+        self.delete_left(id).await.map(|()| true).map_err(Error::cloudflare(OPERATION))
+    }
+
+    pub(super) async fn delete_left(&self, id: &CloudflareId) -> Result<(), cloudflare::Error> {
         match self.client.delete_image(id).await {
             // What no URL can name, nobody can reach.
-            Ok(()) | Err(cloudflare::Error::UnusableId) => Ok(true),
-            Err(cause) => Err(cause),
+            Err(cloudflare::Error::UnusableId) => Ok(()),
+            answer => answer,
         }
     }
 
     /// Makes sure that a custom id is not kept from being used anew by what we have left under it.
     pub(super) async fn clear_leftover(&self, id: &CloudflareId) -> Result<(), Error> {
-        let claimed_until = self.clock.now().plus_minutes(CLAIM_MINUTES);
-        let mut transaction = self.database.begin().await?;
-        let deletion = store::pending_deletions::claim_one(&mut transaction, id, claimed_until).await?;
-        transaction.commit().await?;
-        match deletion {
-            Some(deletion) => match self.delete_leftover(deletion).await? {
-                LeftoverOutcome::Failed(_, cause) => {
-                    Err(Error::Cloudflare { operation: "Failed to delete image", cause })
-                }
+        match self.records.claim_leftover_of(id).await? {
+            Some(leftover) => match self.see_to_leftover(leftover).await? {
+                LeftoverOutcome::Failed(_, error) => Err(error),
                 _ => Ok(()),
             },
             None => Ok(()),
@@ -206,19 +259,23 @@ impl CloudflareService {
         if matches!(self.is_taken(id).await, Ok(true)) {
             return true;
         }
-        let cause = match self.client.delete_image(id).await {
-            // What no URL can name, nobody can reach.
-            Ok(()) | Err(cloudflare::Error::UnusableId) => return true,
-            Err(cause) => cause,
-        };
+        let Err(cause) = self.delete_left(id).await else { return true };
         warn!(image.cloudflare_id = ?id.as_str(), error = %cause, "Could not delete at Cloudflare what is not recorded: {cause}");
-        self.try_to_record(id, DeletionReason::Unrecorded, &cause).await
+        self.try_to_record(NewPendingDeletion {
+            cloudflare_id: id.clone(),
+            reason: DeletionReason::Unrecorded,
+            marks: ImageMarks::default(),
+            last_error: cause.to_string(),
+            next_attempt_at: self.clock.now(),
+        })
+        .await
     }
 
-    async fn try_to_record(&self, id: &CloudflareId, reason: DeletionReason, cause: &cloudflare::Error) -> bool {
-        let recorded = self.records.record_pending_deletion(id, reason, cause).await;
+    async fn try_to_record(&self, leftover: NewPendingDeletion) -> bool {
+        let recorded = self.records.record_leftover(&leftover).await;
         if let Err(error) = &recorded {
-            warn!(image.cloudflare_id = ?id.as_str(), error = %error, "Could not record it for later deletion: {error}");
+            let id = leftover.cloudflare_id.as_str();
+            warn!(image.cloudflare_id = ?id, error = %error, "Could not record it for later deletion: {error}");
         }
         recorded.is_ok()
     }
@@ -230,46 +287,93 @@ impl CloudflareService {
             info!("Cloudflare's answer was lost; a draft that it has made expires by itself");
             return;
         };
+        let marks = marks_of(asked);
         match self.client.get_image(id).await {
-            Ok(details) if details.is_draft && is_as_asked(&details, asked) => self.delete_unrecorded(id).await,
+            Ok(details) if details.is_draft && fits(&marks, &details) => self.delete_unrecorded(id).await,
             Ok(_) => {}
             Err(cause) if cause.is_not_found() => {}
             Err(cause) => {
-                self.try_to_record(id, DeletionReason::AnswerLost, &cause).await;
+                self.try_to_record(NewPendingDeletion {
+                    cloudflare_id: id.clone(),
+                    reason: DeletionReason::AnswerLost,
+                    marks,
+                    last_error: cause.to_string(),
+                    next_attempt_at: self.clock.now(),
+                })
+                .await;
             }
         }
     }
 
     /// The image that Cloudflare has made though its answer was lost, if it can be told by `deadline` to be the one that was asked for.
+    /// Where it cannot, the caller is told that the upload failed, and the image is looked for and deleted later.
     pub(super) async fn find_lost_upload(
         &self,
         asked: &NewImageFields,
         since: Timestamp,
         deadline: Instant,
     ) -> Option<ImageDetails> {
-        let found = match &asked.custom_id {
-            Some(id) => timeout_at(deadline, self.client.get_image(id)).await.ok().and_then(Result::ok),
-            None => None,
+        let Some(id) = &asked.custom_id else {
+            warn!(
+                "Cloudflare's answer to an upload was lost; there may be a picture without a custom id that is not recorded. \
+                `cfimages reconcile-account` finds it"
+            );
+            return None;
         };
-        let is_ours = |details: &ImageDetails| {
-            let is_new = details.uploaded.is_some_and(|uploaded| uploaded >= since.plus_minutes(-1));
-            !details.is_draft && is_new && is_as_asked(details, asked)
+        let later = self.clock.now().plus_minutes(LOST_UPLOAD_MINUTES);
+        let marks = ImageMarks {
+            uploaded_from: Some(since.plus_minutes(-CLOCKS_APART_MINUTES)),
+            uploaded_until: Some(later),
+            ..marks_of(asked)
         };
-        let found = found.filter(is_ours);
-        if found.is_none() {
-            let id = asked.custom_id.as_ref().map_or("(made by Cloudflare)", CloudflareId::as_str);
-            warn!(image.cloudflare_id = ?id, "Cloudflare's answer to an upload was lost; there may be a picture that is not recorded. \
-                `images/register/` records it where its id is known");
-        }
-        found
+        let cause = match timeout_at(deadline, self.client.get_image(id)).await {
+            Ok(Ok(details)) if !details.is_draft && fits(&marks, &details) => return Some(details),
+            Ok(Ok(_)) => {
+                warn!(image.cloudflare_id = ?id.as_str(), "Cloudflare's answer to an upload was lost; the image with its id is another");
+                return None;
+            }
+            // What Cloudflare is still at may be there a little later.
+            Ok(Err(cause)) => cause.to_string(),
+            Err(_) => "Cloudflare did not answer in time".to_owned(),
+        };
+        warn!(image.cloudflare_id = ?id.as_str(), error = %cause, "Cloudflare's answer to an upload was lost; \
+            what there is of it will be deleted: {cause}");
+        self.try_to_record(NewPendingDeletion {
+            cloudflare_id: id.clone(),
+            reason: DeletionReason::UploadLost,
+            marks,
+            last_error: cause,
+            next_attempt_at: later,
+        })
+        .await;
+        None
     }
 }
 
-/// Whether an image at Cloudflare is what was asked for.
-fn is_as_asked(details: &ImageDetails, asked: &NewImageFields) -> bool {
+/// What an image is known by that was asked for.
+fn marks_of(asked: &NewImageFields) -> ImageMarks {
+    ImageMarks { metadata: Some(asked.metadata.clone()), creator: Some(asked.creator.clone()), ..ImageMarks::default() }
+}
+
+/// Whether an image at Cloudflare is one that is known by these marks.
+pub(super) fn fits(marks: &ImageMarks, details: &ImageDetails) -> bool {
     let value = |json: &Json| serde_json::from_str::<serde_json::Value>(json.as_str()).ok();
     let metadata = details.metadata.clone().unwrap_or_default();
-    value(&metadata) == value(&asked.metadata) && details.creator.as_deref().unwrap_or_default() == asked.creator
+    let creator = details.creator.as_deref().unwrap_or_default();
+    marks.metadata.as_ref().is_none_or(|own| value(own) == value(&metadata))
+        && marks.creator.as_ref().is_none_or(|own| own.chars().take(MAX_CREATOR_CHARS).eq(creator.chars()))
+        && marks.require_signed_urls.is_none_or(|own| details.require_signed_urls == Some(own))
+        && marks.filename.as_ref().is_none_or(|own| details.filename.as_ref() == Some(own))
+        && marks.uploaded_from.is_none_or(|from| details.uploaded.is_some_and(|uploaded| uploaded >= from))
+        && marks.uploaded_until.is_none_or(|until| details.uploaded.is_some_and(|uploaded| uploaded <= until))
+}
+
+/// Why something could not be seen to, for those who read the list of it.
+fn reason_of(error: &Error) -> String {
+    match error {
+        Error::Cloudflare { cause, .. } => cause.to_string(),
+        error => error.to_string(),
+    }
 }
 
 /// Twice as long after each try, up to a day.

@@ -2,6 +2,7 @@
 //!
 //! [`CloudflareService`] is one type whose methods are spread over a file per resource.
 
+mod access_changes;
 mod account_reconciliation;
 mod accounts;
 mod cleanup;
@@ -111,6 +112,11 @@ impl CloudflareService {
         let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
         let webhook_deliveries = Arc::default();
         Self { client, database, records, clock, settings, signing_keys, webhook_deliveries, tasks }
+    }
+
+    /// The same service for what nobody waits for, see [`Client::patient`].
+    fn patient(&self) -> Self {
+        Self { client: self.client.patient(), ..self.clone() }
     }
 
     /// Does what must not stop half way, and goes on to its end when the client goes away.

@@ -11,7 +11,7 @@ const UPDATE: &str = "Failed to update image";
 /// How often a change is made anew at Cloudflare because others change the image at the same time; the last one is recorded anyhow.
 const MAX_UPDATES: u32 = 5;
 /// The most characters of a creator that the database keeps.
-const MAX_CREATOR_CHARS: usize = 255;
+pub(super) const MAX_CREATOR_CHARS: usize = 255;
 
 impl CloudflareService {
     /// Records an image whose picture is at Cloudflare already, or refreshes its record; also tells whether the record is new.
@@ -23,7 +23,7 @@ impl CloudflareService {
     ///
     /// # Errors
     /// [`Error::CloudflareIdTooLong`]; [`Error::UnknownToCloudflare`]; [`Error::NotUploaded`]; [`Error::OtherCreator`];
-    /// [`Error::OtherOwner`]; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
+    /// [`Error::OtherOwner`]; [`Error::BeingCleared`]; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.registration.register", skip_all, fields(user.id = %owner.id))]
     pub async fn register_uploaded_image(
         &self,
@@ -34,6 +34,31 @@ impl CloudflareService {
         if id.as_str().chars().count() > CloudflareId::MAX_CHARS {
             return Err(Error::CloudflareIdTooLong);
         }
+        let Some(leftover) = self.records.claim_leftover_of(&id).await? else {
+            return self.register_unclaimed(owner, id, expected_creator).await;
+        };
+        // What is registered is nobody's leftover any more.
+        let registered = self.register_unclaimed(owner, id, expected_creator).await;
+        let given_back = if registered.is_ok() {
+            self.records.settle_leftover(&leftover).await
+        } else {
+            let (why, next) = (&leftover.last_error, leftover.next_attempt_at);
+            self.records.postpone_leftover(&leftover, why, next).await
+        };
+        if let Err(error) = given_back {
+            let id = leftover.cloudflare_id.as_str();
+            warn!(image.cloudflare_id = ?id, error = %error, "What was left under the id of an image is seen to later: {error}");
+        }
+        registered
+    }
+
+    /// The same where nobody deletes the image at Cloudflare meanwhile.
+    async fn register_unclaimed(
+        &self,
+        owner: &User,
+        id: CloudflareId,
+        expected_creator: Option<String>,
+    ) -> Result<(Image, bool), Error> {
         let details = match self.client.get_image(&id).await {
             Ok(details) => details,
             Err(cause) if cause.is_not_found() => return Err(Error::UnknownToCloudflare(id)),
@@ -143,9 +168,13 @@ impl CloudflareService {
     /// the image in between, once more, over what is recorded then. The image goes on under the id of Cloudflare's answer, which may
     /// be new where the privacy changed. All of it goes on to its end when the client goes away.
     ///
+    /// Where Cloudflare's answer to a change of privacy is lost, the image is looked at. What cannot be found out now, the job that sees
+    /// to leftovers, or the next change of privacy, finds out later, and records it.
+    ///
     /// # Errors
-    /// [`Error::CustomIdCannotBecomePrivate`]; [`Error::NotFound`] if the image was deleted meanwhile; otherwise if Cloudflare
-    /// refuses or cannot be reached, or the database fails.
+    /// [`Error::CustomIdCannotBecomePrivate`]; [`Error::NotFound`] if the image was deleted meanwhile; [`Error::BeingCleared`] while
+    /// its privacy is changed by somebody else; [`Error::NewIdUnknown`]; otherwise if Cloudflare refuses or cannot be reached, or the
+    /// database fails.
     #[instrument(name = "service.registration.update", skip_all, fields(image.id = %image.id))]
     pub async fn update_image(
         &self,
@@ -156,7 +185,16 @@ impl CloudflareService {
     ) -> Result<Image, Error> {
         let asked = ImageUpdate { metadata, require_signed_urls, creator };
         let (service, image) = (self.clone(), image.clone());
-        self.run_to_end(async move { service.update_until_recorded(image, &asked).await }).await
+        self.run_to_end(async move {
+            if asked.require_signed_urls.is_none() {
+                return service.update_until_recorded(image, &asked).await;
+            }
+            let (image, change) = service.begin_access_change(image, &asked).await?;
+            let outcome = service.update_until_recorded(image, &asked).await;
+            service.end_access_change(&change, &outcome).await;
+            outcome
+        })
+        .await
     }
 
     /// Of several changes at once, the last to be recorded is laid over all others, and is then the last at Cloudflare, too.
@@ -174,18 +212,28 @@ impl CloudflareService {
     async fn update_and_record(&self, image: &Image, asked: &ImageUpdate, is_last: bool) -> Result<Recording, Error> {
         let metadata = asked.metadata.as_ref().map(|metadata| image.metadata.merged_with(metadata));
         let update = ImageUpdate { metadata, ..asked.clone() };
-        let details = self.client.update_image(&image.cloudflare_id, &update).await.map_err(|cause| {
-            if cause.has_code(cloudflare::Error::CUSTOM_ID_CANNOT_BE_PRIVATE) {
-                Error::CustomIdCannotBecomePrivate
-            } else {
-                Error::Cloudflare { operation: UPDATE, cause }
-            }
-        })?;
+        let details = self.change_at_cloudflare(&image.cloudflare_id, &update).await?;
         let new_id = details.id.clone().unwrap_or_else(|| image.cloudflare_id.clone());
         self.record_update(image, update, &details, &new_id, is_last).await.inspect_err(|error| {
             error!(image.id = %image.id, image.cloudflare_id = ?new_id.as_str(), error = %error,
                 "Changed an image at Cloudflare, which has the id {:?} there, but could not record it: {error}", new_id.as_str());
         })
+    }
+
+    async fn change_at_cloudflare(&self, id: &CloudflareId, update: &ImageUpdate) -> Result<ImageDetails, Error> {
+        let cause = match self.client.update_image(id, update).await {
+            Ok(details) => return Ok(details),
+            Err(cause) => cause,
+        };
+        if cause.has_code(cloudflare::Error::CUSTOM_ID_CANNOT_BE_PRIVATE) {
+            return Err(Error::CustomIdCannotBecomePrivate);
+        }
+        let found = if update.require_signed_urls.is_some() && cause.may_have_taken_effect() {
+            self.find_changed(id, update).await
+        } else {
+            None
+        };
+        found.ok_or(Error::Cloudflare { operation: UPDATE, cause })
     }
 
     async fn record_update(
@@ -205,6 +253,17 @@ impl CloudflareService {
         if !is_last && is_changed(image, &current) {
             let has_old_id = current.cloudflare_id == image.cloudflare_id;
             let cloudflare_id = if has_old_id { new_id.clone() } else { current.cloudflare_id.clone() };
+            if cloudflare_id != current.cloudflare_id {
+                // What comes next may fail, and nobody would know the id any more.
+                let changes = RemoteChanges {
+                    cloudflare_id: cloudflare_id.clone(),
+                    metadata: None,
+                    require_signed_urls: None,
+                    creator: None,
+                };
+                store::images::change(&mut transaction, image.id, &changes).await.map_err(to_taken)?;
+                transaction.commit().await?;
+            }
             return Ok(Recording::ChangedMeanwhile(Image { cloudflare_id, ..current }));
         }
         let changes = RemoteChanges {
@@ -213,10 +272,7 @@ impl CloudflareService {
             require_signed_urls: update.require_signed_urls,
             creator: update.creator.map(|creator| creator.chars().take(MAX_CREATOR_CHARS).collect()),
         };
-        store::images::change(&mut transaction, image.id, &changes).await.map_err(|error| match error {
-            store::Error::Duplicate(_) => malformed("its id is that of another image"),
-            error => error.into(),
-        })?;
+        store::images::change(&mut transaction, image.id, &changes).await.map_err(to_taken)?;
         let image = store::images::apply(&mut transaction, image.id, &details.changes(now), now)
             .await?
             .ok_or(Error::NotFound)?;
@@ -251,6 +307,13 @@ async fn record_registered(
     let image = store::images::apply(transaction, id, &details.changes(now), now).await?.ok_or(Error::NotFound)?;
     store::upload_logs::insert(transaction, image.id, event, now).await?;
     Ok(image)
+}
+
+fn to_taken(error: store::Error) -> Error {
+    match error {
+        store::Error::Duplicate(_) => malformed("its id is that of another image"),
+        error => error.into(),
+    }
 }
 
 fn malformed(why: &'static str) -> Error {

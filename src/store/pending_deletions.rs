@@ -1,52 +1,84 @@
-//! Rows of `cfimages_pending_deletions`: what is left at Cloudflare though nobody knows of it here, and has to go.
+//! Rows of `cfimages_pending_deletions`: what has to be seen to at Cloudflare after a failure.
+//!
+//! A row is one run's own while it is claimed, and the end of the claim is what the claimant shows: whoever claims a row next does so
+//! after that end, so theirs is a later one. Where the same is recorded anew meanwhile, `attempts` begins anew, too; the row then
+//! stays when the claimant is done.
 
 use super::image_set::{Pair, in_set};
 use super::{CloudflareIdSet, Database, Error, Transaction, on};
-use crate::domain::{CloudflareId, DeletionReason, PendingDeletion, Timestamp};
+use crate::domain::{CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PendingDeletion, Timestamp};
 
 /// The columns of a [`PendingDeletion`].
 macro_rules! columns {
     () => {
-        "cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at"
+        "cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at, claimed_until, marks"
     };
 }
 
 const INSERT: &str = concat!(
-    "INSERT INTO cfimages_pending_deletions (",
+    "INSERT INTO cfimages_pending_deletions AS kept (",
     columns!(),
-    r") VALUES ($1, $2, $3, 0, $4, $3)
-    ON CONFLICT (cloudflare_id) DO UPDATE SET reason = CASE WHEN excluded.reason = $5
-            THEN cfimages_pending_deletions.reason ELSE excluded.reason END,
-        last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at"
+    r") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+    ON CONFLICT (cloudflare_id) DO UPDATE SET
+        reason = CASE kept.reason WHEN $9 THEN kept.reason ELSE excluded.reason END,
+        attempts = CASE WHEN kept.claimed_until > $3 THEN 0 ELSE excluded.attempts END,
+        claimed_until = CASE WHEN kept.claimed_until > $3 THEN kept.claimed_until ELSE excluded.claimed_until END,
+        last_error = excluded.last_error, next_attempt_at = excluded.next_attempt_at, marks = excluded.marks
+    RETURNING ",
+    columns!()
 );
 
-/// Records that something at Cloudflare has to be deleted, and why the last try failed. Where it is known to be ours, that holds,
-/// whether it is recorded before or after an answer was lost.
+/// Records that something at Cloudflare has to be seen to. What is known to be ours stays so, whether that is recorded before or after
+/// an answer was lost. A claim stays, too.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert(
+pub async fn insert(transaction: &mut Transaction, new: &NewPendingDeletion, now: Timestamp) -> Result<(), Error> {
+    insert_row(transaction, new, now, 0, None).await.map(drop)
+}
+
+/// The same, claimed until a time as if it were tried now; none, and it is only recorded, while it is somebody else's.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert_claimed(
     transaction: &mut Transaction,
-    id: &CloudflareId,
-    reason: &DeletionReason,
-    last_error: &str,
+    new: &NewPendingDeletion,
     now: Timestamp,
-) -> Result<(), Error> {
-    on!(transaction.connection(), connection => sqlx::query(INSERT)
-        .bind(id)
-        .bind(reason.as_str())
+    claimed_until: Timestamp,
+) -> Result<Option<PendingDeletion>, Error> {
+    let row = insert_row(transaction, new, now, 1, Some(claimed_until)).await?;
+    Ok(Some(row).filter(|row| row.attempts > 0))
+}
+
+async fn insert_row(
+    transaction: &mut Transaction,
+    new: &NewPendingDeletion,
+    now: Timestamp,
+    attempts: i32,
+    claimed_until: Option<Timestamp>,
+) -> Result<PendingDeletion, Error> {
+    let weaker_than = match new.reason {
+        DeletionReason::AnswerLost | DeletionReason::UploadLost => DeletionReason::Unrecorded.as_str(),
+        _ => "",
+    };
+    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, PendingDeletion>(INSERT)
+        .bind(&new.cloudflare_id)
+        .bind(new.reason.as_str())
         .bind(now)
-        .bind(last_error)
-        .bind(DeletionReason::AnswerLost.as_str())
-        .execute(connection)
-        .await
-        .map(drop))?;
-    Ok(())
+        .bind(attempts)
+        .bind(&new.last_error)
+        .bind(new.next_attempt_at)
+        .bind(claimed_until)
+        .bind(Json::of(&new.marks).as_str())
+        .bind(weaker_than)
+        .fetch_one(connection)
+        .await)?)
 }
 
 const COUNT_DUE: &str = "SELECT count(*) FROM cfimages_pending_deletions WHERE next_attempt_at <= $1";
 
-/// How many deletions are to be tried by now.
+/// How many deletions are to be tried by now, claimed ones included.
 ///
 /// # Errors
 /// If the database fails.
@@ -57,7 +89,7 @@ pub async fn count_due(database: &Database, now: Timestamp) -> Result<u64, Error
 
 const AMONG: Pair = in_set!("SELECT cloudflare_id FROM cfimages_pending_deletions WHERE cloudflare_id");
 
-/// Those of some images that have to be deleted.
+/// Those of some images that have to be seen to.
 ///
 /// # Errors
 /// If the database fails.
@@ -66,16 +98,35 @@ pub async fn among(database: &Database, ids: &CloudflareIdSet) -> Result<Vec<Clo
     Ok(on!(database.reader(), pool => sqlx::query_scalar(statement).bind(ids).fetch_all(pool).await)?)
 }
 
+const MARKS: &str = "SELECT marks FROM cfimages_pending_deletions WHERE reason = $1";
+
+#[derive(sqlx::FromRow)]
+struct MarksRow {
+    #[sqlx(try_from = "String")]
+    marks: ImageMarks,
+}
+
+/// What the images are known by that have to be seen to for a reason.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_marks(database: &Database, reason: &DeletionReason) -> Result<Vec<ImageMarks>, Error> {
+    let rows = on!(database.reader(), pool => {
+        sqlx::query_as::<_, MarksRow>(MARKS).bind(reason.as_str()).fetch_all(pool).await
+    })?;
+    Ok(rows.into_iter().map(|row| row.marks).collect())
+}
+
 macro_rules! claim {
     ($lock:literal) => {
         concat!(
             r"
     UPDATE cfimages_pending_deletions
-    SET attempts = attempts + 1, next_attempt_at = $2
+    SET attempts = attempts + 1, claimed_until = $3
     WHERE cloudflare_id = (
         SELECT cloudflare_id
         FROM cfimages_pending_deletions
-        WHERE next_attempt_at <= $1
+        WHERE next_attempt_at <= $1 AND (claimed_until IS NULL OR claimed_until <= $2)
         ORDER BY next_attempt_at, cloudflare_id
         LIMIT 1",
             $lock,
@@ -89,18 +140,20 @@ macro_rules! claim {
 
 const CLAIM: Pair = Pair { postgres: claim!(" FOR UPDATE SKIP LOCKED"), sqlite: claim!("") };
 
-/// Takes the deletion that has waited longest; nobody else gets it before `claimed_until`.
+/// Takes what was due by a time and has waited longest; nobody else gets it before `claimed_until`.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn claim(
     transaction: &mut Transaction,
+    due: Timestamp,
     now: Timestamp,
     claimed_until: Timestamp,
 ) -> Result<Option<PendingDeletion>, Error> {
     let connection = transaction.connection();
     let statement = CLAIM.of(&connection);
     Ok(on!(connection, connection => sqlx::query_as::<_, PendingDeletion>(statement)
+        .bind(due)
         .bind(now)
         .bind(claimed_until)
         .fetch_optional(connection)
@@ -110,23 +163,25 @@ pub async fn claim(
 const CLAIM_ONE: &str = concat!(
     r"
     UPDATE cfimages_pending_deletions
-    SET attempts = attempts + 1, next_attempt_at = $2
-    WHERE cloudflare_id = $1
+    SET attempts = attempts + 1, claimed_until = $3
+    WHERE cloudflare_id = $1 AND (claimed_until IS NULL OR claimed_until <= $2)
     RETURNING ",
     columns!()
 );
 
-/// Takes this deletion whatever its time, if there is one.
+/// Takes this one whatever its time; none where there is none, or it is somebody else's.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn claim_one(
     transaction: &mut Transaction,
     id: &CloudflareId,
+    now: Timestamp,
     claimed_until: Timestamp,
 ) -> Result<Option<PendingDeletion>, Error> {
     Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, PendingDeletion>(CLAIM_ONE)
         .bind(id)
+        .bind(now)
         .bind(claimed_until)
         .fetch_optional(connection)
         .await)?)
@@ -135,7 +190,7 @@ pub async fn claim_one(
 const LIST: &str =
     concat!("SELECT ", columns!(), " FROM cfimages_pending_deletions ORDER BY created_at, cloudflare_id LIMIT $1");
 
-/// The oldest deletions, at most `limit`.
+/// The oldest, at most `limit`.
 ///
 /// # Errors
 /// If the database fails.
@@ -147,7 +202,7 @@ pub async fn list(database: &Database, limit: u32) -> Result<Vec<PendingDeletion
 
 const HASTEN_ALL: &str = "UPDATE cfimages_pending_deletions SET next_attempt_at = $1 WHERE next_attempt_at > $1";
 
-/// Makes it the turn of all deletions.
+/// Makes it the turn of all. Claims stay.
 ///
 /// # Errors
 /// If the database fails.
@@ -158,32 +213,56 @@ pub async fn hasten_all(transaction: &mut Transaction, now: Timestamp) -> Result
     Ok(())
 }
 
-const POSTPONE: &str =
-    "UPDATE cfimages_pending_deletions SET last_error = $2, next_attempt_at = $3 WHERE cloudflare_id = $1";
+const POSTPONE: &str = r"
+    UPDATE cfimages_pending_deletions
+    SET claimed_until = NULL, last_error = $4, next_attempt_at = CASE attempts WHEN $3 THEN $5 ELSE next_attempt_at END
+    WHERE cloudflare_id = $1 AND claimed_until = $2";
 
-/// Puts a deletion off that failed once more.
+/// Gives back what is claimed until its next turn, or until now where it was recorded anew meanwhile; false, and nothing is changed,
+/// where the claim was lost.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn postpone(
     transaction: &mut Transaction,
-    id: &CloudflareId,
+    claimed: &PendingDeletion,
     last_error: &str,
     next_attempt_at: Timestamp,
-) -> Result<(), Error> {
-    on!(transaction.connection(), connection => sqlx::query(POSTPONE)
-        .bind(id)
+) -> Result<bool, Error> {
+    let given_back = on!(transaction.connection(), connection => sqlx::query(POSTPONE)
+        .bind(&claimed.cloudflare_id)
+        .bind(claimed.claimed_until)
+        .bind(claimed.attempts)
         .bind(last_error)
         .bind(next_attempt_at)
         .execute(connection)
         .await
-        .map(drop))?;
-    Ok(())
+        .map(|done| done.rows_affected()))?;
+    Ok(given_back > 0)
+}
+
+const SETTLE: &str =
+    "DELETE FROM cfimages_pending_deletions WHERE cloudflare_id = $1 AND claimed_until = $2 AND attempts = $3";
+
+/// Forgets what is claimed and done; where it was recorded anew meanwhile, it is its turn once more. False, and nothing is changed,
+/// where the claim was lost.
+///
+/// # Errors
+/// If the database fails.
+pub async fn settle(transaction: &mut Transaction, claimed: &PendingDeletion) -> Result<bool, Error> {
+    let settled = on!(transaction.connection(), connection => sqlx::query(SETTLE)
+        .bind(&claimed.cloudflare_id)
+        .bind(claimed.claimed_until)
+        .bind(claimed.attempts)
+        .execute(connection)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(settled > 0 || postpone(transaction, claimed, &claimed.last_error, claimed.next_attempt_at).await?)
 }
 
 const DELETE: &str = "DELETE FROM cfimages_pending_deletions WHERE cloudflare_id = $1";
 
-/// Forgets a deletion that is done, or not wanted any more; whether there was one.
+/// Forgets what nobody wants to be seen to any more, whoever is at it; whether there was such a thing.
 ///
 /// # Errors
 /// If the database fails.

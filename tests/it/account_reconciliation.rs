@@ -5,11 +5,12 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use cfimages::cloudflare::ClientLimits;
-use cfimages::domain::AccountFigures;
+use cfimages::domain::{AccountFigures, CloudflareId, DeletionReason, ImageMarks, NewPendingDeletion};
 use cfimages::service::{
     AccountDoubt, AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent,
     AccountRunOptions, AccountRunStart, AccountTrust, MissingOutcome,
 };
+use cfimages::store;
 use serde_json::{Value, json};
 
 use crate::support::app::{API_TOKEN, TestApp, connect};
@@ -24,6 +25,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("account::what_differs_is_repaired_and_then_equal", apply);
     suite.on_both_engines("account::images_become_records_as_if_registered", import);
     suite.on_both_engines("account::records_whose_image_is_gone_are_deleted_if_nothing_needs_them", delete_missing);
+    suite.on_both_engines("account::an_image_whose_id_may_have_changed_is_left_alone", id_unsure);
     suite.on_both_engines("account::another_account_changes_nothing", other_account);
     suite.on_both_engines("account::images_that_came_out_of_an_account_do_not_vouch_for_it", foreign_imports);
     suite.on_both_engines("account::records_that_all_came_out_of_an_account_vouch_for_it", only_imports);
@@ -301,11 +303,7 @@ async fn import(engine: Engine) {
     )
     .await;
     let fixture = &world.fixture;
-    fixture
-        .service
-        .register_uploaded_image(&fixture.alice, cfimages::domain::CloudflareId::new("by-hand"), None)
-        .await
-        .unwrap();
+    fixture.service.register_uploaded_image(&fixture.alice, CloudflareId::new("by-hand"), None).await.unwrap();
     let figures = world.run(AccountRunOptions { owner: Some(fixture.bob.id), ..APPLY }).await.unwrap().figures;
     assert_eq!((figures.imported, figures.equal), (2, 1));
     let records: Vec<String> = world.records().await.into_iter().flatten().collect();
@@ -348,6 +346,29 @@ async fn delete_missing(engine: Engine) {
         ]
     );
     assert_eq!(world.ids().await, ["img-1", "img-3", "img-4", "img-6", "img-7", "img-8"]);
+}
+
+async fn id_unsure(engine: Engine) {
+    let world = World::new(&engine, vec![details("new-1", &json!({})), details("img-2", &json!({}))], 10).await;
+    insert_images(world.url(), 2, "uploaded").await;
+    let uploaded = "2025-06-01T00:00:00.250Z".parse().ok();
+    let change = NewPendingDeletion {
+        cloudflare_id: CloudflareId::new("img-1"),
+        reason: DeletionReason::IdUnsure,
+        marks: ImageMarks { uploaded_from: uploaded, uploaded_until: uploaded, ..ImageMarks::default() },
+        last_error: String::new(),
+        next_attempt_at: world.fixture.clock_now(),
+    };
+    let mut transaction = world.fixture.database.begin().await.unwrap();
+    store::pending_deletions::insert(&mut transaction, &change, world.fixture.clock_now()).await.unwrap();
+    transaction.commit().await.unwrap();
+    let Outcome { figures, findings, .. } = world.run(DELETE).await.unwrap();
+    assert_eq!((figures.unsettled, figures.imported, figures.missing, figures.deleted), (2, 0, 0, 0));
+    assert_eq!(findings.len(), 1, "{findings:?}");
+
+    world.fixture.service.records().forget_leftover(&change.cloudflare_id).await.unwrap();
+    let Outcome { figures, .. } = world.run(DELETE).await.unwrap();
+    assert_eq!((figures.unsettled, figures.imported, figures.missing, figures.deleted), (0, 1, 1, 1));
 }
 
 async fn other_account(engine: Engine) {

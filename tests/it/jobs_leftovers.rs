@@ -1,7 +1,9 @@
 //! What is left at Cloudflare after failures, and gets deleted later.
 
-use cfimages::domain::{CloudflareId, DeletionReason, Json};
-use cfimages::service::{Error, LeftoverOutcome, SourceUrl, UploadDeadlines, UploadRequest};
+use cfimages::domain::{CloudflareId, DeletionReason, Image, ImageMarks, Json, NewPendingDeletion};
+use cfimages::service::{
+    CleanupEvent, CloudflareService, Error, LeftoverOutcome, SourceUrl, UploadDeadlines, UploadRequest,
+};
 use cfimages::store;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -13,7 +15,7 @@ use crate::cli::{cfimages, environment, text};
 use crate::deletions::deleted;
 use crate::jobs_polling::World;
 use crate::support::cloudflare::FakeCloudflare;
-use crate::support::rows::time;
+use crate::support::rows::{ImageRow, time};
 use crate::support::sql;
 use crate::support::suite::{Engine, Suite};
 use crate::usages::Fixture;
@@ -27,6 +29,20 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("leftovers::what_is_known_to_be_ours_is_deleted_whatever_was_lost", known_to_be_ours);
     suite.on_both_engines("leftovers::a_deletion_that_fails_is_put_off_longer_each_time", backoff);
     suite.on_both_engines("leftovers::an_operator_sees_retries_and_forgets_them", operator);
+    suite.on_both_engines("leftovers::nobody_waits_for_deletions_in_the_background", patient);
+    suite.on_both_engines("leftovers::what_somebody_is_at_is_nobody_elses", claims);
+    suite.on_both_engines("leftovers::what_is_left_anew_while_somebody_is_at_it_stays", left_anew);
+    suite.on_both_engines("leftovers::whoever_lost_a_claim_changes_nothing", lost_claim);
+    suite.on_both_engines("leftovers::an_upload_that_nobody_could_look_for_is_deleted_later", lost_upload_later);
+    suite.on_both_engines("leftovers::a_picture_that_is_not_the_lost_upload_stays", not_the_lost_upload);
+    suite.on_both_engines("leftovers::an_id_with_a_lost_upload_can_be_used_anew", reused_lost_upload);
+    suite.on_both_engines("leftovers::a_lost_upload_that_is_registered_stays", registered_lost_upload);
+    suite.on_both_engines("access_changes::a_lost_answer_is_resolved_by_looking", resolved_change);
+    suite.on_both_engines("access_changes::a_new_id_that_was_lost_is_found_later", found_later);
+    suite.on_both_engines("access_changes::the_next_change_finds_a_new_id_that_was_lost", found_by_next_change);
+    suite.on_both_engines("access_changes::of_two_that_look_alike_neither_is_taken", ambiguous_change);
+    suite.on_both_engines("access_changes::what_was_not_changed_after_all_is_forgotten", unmade_change);
+    suite.on_both_engines("access_changes::an_image_deleted_meanwhile_goes_under_its_new_id_too", deleted_meanwhile);
 }
 
 pub(crate) async fn record(url: &str, id: &str, reason: &DeletionReason) {
@@ -94,17 +110,19 @@ async fn lost_draft(engine: Engine) {
 async fn lost_draft_later(engine: Engine) {
     let world = World::new(&engine).await;
     world.cloudflare.fail_with(502);
-    for id in ["draft", "gone", "picture"] {
+    for id in ["draft", "foreign", "gone", "picture"] {
         // A service of its own knows nothing of the outage.
         let service = world.fixture.another_service().await;
         let created = service.create_direct_upload_url(&world.fixture.alice, named(id)).await;
         assert!(matches!(created, Err(Error::Cloudflare { .. })), "{created:?}");
     }
-    let lost = ["draft: the answer was lost", "gone: the answer was lost", "picture: the answer was lost"];
-    assert_eq!(recorded(world.url()).await, lost);
+    assert_eq!(recorded(world.url()).await.len(), 4);
+    assert!(recorded(world.url()).await.iter().all(|row| row.ends_with(": the answer was lost")));
     world.cloudflare.fail_with(None);
-    world.cloudflare.has_draft("draft");
-    world.cloudflare.has_picture("picture");
+    let ours = json!({"draft": true, "meta": {"a": [null], "b": 1.5}, "creator": "shop"});
+    world.cloudflare.has("draft", &ours);
+    world.cloudflare.has("picture", &json!({"meta": ours["meta"], "creator": "shop"}));
+    world.cloudflare.has_draft("foreign");
     let mut outcomes = Vec::new();
     while let Some(outcome) = world.service().delete_next_leftover(world.fixture.clock_now()).await.unwrap() {
         outcomes.push(format!("{outcome:?}"));
@@ -112,9 +130,15 @@ async fn lost_draft_later(engine: Engine) {
     outcomes.sort_unstable();
     assert_eq!(
         outcomes,
-        ["Deleted(CloudflareId(\"draft\"))", "Deleted(CloudflareId(\"gone\"))", "Kept(CloudflareId(\"picture\"))"]
+        [
+            "Deleted(CloudflareId(\"draft\"))",
+            "Deleted(CloudflareId(\"gone\"))",
+            "Kept(CloudflareId(\"foreign\"))",
+            "Kept(CloudflareId(\"picture\"))"
+        ]
     );
-    assert_eq!((world.cloudflare.ids(), recorded(world.url()).await), (vec!["picture".to_owned()], Vec::new()));
+    assert_eq!(world.cloudflare.ids(), ["foreign", "picture"]);
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
 }
 
 async fn lost_upload(engine: Engine) {
@@ -162,10 +186,7 @@ async fn known_to_be_ours(engine: Engine) {
     ] {
         world.cloudflare.has_picture(id);
         for reason in &reasons {
-            let (id, now) = (CloudflareId::new(id), world.fixture.clock_now());
-            let mut transaction = world.fixture.database.begin().await.unwrap();
-            store::pending_deletions::insert(&mut transaction, &id, reason, "why", now).await.unwrap();
-            transaction.commit().await.unwrap();
+            leave(&world, id, reason.clone()).await;
         }
         let outcome = world.service().delete_next_leftover(world.fixture.clock_now()).await.unwrap();
         assert!(matches!(outcome, Some(LeftoverOutcome::Deleted(_))), "{id}: {outcome:?}");
@@ -223,4 +244,332 @@ async fn operator(engine: Engine) {
     world.cloudflare.fail_with(None);
     assert_eq!(run(&["retry"]).await, (Some(0), "deleted 1 at Cloudflare\n".to_owned(), String::new()));
     assert_eq!((world.cloudflare.ids(), recorded(url).await.len()), (vec!["other".to_owned()], 0));
+}
+
+/// Records it as the service does.
+async fn leave(world: &World, id: &str, reason: DeletionReason) {
+    let now = world.fixture.clock_now();
+    let leftover = NewPendingDeletion {
+        cloudflare_id: CloudflareId::new(id),
+        reason,
+        marks: ImageMarks::default(),
+        last_error: "why".to_owned(),
+        next_attempt_at: now,
+    };
+    let mut transaction = world.fixture.database.begin().await.unwrap();
+    store::pending_deletions::insert(&mut transaction, &leftover, now).await.unwrap();
+    transaction.commit().await.unwrap();
+}
+
+async fn see_to_next(world: &World) -> Option<LeftoverOutcome> {
+    world.service().delete_next_leftover(world.fixture.clock_now()).await.unwrap()
+}
+
+/// A job that deletes `left` and waits for Cloudflare.
+async fn job_at_work(world: &World) -> tokio::task::JoinHandle<Option<LeftoverOutcome>> {
+    let (service, now) = (world.fixture.another_service().await, world.fixture.clock_now());
+    world.cloudflare.hold();
+    let calls = world.cloudflare.calls().len();
+    let job = tokio::spawn(async move { service.delete_next_leftover(now).await.unwrap() });
+    world.cloudflare.was_called(calls + 1).await;
+    job
+}
+
+/// Jobs try once more than people.
+async fn patient(engine: Engine) {
+    let world = World::new(&engine).await;
+    leave(&world, "left", DeletionReason::Unrecorded).await;
+    world.cloudflare.fail_with(503);
+    let (service, now) = (world.fixture.another_service().await, world.fixture.clock_now());
+    let outcome = service.delete_next_leftover(now).await.unwrap();
+    assert!(matches!(outcome, Some(LeftoverOutcome::Failed(..))), "{outcome:?}");
+    assert_eq!(world.cloudflare.take_calls(), ["DELETE images/v1/left"; 4]);
+
+    ImageRow { number: 1, ..ImageRow::default() }.insert(world.url()).await;
+    let before = "2025-01-01".parse().unwrap();
+    let mut failed = 0;
+    let mut observer =
+        |event: CleanupEvent<'_>| failed += u32::from(matches!(event, CleanupEvent::OrphanFailed { .. }));
+    let service = world.fixture.another_service().await;
+    service.delete_orphans(before, &mut observer).await.unwrap();
+    assert_eq!(failed, 1);
+    assert_eq!(world.cloudflare.take_calls(), ["DELETE images/v1/img-1"; 4]);
+}
+
+async fn claims(engine: Engine) {
+    let world = World::new(&engine).await;
+    leave(&world, "left", DeletionReason::Unrecorded).await;
+    world.cloudflare.has_draft("left");
+    let job = job_at_work(&world).await;
+    world.service().records().hasten_leftovers().await.unwrap();
+    leave(&world, "left", DeletionReason::Unrecorded).await;
+    assert!(see_to_next(&world).await.is_none());
+    let created = world.service().create_direct_upload_url(&world.fixture.alice, named("left")).await;
+    assert!(matches!(&created, Err(Error::BeingCleared(id)) if id.as_str() == "left"), "{created:?}");
+    let registered =
+        world.service().register_uploaded_image(&world.fixture.staff, CloudflareId::new("left"), None).await;
+    assert!(matches!(registered, Err(Error::BeingCleared(_))), "{registered:?}");
+    assert_eq!(world.cloudflare.take_calls(), ["DELETE images/v1/left"]);
+
+    world.cloudflare.release();
+    assert!(matches!(job.await.unwrap(), Some(LeftoverOutcome::Deleted(_))));
+    world.service().create_direct_upload_url(&world.fixture.alice, named("left")).await.unwrap();
+}
+
+async fn left_anew(engine: Engine) {
+    let world = World::new(&engine).await;
+    leave(&world, "left", DeletionReason::Unrecorded).await;
+    world.cloudflare.has_draft("left");
+    let job = job_at_work(&world).await;
+    leave(&world, "left", DeletionReason::Unrecorded).await;
+    world.cloudflare.release();
+    assert!(matches!(job.await.unwrap(), Some(LeftoverOutcome::Deleted(_))));
+    assert_eq!(recorded(world.url()).await, ["left: it could not be recorded"]);
+
+    // A failure does not put off what was left anew, either.
+    let job = job_at_work(&world).await;
+    leave(&world, "left", DeletionReason::Unrecorded).await;
+    world.cloudflare.fail_with(400);
+    world.cloudflare.release();
+    assert!(matches!(job.await.unwrap(), Some(LeftoverOutcome::Failed(..))));
+    world.cloudflare.recover();
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Deleted(_))));
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
+}
+
+async fn lost_claim(engine: Engine) {
+    let world = World::new(&engine).await;
+    leave(&world, "left", DeletionReason::Unrecorded).await;
+    let (database, clock) = (&world.fixture.database, &world.fixture.clock);
+    let claim = async || {
+        let now = world.fixture.clock_now();
+        let mut transaction = database.begin().await.unwrap();
+        let until = now.plus_minutes(5);
+        let claimed = store::pending_deletions::claim(&mut transaction, now, now, until).await.unwrap();
+        transaction.commit().await.unwrap();
+        claimed
+    };
+    let first = claim().await.unwrap();
+    assert!(claim().await.is_none());
+    clock.advance(5 * 60);
+    leave(&world, "left", DeletionReason::Unrecorded).await;
+    // It is tried for the first time again: the number of tries tells nobody from another.
+    let second = claim().await.unwrap();
+    assert_eq!((first.attempts, second.attempts), (1, 1));
+    let mut transaction = database.begin().await.unwrap();
+    let later = world.fixture.clock_now().plus_minutes(60);
+    assert!(!store::pending_deletions::settle(&mut transaction, &first).await.unwrap());
+    assert!(!store::pending_deletions::postpone(&mut transaction, &first, "late", later).await.unwrap());
+    let row = store::pending_deletions::claim(&mut transaction, later, world.fixture.clock_now(), later).await.unwrap();
+    assert!(row.is_none(), "{row:?}");
+    assert!(store::pending_deletions::settle(&mut transaction, &second).await.unwrap());
+    transaction.commit().await.unwrap();
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
+}
+
+async fn upload(service: &CloudflareService, world: &World, request: UploadRequest) -> Result<Image, Error> {
+    let until = Instant::now() + std::time::Duration::from_secs(30);
+    let url = SourceUrl::parse("https://example.com/a.jpg").unwrap();
+    service.upload_from_url(&world.fixture.alice, request, url, UploadDeadlines::until(until)).await
+}
+
+/// An upload whose answer was lost, and that nobody could look for.
+async fn lose_upload(world: &World) {
+    world.cloudflare.lose_answer_and_fail_with(502);
+    // A service of its own knows nothing of the outage.
+    let lost = upload(&world.fixture.another_service().await, world, named("mine")).await;
+    assert!(matches!(lost, Err(Error::Cloudflare { .. })), "{lost:?}");
+    world.cloudflare.recover();
+    assert_eq!(recorded(world.url()).await, ["mine: the answer to an upload was lost"]);
+    assert_eq!(world.cloudflare.ids(), ["mine"]);
+    world.cloudflare.take_calls();
+}
+
+async fn lost_upload_later(engine: Engine) {
+    let world = World::new(&engine).await;
+    lose_upload(&world).await;
+    // Somebody else may be about to record the same.
+    assert!(see_to_next(&world).await.is_none());
+    world.fixture.clock.advance(5 * 60);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Deleted(_))));
+    assert_eq!(world.cloudflare.take_calls(), ["GET images/v1/mine", "DELETE images/v1/mine"]);
+    assert!(world.cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
+}
+
+async fn not_the_lost_upload(engine: Engine) {
+    let ours = || json!({"meta": {"a": [null], "b": 1.5}, "creator": "shop"});
+    let with = |field: &str, value: Value| {
+        let mut details = ours();
+        details[field] = value;
+        details
+    };
+    let world = World::new(&engine).await;
+    for details in [
+        with("creator", json!("another shop")),
+        with("meta", json!({})),
+        with("uploaded", json!("2025-12-31T23:00:00Z")),
+        with("uploaded", json!("2026-01-01T09:00:00Z")),
+        with("draft", json!(true)),
+    ] {
+        lose_upload(&world).await;
+        world.cloudflare.has("mine", &details);
+        world.fixture.clock.advance(5 * 60);
+        let outcome = see_to_next(&world).await;
+        assert!(matches!(outcome, Some(LeftoverOutcome::Kept(_))), "{details}: {outcome:?}");
+        assert_eq!((world.cloudflare.ids(), recorded(world.url()).await), (vec!["mine".to_owned()], Vec::new()));
+        world.cloudflare.forget("mine");
+        world.fixture.clock.advance(-5 * 60);
+    }
+}
+
+async fn reused_lost_upload(engine: Engine) {
+    let world = World::new(&engine).await;
+    lose_upload(&world).await;
+    let image = upload(world.service(), &world, named("mine")).await.unwrap();
+    assert_eq!(image.cloudflare_id.as_str(), "mine");
+    let calls = ["GET images/v1/mine", "DELETE images/v1/mine", "POST images/v1"];
+    assert_eq!(world.cloudflare.take_calls(), calls);
+    world.fixture.clock.advance(5 * 60);
+    assert!(see_to_next(&world).await.is_none());
+    assert_eq!(world.cloudflare.ids(), ["mine"]);
+}
+
+async fn registered_lost_upload(engine: Engine) {
+    let world = World::new(&engine).await;
+    lose_upload(&world).await;
+    let service = world.service();
+    let refused = service.register_uploaded_image(&world.fixture.alice, CloudflareId::new("mine"), None).await;
+    assert!(matches!(refused, Err(Error::OtherCreator(_))), "{refused:?}");
+    assert_eq!(recorded(world.url()).await, ["mine: the answer to an upload was lost"]);
+    service.register_uploaded_image(&world.fixture.staff, CloudflareId::new("mine"), None).await.unwrap();
+    world.fixture.clock.advance(5 * 60);
+    assert!(see_to_next(&world).await.is_none());
+    assert_eq!((world.cloudflare.ids(), recorded(world.url()).await), (vec!["mine".to_owned()], Vec::new()));
+}
+
+/// An uploaded image here and at Cloudflare, which gives new ids.
+async fn public_image(world: &World) -> Image {
+    let image = upload(world.service(), world, UploadRequest { custom_id: None, ..named("") }).await.unwrap();
+    world.cloudflare.give_new_ids();
+    world.cloudflare.take_calls();
+    image
+}
+
+async fn make_private(service: &CloudflareService, image: &Image) -> Result<Image, Error> {
+    service.update_image(image, Some(Json::parse(r#"{"c": 1}"#).unwrap()), Some(true), None).await
+}
+
+/// The same, and the answer gets lost.
+async fn lose_new_id(world: &World, image: &Image) {
+    world.cloudflare.lose_answer_and_fail_with(502);
+    let lost = make_private(&world.fixture.another_service().await, image).await;
+    assert!(matches!(lost, Err(Error::Cloudflare { .. })), "{lost:?}");
+    world.cloudflare.recover();
+    assert_eq!(recorded(world.url()).await, ["made-1: its id may have changed"]);
+    assert_eq!(world.cloudflare.ids(), ["new-made-1"]);
+    let calls = world.cloudflare.take_calls();
+    assert_eq!(calls.iter().filter(|call| call.starts_with("PATCH")).count(), 1, "{calls:?}");
+}
+
+/// What is recorded of the one image.
+async fn record_of_image(world: &World) -> String {
+    let query = "SELECT cloudflare_id || ' ' || CAST(require_signed_urls AS text) || ' ' || CAST(metadata AS text) FROM cloudflare_images";
+    sql::text(world.url(), query).await.replace("true", "1").replace("false", "0")
+}
+
+async fn resolved_change(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = upload(world.service(), &world, UploadRequest { custom_id: None, ..named("") }).await.unwrap();
+    world.cloudflare.take_calls();
+    world.cloudflare.lose_answers();
+    let image = make_private(world.service(), &image).await.unwrap();
+    assert_eq!((image.cloudflare_id.as_str(), image.require_signed_urls), ("made-1", true));
+    assert_eq!(world.cloudflare.take_calls(), ["PATCH images/v1/made-1", "GET images/v1/made-1"]);
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
+}
+
+async fn found_later(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    lose_new_id(&world, &image).await;
+    // What others have is not taken for it.
+    for (id, field, value) in [
+        ("other-time", "uploaded", json!("2026-01-01T00:00:00.001Z")),
+        ("other-privacy", "requireSignedURLs", json!(false)),
+        ("other-metadata", "meta", json!({})),
+    ] {
+        let mut details = world.cloudflare.details("new-made-1");
+        (details["id"], details[field]) = (id.into(), value);
+        world.cloudflare.has(id, &details);
+    }
+    assert!(see_to_next(&world).await.is_none());
+    world.fixture.clock.advance(60);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Kept(_))));
+    let calls = ["GET images/v1/made-1", "GET images/v2", "GET images/v1/new-made-1"];
+    assert_eq!(world.cloudflare.take_calls(), calls);
+    let record = record_of_image(&world).await;
+    assert!(record.starts_with("new-made-1 1 ") && record.contains(r#""c": 1"#), "{record}");
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
+}
+
+async fn found_by_next_change(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    lose_new_id(&world, &image).await;
+    let image = make_private(world.service(), &image).await.unwrap();
+    assert_eq!((image.cloudflare_id.as_str(), image.require_signed_urls), ("new-made-1", true));
+    assert_eq!((world.cloudflare.ids(), recorded(world.url()).await), (vec!["new-made-1".to_owned()], Vec::new()));
+}
+
+async fn ambiguous_change(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    lose_new_id(&world, &image).await;
+    let mut twin = world.cloudflare.details("new-made-1");
+    twin["id"] = "twin".into();
+    world.cloudflare.has("twin", &twin);
+    world.fixture.clock.advance(60);
+    let outcome = see_to_next(&world).await;
+    assert!(matches!(&outcome, Some(LeftoverOutcome::Failed(_, Error::NewIdUnknown(_)))), "{outcome:?}");
+    assert!(record_of_image(&world).await.starts_with("made-1 0 "));
+    let change = make_private(world.service(), &image).await;
+    assert!(matches!(change, Err(Error::NewIdUnknown(_))), "{change:?}");
+
+    // The twin turns out to be somebody's own.
+    let (staff, twin) = (&world.fixture.staff, CloudflareId::new("twin"));
+    world.service().register_uploaded_image(staff, twin.clone(), None).await.unwrap();
+    world.fixture.clock.advance(60 * 60);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Kept(_))));
+    let found = "SELECT count(*) FROM cloudflare_images WHERE cloudflare_id IN ('new-made-1', 'twin')";
+    assert_eq!(sql::count(world.url(), found).await, 2);
+}
+
+async fn unmade_change(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    world.cloudflare.fail_with(500);
+    let failed = make_private(&world.fixture.another_service().await, &image).await;
+    assert!(matches!(failed, Err(Error::Cloudflare { .. })), "{failed:?}");
+    world.cloudflare.recover();
+    assert_eq!(recorded(world.url()).await, ["made-1: its id may have changed"]);
+    world.fixture.clock.advance(60);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Kept(_))));
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
+    assert!(record_of_image(&world).await.starts_with("made-1 0 "));
+
+    // What Cloudflare refuses, or has never got, leaves nothing to look into.
+    world.cloudflare.fail_with(403);
+    make_private(&world.fixture.another_service().await, &image).await.unwrap_err();
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
+}
+
+async fn deleted_meanwhile(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    lose_new_id(&world, &image).await;
+    world.service().delete_image(&image, false).await.unwrap();
+    world.fixture.clock.advance(60);
+    let outcome = see_to_next(&world).await;
+    assert!(matches!(outcome, Some(LeftoverOutcome::Deleted(_))), "{outcome:?}");
+    assert!(world.cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
 }

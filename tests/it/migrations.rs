@@ -11,6 +11,7 @@ use cfimages::store;
 use serde_json::json;
 
 use crate::support::app::{TestApp, connect, connect_with_users, migrated_database};
+use crate::support::rows::time;
 use crate::support::suite::{Engine, Suite};
 use crate::support::{django, picture, sql};
 
@@ -29,6 +30,7 @@ pub(crate) fn register(suite: &mut Suite) {
     );
     suite.on_both_engines("migrations::what_only_django_can_make_is_left_to_it", left_to_django);
     suite.on_both_engines("migrations::whatever_of_ours_is_dropped_is_missed_and_put_back", dropped_objects);
+    suite.on_both_engines("migrations::what_is_kept_survives_that_something_is_put_back", kept_rows);
     suite.on_postgres("migrations::a_schema_before_that_of_django_holds_what_is_ours", schema_before_djangos);
     suite.on_postgres("migrations::a_role_with_few_rights_serves_and_is_told_that_it_cannot_migrate", few_rights);
     suite.on_both_engines("migrations::a_new_database_is_opened_by_several_at_once", opening_at_once);
@@ -312,6 +314,25 @@ async fn dropped_objects(engine: Engine) {
         store::migrations::run(&database).await.unwrap();
         store::migrations::check(&database).await.unwrap();
     }
+}
+
+async fn kept_rows(engine: Engine) {
+    let url = engine.create_database().await;
+    let url = url.as_str();
+    migrate(url).await;
+    let time = time(url, "2026-01-01T00:00:00.25Z");
+    let row = format!(
+        "INSERT INTO cfimages_pending_deletions (cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at, claimed_until, marks) \
+         VALUES ('left', 'test', '{time}', 3, 'why', '{time}', '{time}', '{{\"creator\": \"c\"}}')"
+    );
+    sql::execute(url, &row).await;
+    let rows = "SELECT cloudflare_id || reason || created_at || attempts || last_error || next_attempt_at || claimed_until || marks \
+         FROM cfimages_pending_deletions";
+    let before = sql::texts(url, rows).await;
+    assert!(before[0].is_some());
+    sql::execute(url, "DROP TABLE cfimages_polls").await;
+    store::migrations::run(&connect(url).await).await.unwrap();
+    assert_eq!(sql::texts(url, rows).await, before);
 }
 
 /// A role may have a schema of its own, which PostgreSQL looks at before `public`.

@@ -15,8 +15,9 @@ use super::{
 use crate::cloudflare::{
     self, ImageDetails, ImageListFilter, ImagePage, ImagePages, ListedImage, PageToken, UploadOrder,
 };
-use crate::domain::{AccountFigures, CloudflareId, Image, ImageKeys, Timestamp, UserId};
+use crate::domain::{AccountFigures, CloudflareId, DeletionReason, Image, ImageKeys, Timestamp, UserId};
 use crate::service::Error;
+use crate::service::leftovers::fits;
 use crate::service::retry::retry;
 use crate::store::images::ExpectedImage;
 use crate::store::{self, CloudflareIdSet};
@@ -147,7 +148,7 @@ impl<'a, 'o> Session<'a, 'o> {
         asked_at: Timestamp,
         records: u64,
     ) -> Result<(), AccountRunError> {
-        let (usable, unusable): (Vec<_>, Vec<_>) = page.images.iter().partition(|image| is_usable(&image.id));
+        let (usable, unusable): (Vec<_>, Vec<_>) = page.images.iter().partition(|image| image.id.is_storable());
         for chunk in usable.chunks(CHUNK) {
             self.reconcile(chunk, asked_at).await?;
             let images = self.run.figures.at_cloudflare;
@@ -244,11 +245,16 @@ impl<'a, 'o> Session<'a, 'o> {
         let mut records: HashMap<CloudflareId, Image> =
             records.into_iter().map(|record| (record.cloudflare_id.clone(), record)).collect();
         let leaving = store::pending_deletions::among(self.database(), &ids).await?;
+        let renamed = store::pending_deletions::list_marks(self.database(), &DeletionReason::IdUnsure).await?;
         let mut surveys = Vec::with_capacity(images.len());
         for &image in images {
             let plan = match records.remove(&image.id) {
                 Some(record) => plan_for(record, image, asked_at, now),
                 None if leaving.contains(&image.id) => Plan::LeaveToDeletion,
+                // It may be a recorded image under an id that it has got just now.
+                None if renamed.iter().any(|marks| marks.uploaded_from.is_some() && fits(marks, &image.details)) => {
+                    Plan::Wait
+                }
                 None if self.is_too_new(&image.details, now) => Plan::Wait,
                 None => Plan::Import { owner: self.owner_of(&image.details).await?, confirmed: None },
             };
@@ -334,7 +340,11 @@ impl<'a, 'o> Session<'a, 'o> {
 
     /// Tells that an image is gone, and deletes its record where that was asked for.
     async fn settle_missing(&mut self, keys: &ImageKeys, asked_at: Timestamp) -> Result<(), AccountRunError> {
-        let outcome = if self.reconciler.options.delete_missing {
+        let ids = CloudflareIdSet::from_iter([&keys.cloudflare_id]);
+        let is_looked_for = !store::pending_deletions::among(self.database(), &ids).await?.is_empty();
+        let outcome = if is_looked_for {
+            None
+        } else if self.reconciler.options.delete_missing {
             let mut deleted = self.run.clone();
             deleted.figures.missing += 1;
             deleted.figures.deleted += 1;
@@ -398,12 +408,6 @@ fn plan_for(record: Image, image: &ListedImage, asked_at: Timestamp, now: Timest
         Some(differences) => Plan::Repair(Box::new((record, differences))),
         None => Plan::Nothing,
     }
-}
-
-/// Whether the database can keep an id.
-fn is_usable(id: &CloudflareId) -> bool {
-    let id = id.as_str();
-    id.chars().count() <= CloudflareId::MAX_CHARS && !id.contains('\0')
 }
 
 /// Whether Cloudflare has something against the place in the list, or the list makes no sense from there on.

@@ -22,6 +22,7 @@ pub(super) fn register(suite: &mut Suite) {
     }
     suite.test("cloudflare_faults::nothing_is_sent_where_nobody_listens", nobody);
     suite.test("cloudflare_faults::a_draft_that_nobody_can_find_is_made_again", unfindable_draft);
+    suite.test("cloudflare_faults::a_change_that_keeps_the_id_is_made_again", repeatable_change);
     suite.test("cloudflare_faults::jobs_try_once_more_than_people", patient);
     suite.test("cloudflare_faults::calls_fail_at_once_during_an_outage_and_work_again_after_it", outage);
     suite.test("cloudflare_faults::one_slow_upload_is_no_outage", slow_upload);
@@ -110,7 +111,7 @@ async fn perform_within(client: &Client, operation: Operation, time: Duration) -
             client.upload_from_url(&image(Some(id)), "https://example.com/f.jpg", deadline).await.map(drop)
         }
         Operation::GetImage => client.get_image(&id).await.map(drop),
-        Operation::UpdateImage => client.update_image(&id, &ImageUpdate::default()).await.map(drop),
+        Operation::UpdateImage => client.update_image(&id, &privacy()).await.map(drop),
         Operation::DeleteImage => client.delete_image(&id).await,
         Operation::ListImages => client.list_images(ImageListFilter::default(), None).next_page().await.map(drop),
         Operation::ListImagesByNumber => client.list_images_by_number(None, 1).next_page().await.map(drop),
@@ -156,6 +157,10 @@ fn destination() -> WebhookDestinationFields {
 fn variant() -> Variant {
     let options = VariantOptions { fit: VariantFit::Cover, ..VariantOptions::default() };
     Variant { id: "hero".to_owned(), options, never_require_signed_urls: false }
+}
+
+fn privacy() -> ImageUpdate {
+    ImageUpdate { require_signed_urls: Some(true), ..ImageUpdate::default() }
 }
 
 fn policy() -> NewNotificationPolicy {
@@ -457,6 +462,14 @@ async fn unfindable_draft() {
     let server = RawServer::scripted(vec![Reply::Close, right_answer(Operation::CreateDirectUpload)]).await;
     let client = client(&server.url, Duration::from_secs(8));
     assert_eq!(client.create_direct_upload(&draft(None)).await.unwrap().id.as_str(), "i");
+    assert_eq!(server.requests(), 2);
+}
+
+async fn repeatable_change() {
+    let server = RawServer::scripted(vec![Reply::Close, right_answer(Operation::UpdateImage)]).await;
+    let client = client(&server.url, Duration::from_secs(8));
+    let changes = ImageUpdate { creator: Some("c".to_owned()), ..ImageUpdate::default() };
+    client.update_image(&CloudflareId::new("i"), &changes).await.unwrap();
     assert_eq!(server.requests(), 2);
 }
 

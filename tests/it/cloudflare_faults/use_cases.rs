@@ -1,5 +1,6 @@
 //! Every use case that writes meets every fault: nothing is lost or doubled, and nothing is left at Cloudflare after recovery.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -30,9 +31,11 @@ enum UseCase {
     CreateUploadUrl,
     CreateUploadUrlWithCustomId,
     UploadFile,
+    UploadFileWithCustomId,
     UploadFromUrl,
     Register,
     UpdateRemote,
+    ChangePrivacy,
     Delete,
     CheckStatus,
     ConfirmNotification,
@@ -44,9 +47,11 @@ impl UseCase {
         Self::CreateUploadUrl,
         Self::CreateUploadUrlWithCustomId,
         Self::UploadFile,
+        Self::UploadFileWithCustomId,
         Self::UploadFromUrl,
         Self::Register,
         Self::UpdateRemote,
+        Self::ChangePrivacy,
         Self::Delete,
         Self::CheckStatus,
         Self::ConfirmNotification,
@@ -58,9 +63,11 @@ impl UseCase {
             Self::CreateUploadUrl => "an_upload_url",
             Self::CreateUploadUrlWithCustomId => "an_upload_url_with_a_custom_id",
             Self::UploadFile => "an_uploaded_file",
+            Self::UploadFileWithCustomId => "an_uploaded_file_with_a_custom_id",
             Self::UploadFromUrl => "an_upload_from_a_url",
             Self::Register => "a_registration",
             Self::UpdateRemote => "a_change_at_cloudflare",
+            Self::ChangePrivacy => "a_change_of_privacy",
             Self::Delete => "a_deletion",
             Self::CheckStatus => "a_checked_status",
             Self::ConfirmNotification => "a_confirmed_notification",
@@ -68,8 +75,8 @@ impl UseCase {
         }
     }
 
-    /// How many images whose answer was lost Cloudflare may be left with: those that it made under an id which nobody here knows.
-    fn may_leave(self, fault: &Fault) -> usize {
+    /// How many images whose answer was lost Cloudflare is left with: those that it made under an id of its own, which nobody here knows.
+    fn leaves(self, fault: &Fault) -> usize {
         let is_lost = matches!(fault.fate, Fate::After(_));
         usize::from(is_lost && matches!(self, Self::UploadFile | Self::UploadFromUrl))
     }
@@ -164,7 +171,8 @@ impl Way {
 }
 
 async fn pass_on(http: &reqwest::Client, emulator: &str, request: RawRequest, made: &Mutex<Vec<String>>) -> Reply {
-    let makes = request.method == "POST";
+    // A change of privacy may make an image another.
+    let makes = matches!(request.method.as_str(), "POST" | "PATCH");
     let method = Method::from_bytes(request.method.as_bytes()).unwrap();
     let mut passed = http.request(method, format!("{emulator}{}", request.path)).body(request.body);
     for (name, value) in request.headers.iter().filter(|(name, _)| name == "content-type" || name == "authorization") {
@@ -201,6 +209,9 @@ impl World {
             .start(engine)
             .await;
         emulator.set(app.emulator.clone()).unwrap();
+        let faults = app.http.put(format!("{}/_cfimages/faults", app.emulator)).bearer_auth(API_TOKEN);
+        let answer = Answer::of(faults.body(r#"{"new_id_on_access_change": true}"#)).await;
+        assert!(answer.status.is_success(), "{}", answer.text);
         let photo = Reply::answer(200, &["Content-Type: image/jpeg"], picture("photo.jpg"));
         let pictures = RawServer::scripted(vec![photo]).await;
         Self { app, way, pictures }
@@ -210,7 +221,7 @@ impl World {
     async fn prepare(&self, case: UseCase, number: usize) -> Subject {
         match case {
             UseCase::CreateUploadUrl | UseCase::UploadFile | UseCase::UploadFromUrl => Subject::default(),
-            UseCase::CreateUploadUrlWithCustomId => {
+            UseCase::CreateUploadUrlWithCustomId | UseCase::UploadFileWithCustomId => {
                 Subject { cloudflare_id: format!("custom/{number}"), ..Subject::default() }
             }
             UseCase::Register | UseCase::DeleteLeftovers => {
@@ -220,8 +231,8 @@ impl World {
                 }
                 Subject { cloudflare_id, ..Subject::default() }
             }
-            UseCase::UpdateRemote | UseCase::Delete | UseCase::CheckStatus => {
-                let answer = self.upload_file().await;
+            UseCase::UpdateRemote | UseCase::ChangePrivacy | UseCase::Delete | UseCase::CheckStatus => {
+                let answer = self.upload_file(None).await;
                 assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text);
                 subject(&answer.json())
             }
@@ -236,13 +247,13 @@ impl World {
         let answer = match case {
             UseCase::CreateUploadUrl => app.post("upload-url/", &json!({})).await,
             UseCase::CreateUploadUrlWithCustomId => app.post("upload-url/", &json!({"custom_id": cloudflare_id})).await,
-            UseCase::UploadFile => self.upload_file().await,
+            UseCase::UploadFile => self.upload_file(None).await,
+            UseCase::UploadFileWithCustomId => self.upload_file(Some(cloudflare_id)).await,
             UseCase::UploadFromUrl => app.post("images/upload/", &json!({"url": self.pictures.url})).await,
             UseCase::Register => app.post("images/register/", &json!({"cloudflare_id": cloudflare_id})).await,
-            UseCase::UpdateRemote => {
-                let body = json!({"metadata": {"number": number}}).to_string();
-                let request = app.api(Method::PATCH, &format!("images/{id}/remote/"));
-                Answer::of(request.header("Content-Type", "application/json").body(body)).await
+            UseCase::UpdateRemote => self.change(id, &json!({"metadata": {"number": number}})).await,
+            UseCase::ChangePrivacy => {
+                self.change(id, &json!({"metadata": {"number": number}, "require_signed_urls": true})).await
             }
             UseCase::Delete => Answer::of(app.api(Method::DELETE, &format!("images/{id}/"))).await,
             UseCase::CheckStatus => app.post(&format!("images/{id}/check_status/"), &json!({})).await,
@@ -265,13 +276,13 @@ impl World {
     }
 
     /// Does it again until it works, which it must when all is well.
-    async fn recover(&self, case: UseCase, subject: &Subject, number: usize) {
-        eventually(case.name(), async || {
+    async fn recover(&self, case: UseCase, subject: &Subject, number: usize, context: &str) {
+        eventually(context, async || {
             let worked = match case {
                 // Cloudflare notifies once; whoever looks finds out.
                 UseCase::ConfirmNotification => self.act(UseCase::CheckStatus, subject, number).await,
-                // It may be taken by its own draft, whose answer was lost, until that expires.
-                UseCase::CreateUploadUrlWithCustomId if self.is_draft(&subject.cloudflare_id).await => true,
+                // Where the answer is lost and the time of the request is over, the image is found and recorded all the same.
+                UseCase::UploadFileWithCustomId if self.is_recorded(&subject.cloudflare_id).await => true,
                 case => self.act(case, subject, number).await,
             };
             worked.then_some(())
@@ -286,11 +297,25 @@ impl World {
             UseCase::CreateUploadUrl
             | UseCase::CreateUploadUrlWithCustomId
             | UseCase::UploadFile
+            | UseCase::UploadFileWithCustomId
             | UseCase::UploadFromUrl
             | UseCase::Register => {}
             UseCase::UpdateRemote => {
                 assert_eq!(image().await.json()["metadata"]["number"], number);
                 assert_eq!(self.details(cloudflare_id).await.unwrap()["meta"]["number"], number);
+            }
+            UseCase::ChangePrivacy => {
+                let image = image().await.json();
+                let details = self.details(image["cloudflare_id"].as_str().unwrap()).await.unwrap();
+                assert_ne!(image["cloudflare_id"], *cloudflare_id);
+                assert_eq!(
+                    (&image["metadata"]["number"], &details["meta"]["number"]),
+                    (&json!(number), &json!(number))
+                );
+                assert_eq!(
+                    (&image["require_signed_urls"], &details["requireSignedURLs"]),
+                    (&json!(true), &json!(true))
+                );
             }
             UseCase::Delete => {
                 assert_eq!(image().await.status, StatusCode::NOT_FOUND);
@@ -305,7 +330,7 @@ impl World {
         }
     }
 
-    /// Every image here is at Cloudflare, and every image at Cloudflare but `unknown` is here.
+    /// Every image here is at Cloudflare, every image at Cloudflare but `unknown` is here, and nothing is left to be done.
     async fn assert_agreement(&self, unknown: usize, context: &str) {
         let query = "SELECT cloudflare_id FROM cloudflare_images";
         let here: Vec<String> = sql::texts(self.app.database_url.as_str(), query).await.into_iter().flatten().collect();
@@ -314,11 +339,12 @@ impl World {
         }
         let made = self.way.made.lock().unwrap().clone();
         let mut left = 0;
-        for id in made.iter().filter(|id| !here.contains(id)) {
+        for id in made.iter().collect::<BTreeSet<_>>().into_iter().filter(|id| !here.contains(id)) {
             // A draft expires by itself.
             left += usize::from(self.details(id).await.is_some_and(|details| details["draft"] != true));
         }
-        assert!(left <= unknown, "{context}: {left} images are left at Cloudflare");
+        assert_eq!(left, unknown, "{context}: images are left at Cloudflare");
+        assert_eq!(self.leftovers().await, 0, "{context}: leftovers are recorded");
     }
 
     async fn images(&self) -> i64 {
@@ -329,9 +355,15 @@ impl World {
         sql::count(self.app.database_url.as_str(), "SELECT count(*) FROM cfimages_pending_deletions").await
     }
 
-    async fn upload_file(&self) -> Answer {
-        let file = Part::bytes(picture("photo.jpg")).file_name("photo.jpg");
-        Answer::of(self.app.api(Method::POST, "images/upload/").multipart(Form::new().part("file", file))).await
+    async fn upload_file(&self, custom_id: Option<&String>) -> Answer {
+        let form = custom_id.into_iter().fold(Form::new(), |form, id| form.text("custom_id", id.clone()));
+        let form = form.part("file", Part::bytes(picture("photo.jpg")).file_name("photo.jpg"));
+        Answer::of(self.app.api(Method::POST, "images/upload/").multipart(form)).await
+    }
+
+    async fn change(&self, id: &str, changes: &Value) -> Answer {
+        let request = self.app.api(Method::PATCH, &format!("images/{id}/remote/"));
+        Answer::of(request.header("Content-Type", "application/json").body(changes.to_string())).await
     }
 
     /// Makes an image at Cloudflare of which nothing is known here.
@@ -350,14 +382,9 @@ impl World {
         answer.status.is_success().then(|| answer.json()["result"].clone())
     }
 
-    async fn is_draft(&self, id: &str) -> bool {
-        self.details(id).await.is_some_and(|details| details["draft"] == true)
-    }
-
-    /// Whether there is a draft at Cloudflare whose answer was lost.
-    async fn is_draft_of_nobody(&self, subject: &Subject) -> bool {
-        let query = format!("SELECT count(*) FROM cloudflare_images WHERE cloudflare_id = '{}'", subject.cloudflare_id);
-        sql::count(self.app.database_url.as_str(), &query).await == 0 && self.is_draft(&subject.cloudflare_id).await
+    async fn is_recorded(&self, id: &str) -> bool {
+        let query = format!("SELECT count(*) FROM cloudflare_images WHERE cloudflare_id = '{id}'");
+        sql::count(self.app.database_url.as_str(), &query).await == 1
     }
 
     /// Records that an image is to be deleted.
@@ -423,22 +450,27 @@ async fn meet_all(engine: Engine, case: UseCase) {
         let worked = world.act(case, &subject, number).await;
         world.way.fate(Fate::Answer);
         if !worked {
-            world.recover(case, &subject, number).await;
+            world.recover(case, &subject, number, &context).await;
         }
 
-        unknown += case.may_leave(fault);
+        unknown += case.leaves(fault);
+        world.delete_leftovers().await;
         world.check(case, &subject, number).await;
         world.assert_agreement(unknown, &context).await;
         let change = world.images().await - before;
         let expected = match case {
-            UseCase::CreateUploadUrlWithCustomId if world.is_draft_of_nobody(&subject).await => 0,
             UseCase::CreateUploadUrl
             | UseCase::CreateUploadUrlWithCustomId
             | UseCase::UploadFile
+            | UseCase::UploadFileWithCustomId
             | UseCase::UploadFromUrl
             | UseCase::Register => 1,
             UseCase::Delete => -1,
-            UseCase::UpdateRemote | UseCase::CheckStatus | UseCase::ConfirmNotification | UseCase::DeleteLeftovers => 0,
+            UseCase::UpdateRemote
+            | UseCase::ChangePrivacy
+            | UseCase::CheckStatus
+            | UseCase::ConfirmNotification
+            | UseCase::DeleteLeftovers => 0,
         };
         assert_eq!(change, expected, "{context}");
     }

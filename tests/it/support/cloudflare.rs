@@ -29,6 +29,9 @@ struct World {
     calls: Mutex<Vec<String>>,
     failure: Mutex<Option<StatusCode>>,
     loses_answers: Mutex<bool>,
+    /// What all calls are answered with after the first lost answer.
+    failure_after_loss: Mutex<Option<StatusCode>>,
+    gives_new_ids: Mutex<bool>,
     latency: Duration,
     open: watch::Receiver<bool>,
 }
@@ -45,6 +48,8 @@ impl FakeCloudflare {
             calls: Mutex::default(),
             failure: Mutex::default(),
             loses_answers: Mutex::default(),
+            failure_after_loss: Mutex::default(),
+            gives_new_ids: Mutex::default(),
             latency,
             open: is_open,
         });
@@ -75,6 +80,11 @@ impl FakeCloudflare {
         self.has(id, &json!({"draft": true}));
     }
 
+    /// Has it no more.
+    pub(crate) fn forget(&self, id: &str) {
+        self.world.images.lock().unwrap().remove(id);
+    }
+
     /// What it has, by id.
     pub(crate) fn ids(&self) -> Vec<String> {
         let mut ids: Vec<String> = self.world.images.lock().unwrap().keys().cloned().collect();
@@ -92,9 +102,27 @@ impl FakeCloudflare {
         *self.world.failure.lock().unwrap() = status.into().map(|status| StatusCode::from_u16(status).unwrap());
     }
 
-    /// Makes what is asked for from now on, and breaks the connection then.
+    /// Makes or changes what is asked for from now on, and breaks the connection then.
     pub(crate) fn lose_answers(&self) {
         *self.world.loses_answers.lock().unwrap() = true;
+    }
+
+    /// Makes or changes what is asked for next, breaks the connection then, and answers all calls after it with this status.
+    pub(crate) fn lose_answer_and_fail_with(&self, status: u16) {
+        *self.world.failure_after_loss.lock().unwrap() = Some(StatusCode::from_u16(status).unwrap());
+        self.lose_answers();
+    }
+
+    /// Ends all that goes wrong.
+    pub(crate) fn recover(&self) {
+        *self.world.loses_answers.lock().unwrap() = false;
+        *self.world.failure_after_loss.lock().unwrap() = None;
+        self.fail_with(None);
+    }
+
+    /// Gives an image another id when its privacy changes: `new-` before the old one.
+    pub(crate) fn give_new_ids(&self) {
+        *self.world.gives_new_ids.lock().unwrap() = true;
     }
 
     /// Lets calls wait before they do anything.
@@ -141,7 +169,8 @@ async fn answer(
         return status.into_response();
     }
     let result = perform(&world, &method, &call, &String::from_utf8_lossy(&body));
-    if method == Method::POST && *world.loses_answers.lock().unwrap() {
+    if matches!(method, Method::POST | Method::PATCH) && *world.loses_answers.lock().unwrap() {
+        *world.failure.lock().unwrap() = *world.failure_after_loss.lock().unwrap();
         let (sender, body) = Channel::<axum::body::Bytes, std::io::Error>::new(1);
         sender.abort(std::io::Error::other("lost"));
         return Response::new(Body::new(body));
@@ -173,16 +202,25 @@ fn perform(world: &World, method: &Method, call: &str, body: &str) -> Result<Val
         image["uploadURL"] = format!("https://upload.example/{id}").into();
         return Ok(image);
     }
+    if call == "images/v2" {
+        let listed: Vec<&Value> = images.values().filter(|image| image["draft"] != true).collect();
+        return Ok(json!({"images": listed, "continuation_token": null}));
+    }
     let id = call.strip_prefix("images/v1/").unwrap();
     match *method {
         Method::DELETE => images.remove(id).map(|_| json!({})).ok_or(not_found),
         Method::PATCH => {
-            let image = images.get_mut(id).ok_or(not_found)?;
+            let mut image = images.remove(id).ok_or(not_found)?;
+            let was_private = image["requireSignedURLs"].clone();
             let update: Value = serde_json::from_str(body).unwrap();
             for (name, value) in update.as_object().unwrap() {
                 image[if name == "metadata" { "meta" } else { name }] = value.clone();
             }
-            Ok(image.clone())
+            if *world.gives_new_ids.lock().unwrap() && image["requireSignedURLs"] != was_private {
+                image["id"] = format!("new-{id}").into();
+            }
+            images.insert(image["id"].as_str().unwrap().to_owned(), image.clone());
+            Ok(image)
         }
         _ => images.get(id).cloned().ok_or(not_found),
     }
