@@ -65,7 +65,7 @@ impl CloudflareConfig {
     }
 }
 
-/// An instance that cannot make its share of the requests do would make more, and all of them together more than are allowed.
+/// Where its share is less than an instance can work with it makes more all the same, and all of them together more than are allowed.
 fn too_few_requests(max_requests: Option<u32>, instances: Option<u32>) -> Option<Problem> {
     let (max_requests, instances) = (max_requests?, instances?);
     let fewest = ClientLimits::FEWEST_REQUESTS;
