@@ -14,7 +14,9 @@ use tokio::net::TcpListener;
 use super::{Context, data_folder};
 use crate::app::{self, Lifecycle, SystemClock};
 use crate::config::{Purpose, parse_listen};
-use crate::emulator::{Destination, Emulator, EmulatorConfig, Fault, FaultPlan, RateLimit, StorageKind, Variant};
+use crate::emulator::{
+    Destination, Emulator, EmulatorConfig, Fault, FaultPlan, RateLimit, Sources, StorageKind, Variant,
+};
 
 /// How long requests in flight may take when the process is stopped.
 const GRACE: Duration = Duration::from_secs(5);
@@ -65,7 +67,34 @@ pub(super) struct EmulatorArgs {
     #[arg(long, value_name = "SECRET", requires = "webhook")]
     webhook_secret: Option<String>,
     #[command(flatten)]
+    delivery: DeliveryArgs,
+    #[command(flatten)]
     faults: FaultArgs,
+}
+
+/// What is delivered besides the pictures of the account, and how much of it is kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Delivery")]
+pub(super) struct DeliveryArgs {
+    /// Transform pictures of this host at /cdn-cgi/image/, on any of its ports; `*.example.com` are its subdomains. May be repeated.
+    #[arg(long, value_name = "HOST")]
+    allow_source: Vec<String>,
+    /// The site that pictures at /cdn-cgi/image/ are on whose URL has no host.
+    #[arg(long, value_name = "URL")]
+    origin: Option<String>,
+    /// Keep so many megabytes of transformed pictures; 0 keeps none.
+    #[arg(long, value_name = "MB", default_value_t = 256)]
+    cache_size_mb: u64,
+}
+
+impl DeliveryArgs {
+    pub(super) fn sources(&self) -> Sources {
+        Sources { hosts: self.allow_source.clone(), origin: self.origin.clone() }
+    }
+
+    pub(super) fn cache_bytes(&self) -> u64 {
+        self.cache_size_mb.saturating_mul(1_000_000)
+    }
 }
 
 /// What goes wrong from the start.
@@ -149,6 +178,8 @@ impl EmulatorArgs {
             storage,
             variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
             flexible_variants: self.flexible_variants,
+            sources: self.delivery.sources(),
+            cache_bytes: self.delivery.cache_bytes(),
             notify: self.webhook.clone().map(|url| Destination { url, secret: self.webhook_secret.clone() }),
             clock: Arc::new(SystemClock),
         }

@@ -58,7 +58,7 @@ enum Command {
     Dev(dev::DevArgs),
     /// Run the emulator of Cloudflare Images alone, for applications and test suites in any language.
     #[cfg(feature = "emulator")]
-    Emulator(emulator::EmulatorArgs),
+    Emulator(Box<emulator::EmulatorArgs>),
     /// Run the server.
     Serve(serve::ServeArgs),
     /// Create, adopt or update the tables in the database, or take away what is ours.

@@ -9,6 +9,8 @@ use tokio_util::task::TaskTracker;
 use crate::delivery::{DeliveryShape, DeliveryUrls};
 use crate::domain::{Clock, Timestamp};
 
+use super::bodies::Bodies;
+use super::delivery::{Results, Sources};
 use super::envelope::ApiError;
 use super::faults::Faults;
 use super::fetch::Fetcher;
@@ -17,12 +19,15 @@ use super::options::AccountOptions;
 use super::path::encode_segment;
 use super::rate_limit::RequestCount;
 use super::signing_keys::SigningKey;
-use super::storage::{self, Document, Storage, StorageError, StoredImage};
+use super::storage::{self, Document, ResultStore, Storage, StorageError, StoredImage};
 use super::token::Tokens;
 use super::transform::Workers;
 use super::upload::UploadError;
 use super::variants::Variants;
 use super::{EmulatorConfig, Error, StorageKind};
+
+/// Bytes of results that are kept where there is no folder for them.
+const MAX_RESULTS_IN_MEMORY: u64 = 32 * 1024 * 1024;
 
 /// The one account there is.
 pub(super) struct Account {
@@ -37,6 +42,10 @@ pub(super) struct Account {
     pub(super) requests: RequestCount,
     pub(super) faults: Faults,
     pub(super) fetcher: Fetcher,
+    pub(super) sources: Sources,
+    pub(super) results: Results,
+    /// Room for files that are in memory.
+    pub(super) bodies: Bodies,
     pub(super) tokens: Tokens,
     pub(super) clock: Arc<dyn Clock>,
     /// Work that goes on when its request has gone.
@@ -62,6 +71,7 @@ impl Account {
         let options = AccountOptions::new(config.flexible_variants);
         let options = storage.document("config.json", options).map_err(kept)?;
         let tokens = Tokens::new(&config.api_token);
+        let results = open_results(&config.storage, config.cache_bytes)?;
         Ok(Self {
             delivery_urls: DeliveryUrls::new(Some(config.account_hash.clone()), &DeliveryShape::default()),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
@@ -76,6 +86,9 @@ impl Account {
             requests: RequestCount::default(),
             faults: Faults::default(),
             fetcher: Fetcher::new().map_err(Error::HttpClient)?,
+            sources: config.sources,
+            results: Results::new(results),
+            bodies: Bodies::default(),
             tokens,
             clock: config.clock,
             tasks: TaskTracker::new(),
@@ -115,6 +128,14 @@ fn open_storage(kind: &StorageKind, now: Timestamp) -> Result<Storage, Error> {
     match kind {
         StorageKind::Memory => Ok(Storage::in_memory()),
         StorageKind::Folder(path) => Storage::in_folder(path, now).map_err(|source| Error::storage(kind, source)),
+    }
+}
+
+fn open_results(kind: &StorageKind, max_bytes: u64) -> Result<ResultStore, Error> {
+    match kind {
+        StorageKind::Memory => Ok(ResultStore::in_memory(max_bytes.min(MAX_RESULTS_IN_MEMORY))),
+        StorageKind::Folder(path) => ResultStore::in_folder(&path.join("cache"), max_bytes)
+            .map_err(|source| Error::Storage { path: path.join("cache"), source }),
     }
 }
 

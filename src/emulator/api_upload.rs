@@ -38,6 +38,7 @@ pub(super) async fn create(State(account): State<Arc<Account>>, request: Request
 }
 
 async fn accept(account: &Account, request: Request) -> Result<Arc<StoredImage>, UploadError> {
+    let room = account.bodies.room_for(upload::most_bytes(&request)).await;
     let form = upload::receive_form(request, RECEIVE_TIMEOUT, read_form).await?;
     let now = account.clock.now();
     let draft = form.fields.into_draft(now)?;
@@ -49,11 +50,16 @@ async fn accept(account: &Account, request: Request) -> Result<Arc<StoredImage>,
     if account.storage.find(&draft.id, now).is_some() || account.faults.ghost(&draft.id).is_some() {
         return Err(ApiError::already_exists().into());
     }
-    let file = match source {
-        Source::File(file) => file,
-        Source::Url(url) => account.fetcher.fetch(&url).await?,
+    let (file, room) = match source {
+        Source::File(file) => (file, room),
+        Source::Url(url) => {
+            // Whoever waits for room holds none.
+            drop(room);
+            account.fetcher.fetch_upload(&url, &account.bodies).await?
+        }
     };
     let upload = upload::check(account, file).await?;
+    drop(room);
     let insert = account.on_storage(move |storage| storage.insert_image(draft, upload, now));
     insert.await.map_err(|error| match error {
         StorageError::Exists => ApiError::already_exists().into(),

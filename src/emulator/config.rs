@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::domain::Clock;
 
-use super::{Destination, Error, Variant};
+use super::{Destination, Error, Sources, Variant};
 
 /// The settings of an emulator. [`Debug`](fmt::Debug) leaves the secrets out.
 ///
@@ -31,6 +31,10 @@ pub struct EmulatorConfig {
     /// Whether delivery URLs may have options of transformations in place of a variant, `w=400,sharpen=3`. Off in new accounts at
     /// Cloudflare.
     pub flexible_variants: bool,
+    /// Whose pictures `/cdn-cgi/image/` transforms.
+    pub sources: Sources,
+    /// Bytes of transformed pictures that are kept, in the folder of the images or, at most 32 MiB, in memory; 0 keeps none.
+    pub cache_bytes: u64,
     /// Who is told of uploads; nobody where it is `None`.
     pub notify: Option<Destination>,
     /// The time for expiry, signatures and dates.
@@ -59,6 +63,7 @@ impl EmulatorConfig {
             (is_http_url(&self.public_url), "public_url", "must be an http or https URL"),
             (self.notify.as_ref().is_none_or(|to| is_http_url(&to.url)), "notify", "must be an http or https URL"),
         ];
+        self.sources.check().map_err(|problem| Error::Setting { setting: "sources", problem })?;
         match checks.into_iter().find(|(is_good, ..)| !is_good) {
             Some((_, setting, problem)) => Err(Error::Setting { setting, problem }),
             None => Ok(()),
@@ -85,6 +90,8 @@ impl fmt::Debug for EmulatorConfig {
             .field("storage", &self.storage)
             .field("variants", &self.variants)
             .field("flexible_variants", &self.flexible_variants)
+            .field("sources", &self.sources)
+            .field("cache_bytes", &self.cache_bytes)
             .field("notify", &self.notify)
             .field("clock", &self.clock)
             .finish_non_exhaustive()

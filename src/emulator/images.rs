@@ -118,7 +118,7 @@ pub(super) async fn show_blob(State(account): State<Arc<Account>>, uri: Uri) -> 
     let id = uri.path().strip_suffix("/blob").and_then(path::last_segment);
     let image = id.and_then(|id| account.storage.find(&id, account.clock.now()));
     let original = image.as_ref().and_then(|image| image.original()).cloned().ok_or_else(ApiError::image_not_found)?;
-    let content_type = original.picture.format.content_type();
+    let content_type = original.content.content_type();
     let bytes =
         account.on_storage(move |storage| storage.read(&original)).await.map_err(|error| match error.kind() {
             // It was deleted just now.

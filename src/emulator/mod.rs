@@ -9,43 +9,55 @@
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private; in place of a named variant also the options of a flexible one, `w=400,fit=cover`, unless the account forbids it;
+//! - `GET /cdn-cgi/image/{options}/{source}`, pictures of other hosts;
 //! - below `/client/v4/accounts/{account_id}/alerting/v3/`: webhook destinations and notification policies, to which direct creator
 //!   uploads are announced, and one [`Destination`] that is there from the start.
 //! - `/_cfimages/faults`: what is to go wrong with the next calls, also as [`Emulator::faults`].
 //!
 //! # Pictures
 //!
-//! JPEG, PNG, WebP and GIF come in, and the same go out; SVG is refused. Named and flexible variants are made alike: turned
-//! upright, trimmed, mirrored, turned, scaled and cut, laid on the background, adjusted, encoded. What needs no change is delivered
-//! as it came, but for the metadata of a JPEG, of which the copyright notice stays unless the variant says otherwise.
+//! JPEG, PNG, WebP and GIF come in, and the same go out. Named and flexible variants are made alike: turned upright, trimmed,
+//! mirrored, turned, scaled and cut, laid on the background, adjusted, encoded. What needs no change is delivered as it came, but
+//! for the metadata: of a JPEG the copyright notice stays, of a PNG or WebP nothing, unless the variant says otherwise.
+//!
+//! `format=auto`, which is the default, is WebP for browsers that say they take it, and the format of the original for others. WebP
+//! is written with loss where the original came with loss, and without where it did not or where the quality is 100.
+//!
+//! SVG is taken, too, and delivered as it is, but for what could run or fetch something; no option changes it.
+//!
+//! `/cdn-cgi/image/{options}/{source}` does the same to pictures of other hosts, of those in [`Sources`] alone. Sources are fetched
+//! for each request; their format stays unless another is asked for.
+//!
+//! Transformed pictures are kept, by the bytes of the original and all that was done to them, and what several ask for at once is
+//! made once. `cf-resized` tells them: `internal=ok/m` was made now, `internal=ok/h` before.
 //!
 //! An option with a wrong value, and one that is unknown, is ignored and named in a header `warning`, as at Cloudflare. An unknown
 //! output format, and options of which none is right, get 400 with code 9401.
 //!
 //! What differs from Cloudflare:
 //!
-//! - WebP is written without loss, since no encoder in Rust does it with loss. So `format=auto`, which is the default, keeps JPEG,
-//!   which would become several times as large; PNG and still GIF become WebP for browsers that say they take it, and lossy
-//!   WebP becomes lossless when it is transformed. AVIF is not written: `format=avif` is taken as `auto`, and warned of.
+//! - AVIF is not written: `format=avif` is taken as `auto`, and warned of.
 //! - JPEG is baseline, not progressive. `format=jpeg` gives PNG where parts are transparent, `baseline-jpeg` makes them white.
 //! - Of animations only GIF is transformed, frame by frame; `format=webp` leaves it GIF. Animated WebP, and animations that
 //!   have or would get more than 50 megapixels, are delivered as they came, unless a still is asked for by `anim=false` or
 //!   `format=jpeg`.
 //! - Gravity `auto` and `face` are the centre of what changes in the picture, flat parts left out; nothing looks for faces, and
-//!   `zoom` does nothing. `segment`, `upscale=generate` and `onerror` do nothing either, and are warned of.
+//!   `zoom` does nothing. `segment` and `upscale=generate` do nothing either, and are warned of.
 //! - Results have 8 bits a channel, at most 12,000 pixels a side and 100 megapixels: larger ones are made smaller.
 //! - The strength of `blur` and `sharpen`, the direction of `gamma`, the named qualities and the default tolerance of
 //!   `trim=border` are UNCONFIRMED.
 //!
-//! Files may have 10 MB, pictures 12,000 pixels a side, 100 megapixels in all, and 400 MB when they are decoded: those of 16
-//! bits a channel may have fewer pixels. All work on pixels waits until it fits into 2 GiB together. The colour profile of a PNG is
-//! left out of its variants when it is above 32 kB.
+//! Files may have 10 MB, sources elsewhere 100 MB, pictures 12,000 pixels a side, 100 megapixels in all, and 400 MB when they are
+//! decoded: those of 16 bits a channel may have fewer pixels. All work on pixels waits until it fits into 2 GiB together, files that
+//! are on their way until they fit into 256 MiB. A WebP whose codes alone would take the decoder more than 64 MiB is refused. The
+//! colour profile of a PNG is left out of its variants when it is above 32 kB.
 //!
 //! Where nothing is known of Cloudflare's behaviour, what was chosen is marked UNCONFIRMED at its place.
 
 mod account;
 mod api_upload;
 mod auth;
+mod bodies;
 mod browser;
 mod config;
 mod custom_id;
@@ -73,6 +85,7 @@ mod upload;
 mod variants;
 
 pub use config::{EmulatorConfig, StorageKind};
+pub use delivery::Sources;
 pub use faults::{ErrorBody, Fault, FaultPlan, Faults, InvalidFault, Operation, RateLimit};
 pub use notifications::Destination;
 pub use variants::Variant;
@@ -130,7 +143,7 @@ impl Error {
 /// # Examples
 /// ```no_run
 /// # async fn run(clock: std::sync::Arc<dyn cfimages::domain::Clock>) -> Result<(), Box<dyn std::error::Error>> {
-/// use cfimages::emulator::{Emulator, EmulatorConfig, StorageKind, Variant};
+/// use cfimages::emulator::{Emulator, EmulatorConfig, Sources, StorageKind, Variant};
 ///
 /// let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
 /// let emulator = Emulator::open(EmulatorConfig {
@@ -142,6 +155,8 @@ impl Error {
 ///     storage: StorageKind::Memory,
 ///     variants: vec![Variant::public()],
 ///     flexible_variants: true,
+///     sources: Sources::default(),
+///     cache_bytes: 0,
 ///     notify: None,
 ///     clock,
 /// })?;

@@ -19,7 +19,7 @@ use super::direct_upload::{broken_form, is_multipart};
 use super::envelope::{self, ApiError};
 use super::images::ImageObject;
 use super::storage::{StorageError, StoredImage, Upload};
-use super::transform::{self, Format, HEADER_MEMORY, Picture, Rejection};
+use super::transform::{self, Kind, Rejection};
 use super::{Account, path};
 
 /// Bytes of a file. Whether Cloudflare's 10 MB are these or 10,485,760 is UNCONFIRMED.
@@ -121,6 +121,7 @@ async fn accept(account: &Arc<Account>, request: Request) -> Result<Arc<StoredIm
             return Err(error.into());
         }
     };
+    let room = account.bodies.room_for(most_bytes(&request)).await;
     let received = receive_form(request, RECEIVE_TIMEOUT, read_form).await;
     // A task of its own, which goes on to its end when the client goes away: what is stored is always announced.
     let account = Arc::clone(account);
@@ -130,6 +131,7 @@ async fn accept(account: &Arc<Account>, request: Request) -> Result<Arc<StoredIm
             Ok(file) => keep(&account, &draft.id, file, now).await,
             Err(error) => Err(error),
         };
+        drop(room);
         account.announce(&draft.id, &result);
         result
     };
@@ -151,6 +153,12 @@ pub(super) struct File {
     pub(super) filename: String,
     pub(super) content_type: String,
     pub(super) bytes: Bytes,
+}
+
+/// Bytes that the body of an upload may turn out to have.
+pub(super) fn most_bytes(request: &Request) -> usize {
+    let said = request.body().size_hint().upper().and_then(|bytes| usize::try_from(bytes).ok());
+    said.unwrap_or(MAX_BODY).min(MAX_BODY)
 }
 
 /// Reads a form with a file in it, which must arrive within a time.
@@ -224,18 +232,9 @@ async fn keep(account: &Account, id: &str, file: File, started: Timestamp) -> Re
 
 /// Checks the file to its last pixel.
 pub(super) async fn check(account: &Account, file: File) -> Result<Upload, UploadError> {
-    let format = Format::from_content_type(&file.content_type).ok_or_else(|| UploadError::File(wrong_type()))?;
-    let picture = read_picture(account, format, file.bytes.clone()).await?;
-    Ok(Upload { filename: file.filename, picture, bytes: file.bytes })
-}
-
-async fn read_picture(account: &Account, format: Format, bytes: Bytes) -> Result<Picture, UploadError> {
-    let broken = |_| UploadError::File(undecodable("the decoder gave up"));
-    let header_bytes = bytes.clone();
-    let read_header = move || transform::read_header(format, &header_bytes);
-    let header = account.workers.run(HEADER_MEMORY, read_header).await.map_err(broken)??;
-    let picture = account.workers.run(header.memory(), move || transform::read_picture(&header, &bytes)).await;
-    Ok(picture.map_err(broken)??)
+    let kind = Kind::of_content_type(&file.content_type).ok_or_else(|| UploadError::File(wrong_type()))?;
+    let content = transform::inspect(&account.workers, kind, file.bytes.clone()).await?;
+    Ok(Upload { filename: file.filename, content, bytes: file.bytes })
 }
 
 /// Throws a body away, as much of it as is reasonable.

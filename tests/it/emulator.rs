@@ -18,17 +18,18 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.test("emulator::what_is_kept_in_a_folder_is_found_again", restart);
     suite.test("emulator::faults_are_switched_by_flags_a_file_and_requests", faults);
     suite.test("emulator::it_refuses_what_it_cannot_do", refusals);
+    suite.test("emulator::pictures_of_other_hosts_are_transformed_where_a_flag_allows_it", sources);
 }
 
 /// A running emulator, which ends with its test.
-struct Emulator {
+pub(crate) struct Emulator {
     process: Child,
     /// What it printed up to the settings.
     settings: Vec<(String, String)>,
 }
 
 impl Emulator {
-    fn start(folder: &Path, arguments: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
         let arguments = [&["emulator", "--listen", "127.0.0.1:0"], arguments].concat();
         let mut process = cfimages(folder, &arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
@@ -40,11 +41,11 @@ impl Emulator {
         Self { settings: lines.filter_map(setting).collect(), process }
     }
 
-    fn setting(&self, name: &str) -> &str {
+    pub(crate) fn setting(&self, name: &str) -> &str {
         &self.settings.iter().find(|(known, _)| known == name).unwrap_or_else(|| panic!("no {name}")).1
     }
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let url = format!("{}/accounts/{}/images/{path}", self.setting("API base URL"), self.setting("Account id"));
         http_client().request(method, url).bearer_auth(self.setting("API token"))
     }
@@ -55,6 +56,10 @@ impl Emulator {
         let answer = Answer::of(self.request(Method::POST, "v1").multipart(form)).await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         answer.json()["result"].take()
+    }
+
+    pub(crate) fn process_id(&self) -> u32 {
+        self.process.id()
     }
 
     fn stop(&mut self) {
@@ -123,6 +128,8 @@ async fn refusals() {
         (&["--faults", "plan.json"], "plan.json is no plan of faults"),
         (&["--error-rate", "2"], "rate must be 0 to 1"),
         (&["--account-hash", "a/b"], "account_hash"),
+        (&["--allow-source", "https://example.com"], "sources: must be names of hosts"),
+        (&["--origin", "example.com"], "sources: the origin must be"),
     ] {
         let mut command = cfimages(folder.path(), &["emulator", "--memory"]);
         if !arguments.contains(&"--listen") {
@@ -132,5 +139,26 @@ async fn refusals() {
         let message = text(&output.stderr);
         assert_eq!((output.status.code(), message.lines().count()), (Some(1), 1), "{message}");
         assert!(message.contains(problem), "{message}");
+    }
+}
+
+async fn sources() {
+    let folder = TempDir::new().unwrap();
+    let source = Emulator::start(folder.path(), &["--memory"]);
+    source.upload().await;
+    let site = source.setting("API base URL").trim_end_matches("/client/v4");
+    let allowed = Emulator::start(folder.path(), &["--memory", "--allow-source", "127.0.0.1", "--origin", site]);
+    let path = format!("/{}/photo/w=5000", source.setting("Account hash"));
+    for (emulator, picture, status) in [
+        (&allowed, format!("{site}{path}"), 200),
+        (&allowed, path.clone(), 200),
+        (&source, format!("{site}{path}"), 403),
+        (&source, path.clone(), 403),
+    ] {
+        let base = emulator.setting("API base URL").trim_end_matches("/client/v4");
+        let url = format!("{base}/cdn-cgi/image/width=20/{}", picture.trim_start_matches('/'));
+        let response = http_client().get(&url).send().await.unwrap();
+        assert_eq!(response.status(), status, "{url}");
+        assert_eq!(response.headers()["cf-resized"].to_str().unwrap().starts_with("internal=ok/"), status == 200);
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 
 use self::credentials::DevCredentials;
-use super::emulator::run_emulator;
+use super::emulator::{DeliveryArgs, run_emulator};
 use super::{Context, data_folder, serve};
 use crate::app::{self, Lifecycle, SystemClock};
 use crate::config::{Config, Purpose, Setting, parse_listen, settings};
@@ -35,6 +35,8 @@ pub(super) struct DevArgs {
     /// The folder for database, pictures and credentials.
     #[arg(long, value_name = "DIR", default_value = "cfimages-dev")]
     data: PathBuf,
+    #[command(flatten)]
+    delivery: DeliveryArgs,
 }
 
 impl DevArgs {
@@ -53,7 +55,7 @@ impl DevArgs {
         let config = load_config(context, &self.data, &credentials, server_address, &emulator_url)?;
         app::init_telemetry(&config.log)?;
         let database = open_database(&config, &credentials).await?;
-        let emulator = open_emulator(&self.data, &credentials, &config, server_address, &emulator_url)?;
+        let emulator = self.open_emulator(&credentials, &config, server_address, &emulator_url)?;
 
         // Where nobody reads it, the server is of use all the same.
         let welcome = welcome(&config, &credentials, &self.data, server_address, &emulator_url);
@@ -64,6 +66,34 @@ impl DevArgs {
         );
         result?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    fn open_emulator(
+        &self,
+        credentials: &DevCredentials,
+        config: &Config,
+        server_address: SocketAddr,
+        emulator_url: &str,
+    ) -> anyhow::Result<Emulator> {
+        let prefix = &config.server.url_prefix;
+        let config = EmulatorConfig {
+            account_id: credentials.account_id.clone(),
+            account_hash: credentials.account_hash.clone(),
+            api_token: credentials.api_token.clone(),
+            signing_keys: vec![("default".to_owned(), credentials.signing_key.clone())],
+            public_url: emulator_url.to_owned(),
+            storage: StorageKind::Folder(self.data.join("emulator")),
+            variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
+            flexible_variants: true,
+            sources: self.delivery.sources(),
+            cache_bytes: self.delivery.cache_bytes(),
+            notify: Some(Destination {
+                url: format!("http://{server_address}{prefix}/api/webhook/"),
+                secret: Some(credentials.webhook_secret.clone()),
+            }),
+            clock: Arc::new(SystemClock),
+        };
+        Emulator::open(config).context("the emulator cannot be opened")
     }
 }
 
@@ -113,32 +143,6 @@ async fn open_database(config: &Config, credentials: &DevCredentials) -> anyhow:
     let accounts = Accounts::new(database.clone(), Arc::new(SystemClock));
     accounts.ensure_admin(&credentials.username, &credentials.password, &credentials.token).await?;
     Ok(database)
-}
-
-fn open_emulator(
-    data: &Path,
-    credentials: &DevCredentials,
-    config: &Config,
-    server_address: SocketAddr,
-    emulator_url: &str,
-) -> anyhow::Result<Emulator> {
-    let prefix = &config.server.url_prefix;
-    let config = EmulatorConfig {
-        account_id: credentials.account_id.clone(),
-        account_hash: credentials.account_hash.clone(),
-        api_token: credentials.api_token.clone(),
-        signing_keys: vec![("default".to_owned(), credentials.signing_key.clone())],
-        public_url: emulator_url.to_owned(),
-        storage: StorageKind::Folder(data.join("emulator")),
-        variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
-        flexible_variants: true,
-        notify: Some(Destination {
-            url: format!("http://{server_address}{prefix}/api/webhook/"),
-            secret: Some(credentials.webhook_secret.clone()),
-        }),
-        clock: Arc::new(SystemClock),
-    };
-    Emulator::open(config).context("the emulator cannot be opened")
 }
 
 /// Where one of the two ends, the other has no use.

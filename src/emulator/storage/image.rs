@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::domain::Timestamp;
 
-use super::super::transform::Picture;
+use super::super::transform::Content;
 
 /// An image or a draft of one.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -40,7 +40,8 @@ pub(in crate::emulator) struct Original {
     pub(in crate::emulator) filename: String,
     /// Of the bytes, in hexadecimal digits.
     pub(in crate::emulator) sha256: String,
-    pub(in crate::emulator) picture: Picture,
+    #[serde(rename = "picture")]
+    pub(in crate::emulator) content: Content,
     /// What the bytes are stored under: 32 hexadecimal digits, chosen anew for every upload.
     pub(super) key: String,
 }
@@ -49,7 +50,7 @@ pub(in crate::emulator) struct Original {
 #[derive(Debug)]
 pub(in crate::emulator) struct Upload {
     pub(in crate::emulator) filename: String,
-    pub(in crate::emulator) picture: Picture,
+    pub(in crate::emulator) content: Content,
     pub(in crate::emulator) bytes: Bytes,
 }
 

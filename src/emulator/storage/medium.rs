@@ -59,7 +59,7 @@ impl Medium {
             }
             Self::Folder(folder) => folder.save_original(&key, &upload.bytes)?,
         }
-        Ok(Original { filename: upload.filename, sha256, picture: upload.picture, key })
+        Ok(Original { filename: upload.filename, sha256, content: upload.content, key })
     }
 
     pub(super) fn read_original(&self, original: &Original) -> io::Result<Bytes> {
@@ -88,8 +88,13 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 pub(super) fn sha256_hex(bytes: &[u8]) -> String {
-    let mut hex = String::with_capacity(64);
-    for byte in sha256(bytes) {
+    hex(&sha256(bytes))
+}
+
+/// Bytes in hexadecimal digits.
+pub(in crate::emulator) fn hex(bytes: &[u8]) -> String {
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
         let _ = write!(hex, "{byte:02x}");
     }
     hex

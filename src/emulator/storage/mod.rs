@@ -8,10 +8,13 @@ mod folder;
 mod image;
 mod index;
 mod medium;
+mod results;
 
 pub(super) use document::Document;
 pub(super) use image::{ImageState, Original, StoredImage, Upload};
 pub(super) use index::{Order, Position};
+pub(super) use medium::hex;
+pub(super) use results::{Key, ResultStore, StoredResult};
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

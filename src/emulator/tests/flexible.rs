@@ -141,8 +141,16 @@ async fn the_format_follows_the_browser_and_each_has_an_etag_of_its_own() {
     assert_eq!(other.status, 200);
 
     let (app, image) = app_with_jpeg().await;
-    let modern = get_with(&app, &format!("{image}/w=100"), &[("accept", "image/webp,*/*")]).await;
-    assert_eq!(modern.header("content-type"), "image/jpeg");
+    for variant in ["w=100", "thumbnail", "public", "w=5000", "w=100,format=auto"] {
+        let modern = get_with(&app, &format!("{image}/{variant}"), &[("accept", "image/avif,image/webp,*/*")]).await;
+        let plain = get_with(&app, &format!("{image}/{variant}"), &[("accept", "*/*")]).await;
+        assert_eq!(modern.header("content-type"), "image/webp", "{variant}");
+        assert_eq!(plain.header("content-type"), "image/jpeg", "{variant}");
+        assert_eq!((modern.header("vary"), plain.header("vary")), ("Accept", "Accept"));
+        assert_eq!(size(&modern), size(&plain));
+    }
+    let fixed = get_with(&app, &format!("{image}/w=100,format=jpeg"), &[("accept", "image/webp")]).await;
+    assert_eq!(fixed.header("content-type"), "image/jpeg");
     let narrow = get_with(&app, &format!("{image}/w=auto"), &[("sec-ch-width", "300")]).await;
     assert_eq!(size(&narrow), (320, 213));
 }

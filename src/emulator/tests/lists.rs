@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::super::direct_upload::parse_metadata;
 use super::super::storage::{ImageState, StoredImage, Upload};
-use super::super::transform::{Format, read_header, read_picture};
+use super::super::transform::{Content, Format, read_header, read_picture};
 use super::pictures::encoded;
 use super::{ACCOUNT, Answer, App, HASH, StorageKind, TOKEN};
 
@@ -32,7 +32,7 @@ impl App {
         let bytes = encoded(ImageFormat::Png, 1, 1);
         let header = read_header(Format::Png, &bytes).unwrap();
         let picture = read_picture(&header, &bytes).unwrap();
-        let upload = Upload { filename: "a.png".to_owned(), picture, bytes: bytes.into() };
+        let upload = Upload { filename: "a.png".to_owned(), content: Content::Pixels(picture), bytes: bytes.into() };
         self.emulator.account.storage.insert_image(draft, upload, now).unwrap();
     }
 

@@ -3,13 +3,16 @@
 mod api_uploads;
 mod deliveries;
 mod drafts;
+mod drawings;
 mod faults;
 mod flexible;
 mod lists;
 mod notifications;
 mod options;
 mod pictures;
+mod remote;
 mod restarts;
+mod results;
 mod signing_keys;
 mod updates;
 mod uploads;
@@ -26,7 +29,7 @@ use tower::ServiceExt as _;
 
 use crate::domain::{Clock as _, ManualClock, Timestamp};
 
-use super::{Destination, Emulator, EmulatorConfig, StorageKind, Variant};
+use super::{Destination, Emulator, EmulatorConfig, Sources, StorageKind, Variant};
 
 const ACCOUNT: &str = "9035f53656c247e895c5a6939ae8a0e0";
 const HASH: &str = "Vi7wi5KSItxGFsWRG2Us6Q";
@@ -60,6 +63,8 @@ fn config(clock: Arc<ManualClock>) -> EmulatorConfig {
         storage: StorageKind::Memory,
         variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
         flexible_variants: true,
+        sources: Sources::default(),
+        cache_bytes: 1_000_000,
         notify: None,
         clock,
     }

@@ -11,7 +11,7 @@ use image::{
 };
 
 use super::orient::Turn;
-use super::{Format, Picture, Size, jpeg, memory, png};
+use super::{Format, Picture, Size, jpeg, memory, png, webp};
 
 /// Pixels a side. Cloudflare's documentation names WebP as an exception without saying what holds there; here it is none.
 pub(super) const MAX_SIDE: u32 = 12_000;
@@ -81,6 +81,9 @@ pub(in crate::emulator) fn read_header(declared: Format, bytes: &[u8]) -> Result
     let frame_bytes = stored_size.pixels() * bytes_per_pixel(declared, decoder.color_type());
     if frame_bytes > MAX_DECODED {
         return Err(Rejection::TooDeep(frame_bytes));
+    }
+    if declared == Format::Webp && !webp::has_modest_codes(bytes) {
+        return Err(Rejection::Unreadable("the codes of the picture are broken, or take too much memory".to_owned()));
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     Ok(Header { format: declared, stored_size, frame_bytes, orientation })

@@ -7,7 +7,7 @@ use image::codecs::webp::WebPEncoder;
 use image::{DynamicImage, Frame, ImageEncoder, ImageError, ImageResult};
 
 use super::canvas::lay_on;
-use super::{Format, Size};
+use super::{Format, Size, webp};
 use crate::delivery::Color;
 
 /// How hurriedly the palette of a still GIF is chosen, from 1 (best) to 30.
@@ -20,13 +20,15 @@ pub(super) struct Extras {
     pub(super) colour_profile: Option<Vec<u8>>,
     /// In TIFF form.
     pub(super) exif: Option<Vec<u8>>,
-    /// Of lossy formats, 1 to 100.
+    /// Of what is written with loss, 1 to 100.
     pub(super) quality: u8,
+    /// Whether WebP is written with loss.
+    pub(super) is_lossy: bool,
 }
 
-/// A still picture as a file. WebP is written without loss: no encoder in Rust does it with loss yet.
+/// A still picture as a file.
 pub(super) fn encode_still(format: Format, pixels: DynamicImage, extras: Extras) -> ImageResult<Vec<u8>> {
-    let Extras { colour_profile, exif, quality } = extras;
+    let Extras { colour_profile, exif, quality, is_lossy } = extras;
     let colour_profile = colour_profile.filter(|profile| is_profile_for(&pixels, profile));
     let mut out = Vec::new();
     match format {
@@ -38,6 +40,7 @@ pub(super) fn encode_still(format: Format, pixels: DynamicImage, extras: Extras)
             write(encoder, &without_alpha(pixels), colour_profile)
         }
         Format::Png => write(PngEncoder::new(&mut out), &pixels, colour_profile),
+        Format::Webp if is_lossy => return webp::encode_lossy(pixels, quality, colour_profile.as_deref()),
         Format::Webp => write(WebPEncoder::new_lossless(&mut out), &pixels, colour_profile),
         Format::Gif => write(GifEncoder::new_with_speed(&mut out, STILL_GIF_SPEED), &pixels, None),
     }?;

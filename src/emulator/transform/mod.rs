@@ -2,6 +2,7 @@
 
 mod adjust;
 mod canvas;
+mod content;
 mod decode;
 mod encode;
 mod exif;
@@ -14,13 +15,21 @@ mod pipeline;
 mod png;
 mod recipe;
 mod resize;
+pub(super) mod svg;
 #[cfg(test)]
 mod tests;
 mod trim;
+mod vp8l;
+mod webp;
+#[cfg(test)]
+#[path = "../../../tests/it/support/webp_bomb.rs"]
+mod webp_bomb;
 mod workers;
 
-pub(super) use decode::{Rejection, read_header, read_picture};
-pub(super) use memory::OF_HEADER as HEADER_MEMORY;
+pub(super) use content::{Content, Drawing, Kind, inspect};
+pub(super) use decode::Rejection;
+#[cfg(test)]
+pub(super) use decode::{read_header, read_picture};
 pub(super) use pipeline::{Made, make};
 pub(super) use recipe::{Browser, Recipe, warnings};
 pub(super) use workers::Workers;
@@ -38,13 +47,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// The format with this MIME type; parameters behind it and its case do not matter.
-    pub(super) fn from_content_type(content_type: &str) -> Option<Self> {
-        let essence = content_type.split(';').next().unwrap_or_default().trim();
-        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif]
-            .into_iter()
-            .find(|format| format.content_type().eq_ignore_ascii_case(essence))
-    }
+    const ALL: [Self; 4] = [Self::Jpeg, Self::Png, Self::Webp, Self::Gif];
 
     /// The MIME type.
     pub(super) fn content_type(self) -> &'static str {
@@ -54,6 +57,11 @@ impl Format {
             Self::Webp => "image/webp",
             Self::Gif => "image/gif",
         }
+    }
+
+    /// Whether pictures of this format were mostly written with loss, so that another loss does no harm.
+    fn is_lossy(self) -> bool {
+        matches!(self, Self::Jpeg | Self::Webp)
     }
 
     /// Bytes of a decoded pixel, where the picture takes the most that the format has.

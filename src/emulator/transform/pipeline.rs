@@ -16,7 +16,7 @@ use super::fit::Fitting;
 use super::orient::{Area, Turn};
 use super::recipe::{Output, Recipe, Still, rounded};
 use super::resize::resize;
-use super::{Format, Picture, Size, canvas, exif, focus, jpeg, trim};
+use super::{Format, Picture, Size, canvas, exif, focus, jpeg, png, trim, webp};
 use crate::delivery::{Color, Trim};
 
 /// What was made.
@@ -40,10 +40,14 @@ pub(in crate::emulator) enum Made {
 /// Makes of a picture what the recipe says.
 pub(in crate::emulator) fn make(original: &Bytes, picture: &Picture, recipe: &Recipe) -> ImageResult<Made> {
     let (format, bytes, decoding) = match recipe.output {
-        Output::Original(metadata) if picture.format == Format::Jpeg => {
-            return Ok(Made::Original(jpeg::with_metadata(original, metadata)));
+        Output::Original(metadata) => {
+            return Ok(Made::Original(match picture.format {
+                Format::Jpeg => jpeg::with_metadata(original, metadata),
+                Format::Png => png::with_metadata(original, metadata),
+                Format::Webp => webp::with_metadata(original, metadata),
+                Format::Gif => original.clone(),
+            }));
         }
-        Output::Original(_) => return Ok(Made::Original(original.clone())),
         Output::Json => return measure(original, picture, recipe).map(Made::Size),
         Output::Animation => (Format::Gif, make_animation(original, picture.format, recipe)?, 0),
         Output::Still(still) => make_still(original, picture, recipe, still)?,
@@ -69,7 +73,7 @@ fn make_still(
         still.format
     };
     let exif = exif.and_then(|exif| exif::kept(&exif, still.metadata));
-    let extras = Extras { colour_profile, exif, quality: still.quality };
+    let extras = Extras { colour_profile, exif, quality: still.quality, is_lossy: still.is_lossy };
     Ok((format, encode_still(format, pixels, extras)?, decoding))
 }
 

@@ -2,6 +2,10 @@
 
 use std::borrow::Cow;
 
+use bytes::Bytes;
+
+use crate::delivery::Metadata;
+
 const SIGNATURE_LENGTH: usize = 8;
 /// Bytes of a chunk besides its data: its length, its name and its checksum.
 const FRAME_LENGTH: usize = 12;
@@ -11,20 +15,35 @@ const MAX_PROFILE_CHUNK: usize = 32_000;
 /// The file without what the decoder would spend much memory on and nobody needs: texts, and colour profiles above 32 kB,
 /// which for the profiles of screens and cameras would be a great deal.
 pub(super) fn without_bloat(file: &[u8]) -> Cow<'_, [u8]> {
-    if chunks(file).all(is_wanted) {
+    only(file, |name, chunk| match name {
+        b"iCCP" => chunk.len() <= MAX_PROFILE_CHUNK,
+        name => !is_text(name),
+    })
+}
+
+/// The file with its metadata, or without: nothing less than all of them can be kept in a PNG. The pixels stay byte for byte.
+pub(super) fn with_metadata(file: &Bytes, metadata: Metadata) -> Bytes {
+    if metadata == Metadata::Keep {
+        return file.clone();
+    }
+    match only(file, |name, _| !is_text(name) && !matches!(name, b"eXIf" | b"tIME")) {
+        Cow::Borrowed(_) => file.clone(),
+        Cow::Owned(file) => file.into(),
+    }
+}
+
+fn is_text(name: &[u8]) -> bool {
+    matches!(name, b"tEXt" | b"zTXt" | b"iTXt")
+}
+
+/// The file with those of its chunks that are wanted, by their name and all of them.
+fn only(file: &[u8], is_wanted: impl Fn(&[u8], &[u8]) -> bool) -> Cow<'_, [u8]> {
+    let is_wanted = |chunk: &&[u8]| chunk.get(4..8).is_none_or(|name| is_wanted(name, chunk));
+    if chunks(file).all(|chunk| is_wanted(&chunk)) {
         return Cow::Borrowed(file);
     }
     let signature = file.get(..SIGNATURE_LENGTH).unwrap_or(file);
-    let wanted = chunks(file).filter(|chunk| is_wanted(chunk));
-    Cow::Owned(std::iter::once(signature).chain(wanted).flatten().copied().collect())
-}
-
-fn is_wanted(chunk: &[u8]) -> bool {
-    match chunk.get(4..8) {
-        Some(b"iCCP") => chunk.len() <= MAX_PROFILE_CHUNK,
-        Some(b"tEXt" | b"zTXt" | b"iTXt") => false,
-        _ => true,
-    }
+    Cow::Owned(std::iter::once(signature).chain(chunks(file).filter(is_wanted)).flatten().copied().collect())
 }
 
 /// The chunks behind the signature, each with its frame. The last one may be cut off.
@@ -72,6 +91,29 @@ mod tests {
         let bloated =
             file(&[text, (b"IHDR", 13), compressed, profile, (b"IDAT", 5), international, profile, (b"IEND", 0)]);
         assert_eq!(*without_bloat(&bloated), *file(&[(b"IHDR", 13), (b"IDAT", 5), (b"IEND", 0)]));
+    }
+
+    #[test]
+    fn metadata_are_left_out_unless_they_are_to_be_kept() {
+        let bare = Bytes::from(file(&[(b"IHDR", 13), (b"iCCP", 50_000), (b"gAMA", 4), (b"IDAT", 5), (b"IEND", 0)]));
+        let full = file(&[
+            (b"IHDR", 13),
+            (b"iCCP", 50_000),
+            (b"gAMA", 4),
+            (b"tEXt", 9),
+            (b"eXIf", 20),
+            (b"IDAT", 5),
+            (b"tIME", 7),
+            (b"iTXt", 9),
+            (b"zTXt", 9),
+            (b"IEND", 0),
+        ]);
+        let full = Bytes::from(full);
+        assert_eq!(with_metadata(&full, Metadata::Keep), full);
+        for metadata in [Metadata::Copyright, Metadata::None] {
+            assert_eq!(with_metadata(&full, metadata), bare);
+            assert_eq!(with_metadata(&bare, metadata), bare);
+        }
     }
 
     #[test]

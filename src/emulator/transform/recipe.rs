@@ -7,7 +7,7 @@ use super::fit::Frame;
 use super::orient::{Area, Turn};
 use super::{Format, Picture, Size, memory, trim};
 use crate::delivery::{
-    self, Color, Compression, Fit, Metadata, OnError, Quality, QualityLevel, Resolved, Segment, Trim, Upscale, Width,
+    self, Color, Compression, Fit, Metadata, Quality, QualityLevel, Resolved, Segment, Trim, Upscale, Width,
 };
 
 /// Pixels of all frames together, before or after, above which an animation is delivered as it is.
@@ -61,6 +61,8 @@ pub(super) struct Still {
     pub(super) transparent: Format,
     /// 1 to 100.
     pub(super) quality: u8,
+    /// Whether WebP is written with loss.
+    pub(super) is_lossy: bool,
     pub(super) metadata: Metadata,
 }
 
@@ -85,6 +87,11 @@ impl Recipe {
     /// Whether the file is delivered as it came.
     pub(in crate::emulator) fn is_original(&self) -> bool {
         matches!(self.output, Output::Original(_))
+    }
+
+    /// Whether the result is a picture that is not the file that came.
+    pub(in crate::emulator) fn makes_picture(&self) -> bool {
+        matches!(self.output, Output::Still(_) | Output::Animation)
     }
 
     /// Bytes of memory that the work takes, at most.
@@ -135,7 +142,7 @@ impl Recipe {
             Output::Json => return false,
             Output::Animation => true,
             Output::Still(still) => {
-                let is_usual = still.quality == QUALITY || still.format != Format::Jpeg;
+                let is_usual = still.quality == QUALITY || !still.format.is_lossy();
                 still.format == picture.format
                     && still.transparent == picture.format_with_alpha()
                     && is_usual
@@ -178,7 +185,9 @@ fn output(options: &Resolved, picture: &Picture, browser: Browser) -> Output {
     let is_fast = options.compression == Some(Compression::Fast);
     let still = |format, transparent| {
         let quality = quality(options, browser);
-        Output::Still(Still { format, transparent, quality, metadata: options.metadata })
+        // As at Cloudflare, the best quality has no loss. What came without loss keeps that, too.
+        let is_lossy = picture.format.is_lossy() && quality < 100;
+        Output::Still(Still { format, transparent, quality, is_lossy, metadata: options.metadata })
     };
     let is_animated = picture.frames > 1 && options.anim;
     match wanted {
@@ -189,8 +198,8 @@ fn output(options: &Resolved, picture: &Picture, browser: Browser) -> Output {
         _ if is_animated => Output::Animation,
         Wanted::Webp => still(Format::Webp, Format::Webp),
         Wanted::Auto | Wanted::Avif if is_fast => still(Format::Jpeg, Format::Png),
-        Wanted::Auto | Wanted::Avif if picture.format == Format::Jpeg => still(Format::Jpeg, Format::Png),
         Wanted::Auto | Wanted::Avif if browser.accepts_webp => still(Format::Webp, Format::Webp),
+        Wanted::Auto | Wanted::Avif if picture.format == Format::Jpeg => still(Format::Jpeg, Format::Png),
         Wanted::Auto | Wanted::Avif => still(picture.format, picture.format),
     }
 }
@@ -233,7 +242,6 @@ pub(in crate::emulator) fn warnings(options: &Resolved, picture: &Picture) -> Ve
     warn(options.segment == Some(Segment::Foreground), "segment is not carried out here");
     warn(options.upscale == Upscale::Generate, "upscale=generate is not carried out here, the image is interpolated");
     warn(options.zoom > 0.0, "zoom is not carried out here");
-    warn(options.onerror == Some(OnError::Redirect), "onerror is for remote images only");
     let needs_both = matches!(options.fit, Fit::Cover | Fit::Crop | Fit::AspectCrop | Fit::Pad | Fit::Squeeze);
     if needs_both && options.width.is_some() != options.height.is_some() {
         warnings.push(format!("{} fit mode needs both width and height", options.fit).into());
@@ -307,7 +315,9 @@ mod tests {
         let webp = Browser { accepts_webp: true, ..Browser::default() };
         let none = Browser::default();
         for (options, source, browser, format, transparent) in [
-            ("w=9", Format::Jpeg, webp, Format::Jpeg, Format::Png),
+            ("w=9", Format::Jpeg, webp, Format::Webp, Format::Webp),
+            ("w=9", Format::Jpeg, none, Format::Jpeg, Format::Png),
+            ("w=9,compression=fast", Format::Jpeg, webp, Format::Jpeg, Format::Png),
             ("w=9", Format::Png, webp, Format::Webp, Format::Webp),
             ("w=9", Format::Png, none, Format::Png, Format::Png),
             ("w=9", Format::Webp, none, Format::Webp, Format::Webp),
@@ -322,6 +332,22 @@ mod tests {
                 panic!("{options} of {source:?} is a picture")
             };
             assert_eq!((still.format, still.transparent), (format, transparent), "{options} of {source:?}");
+        }
+    }
+
+    #[test]
+    fn webp_is_written_with_loss_where_the_picture_came_with_loss_and_not_the_best_is_asked_for() {
+        for (options, source, want) in [
+            ("f=webp", Format::Jpeg, true),
+            ("f=webp,w=9", Format::Webp, true),
+            ("f=webp,q=100", Format::Jpeg, false),
+            ("f=webp,q=10", Format::Png, false),
+            ("f=webp", Format::Gif, false),
+        ] {
+            let Output::Still(still) = recipe(options, &picture(source, 100, 1), Browser::default()).output else {
+                panic!("{options} of {source:?} is a picture")
+            };
+            assert_eq!(still.is_lossy, want, "{options} of {source:?}");
         }
     }
 
@@ -361,7 +387,7 @@ mod tests {
         assert_eq!(said("fit=cover"), "");
         assert!(said("trim=60;0;60;0").contains("trim"));
         assert!(said("f=avif").contains("AVIF"));
-        assert!(said("segment=foreground,upscale=generate,onerror=redirect").matches('|').count() == 2);
+        assert!(said("segment=foreground,upscale=generate").matches('|').count() == 1);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use image::codecs::gif::{GifDecoder, GifEncoder};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
+use image::codecs::webp::WebPEncoder;
 use image::metadata::Orientation;
 use image::{
     AnimationDecoder as _, DynamicImage, Frame, GenericImageView as _, ImageDecoder as _, ImageEncoder as _,
@@ -284,6 +285,135 @@ fn metadata_are_those_that_were_asked_for_whether_encoded_anew_or_not() {
             let (_, bytes) = made(&file, options);
             assert!(!bytes.windows(6).any(|bytes| bytes == b"Camera"));
         }
+    }
+}
+
+/// Pictures that EXIF asks to be turned, in all formats that have EXIF.
+#[test]
+fn the_orientation_is_applied_in_every_format_that_has_one() {
+    let pixels = quadrants(120, 80).into_rgb8();
+    let write = |encoder: &mut dyn FnMut(&mut Vec<u8>)| {
+        let mut out = Vec::new();
+        encoder(&mut out);
+        Bytes::from(out)
+    };
+    let color = image::ExtendedColorType::Rgb8;
+    let in_png = write(&mut |out| {
+        let mut encoder = PngEncoder::new(out);
+        encoder.set_exif_metadata(oriented(6)).unwrap();
+        encoder.write_image(&pixels, 120, 80, color).unwrap();
+    });
+    let in_webp = write(&mut |out| {
+        let mut encoder = WebPEncoder::new_lossless(out);
+        encoder.set_exif_metadata(oriented(6)).unwrap();
+        encoder.write_image(&pixels, 120, 80, color).unwrap();
+    });
+    for file in [jpeg(&pixels.clone().into(), oriented(6)), in_png, in_webp] {
+        for (options, size) in [("metadata=keep", (80, 120)), ("metadata=none", (80, 120)), ("w=40", (40, 60))] {
+            let (format, bytes) = made(&file, options);
+            assert!(!read(&bytes).is_turned, "{format:?} {options}");
+            let picture = image::load_from_memory(&bytes).unwrap();
+            assert_eq!(picture.dimensions(), size, "{format:?} {options}");
+            assert_colours(&picture, &[((2, 2), BLUE), ((size.0 - 3, 2), RED)], options);
+        }
+    }
+}
+
+#[test]
+fn untouched_files_have_the_metadata_that_were_asked_for_and_the_same_pixels() {
+    let pixels = quadrants(80, 40).into_rgb8();
+    let mut exif = exif::tests::of_camera();
+    let _ = Orientation::remove_from_exif_chunk(&mut exif);
+    let mut png = Vec::new();
+    let mut encoder = PngEncoder::new(&mut png);
+    encoder.set_exif_metadata(exif.clone()).unwrap();
+    encoder.write_image(&pixels, 80, 40, image::ExtendedColorType::Rgb8).unwrap();
+    let mut webp = Vec::new();
+    let mut encoder = WebPEncoder::new_lossless(&mut webp);
+    encoder.set_exif_metadata(exif.clone()).unwrap();
+    encoder.write_image(&pixels, 80, 40, image::ExtendedColorType::Rgb8).unwrap();
+    for (file, keeps_copyright) in
+        [(jpeg(&pixels.clone().into(), exif), true), (Bytes::from(png), false), (Bytes::from(webp), false)]
+    {
+        for (metadata, has_camera, has_copyright) in
+            [("keep", true, true), ("copyright", false, keeps_copyright), ("none", false, false)]
+        {
+            let (format, bytes) = made(&file, &format!("metadata={metadata},w=5000"));
+            let has = |text: &[u8]| bytes.windows(text.len()).any(|bytes| bytes == text);
+            assert_eq!((has(b"Camera"), has(b"(c) A")), (has_camera, has_copyright), "{format:?} {metadata}");
+            assert_eq!(image::load_from_memory(&bytes).unwrap(), image::load_from_memory(&file).unwrap());
+            assert_eq!(bytes == file, metadata == "keep", "{format:?} {metadata}");
+        }
+    }
+}
+
+#[test]
+fn every_format_shows_the_same_picture() {
+    let pixels = quadrants(120, 80);
+    let mut webp = Vec::new();
+    pixels.write_with_encoder(WebPEncoder::new_lossless(&mut webp)).unwrap();
+    let of_jpeg = [Format::Jpeg, Format::Jpeg, Format::Jpeg, Format::Webp, Format::Webp];
+    let with = |own: Format| [own, Format::Jpeg, Format::Jpeg, Format::Webp, Format::Webp];
+    for (file, formats) in [
+        (jpeg(&pixels, Vec::new()), of_jpeg),
+        (png(&pixels), with(Format::Png)),
+        (gif(std::slice::from_ref(&pixels)), with(Format::Gif)),
+        (webp.into(), with(Format::Webp)),
+    ] {
+        let options = ["w=60", "w=60,f=jpeg", "w=60,f=baseline-jpeg", "w=60,f=webp", "w=60,f=webp,q=100"];
+        for (options, want) in options.into_iter().zip(formats) {
+            let (format, bytes) = made(&file, options);
+            assert_eq!((format, read(&bytes).format), (want, want), "{options}");
+            let picture = image::load_from_memory(&bytes).unwrap();
+            assert_eq!(picture.dimensions(), (60, 40));
+            assert_colours(&picture, &[((8, 8), RED), ((50, 8), GREEN), ((8, 32), BLUE), ((50, 32), YELLOW)], options);
+        }
+    }
+}
+
+/// Colours as the options say they become, computed by hand from red, green, blue and yellow.
+#[test]
+fn colours_and_sharpness_are_adjusted_in_the_file_that_comes_out() {
+    let file = png(&quadrants(120, 80));
+    let rgb = |r, g, b| Rgba([r, g, b, 255]);
+    for (options, red, green, blue, yellow) in [
+        ("brightness=0.5", rgb(110, 10, 10), rgb(10, 100, 10), rgb(10, 10, 110), rgb(110, 110, 10)),
+        ("brightness=1.2", rgb(255, 24, 24), rgb(24, 240, 24), rgb(24, 24, 255), rgb(255, 255, 24)),
+        ("contrast=0.5", rgb(174, 74, 74), rgb(74, 164, 74), rgb(74, 74, 174), rgb(174, 174, 74)),
+        ("contrast=1.5", rgb(255, 0, 0), rgb(0, 236, 0), rgb(0, 0, 255), rgb(255, 255, 0)),
+        ("gamma=0.5", rgb(237, 71, 71), rgb(71, 226, 71), rgb(71, 71, 237), rgb(237, 237, 71)),
+        ("gamma=2", rgb(190, 2, 2), rgb(2, 157, 2), rgb(2, 2, 190), rgb(190, 190, 2)),
+        ("saturation=0", rgb(63, 63, 63), rgb(149, 149, 149), rgb(34, 34, 34), rgb(206, 206, 206)),
+        ("saturation=0.5", rgb(141, 41, 41), rgb(84, 174, 84), rgb(27, 27, 127), rgb(213, 213, 113)),
+        ("blur=4", RED, GREEN, BLUE, YELLOW),
+        ("sharpen=5", RED, GREEN, BLUE, YELLOW),
+    ] {
+        let picture = decoded(&file, options);
+        let places = [((20, 15), red), ((100, 15), green), ((20, 65), blue), ((100, 65), yellow)];
+        for ((x, y), want) in places {
+            let got: Rgba<u8> = picture.get_pixel(x, y);
+            assert!(got.0.iter().zip(want.0).all(|(got, want)| got.abs_diff(want) <= 2), "{options}: {got:?} {want:?}");
+        }
+    }
+    // At the edge between red and green, a blur mixes them, and sharpening drives them apart.
+    let edge = |options: &str| decoded(&file, options).get_pixel(59, 15);
+    let (blurred, sharp) = (edge("blur=8"), edge("sharpen=5"));
+    assert!((100..200).contains(&blurred[0]) && (40..150).contains(&blurred[1]), "{blurred:?}");
+    assert!(sharp[0] > 230 && sharp[1] < 10, "{sharp:?}");
+}
+
+#[test]
+fn pixels_per_pixel_multiply_sizes_and_what_is_trimmed() {
+    let file = png(&quadrants(120, 80));
+    for (options, size, corner) in [
+        ("w=30,dpr=2", (60, 40), RED),
+        ("h=20,dpr=1.5", (45, 30), RED),
+        ("fit=pad,w=30,h=30,dpr=2,background=%231414dc", (60, 60), BLUE),
+        ("trim=20;0;0;30,dpr=2", (60, 40), YELLOW),
+    ] {
+        let picture = decoded(&file, options);
+        assert_eq!(picture.dimensions(), size, "{options}");
+        assert_colours(&picture, &[((2, 2), corner)], options);
     }
 }
 

@@ -10,7 +10,7 @@ use cfimages::cloudflare::{
     PerPage, Reason, UploadFile, Variant, VariantFit, VariantOptions, VariantUpdate, WebhookDestinationFields,
 };
 use cfimages::domain::{Clock, CloudflareId, Json};
-use cfimages::emulator::{Emulator, EmulatorConfig, StorageKind};
+use cfimages::emulator::{Emulator, EmulatorConfig, Sources, StorageKind};
 use reqwest::multipart;
 use serde_json::Map;
 use tokio::net::TcpListener;
@@ -50,6 +50,8 @@ async fn start_emulator() -> String {
         storage: StorageKind::Memory,
         variants: vec![],
         flexible_variants: false,
+        sources: Sources::default(),
+        cache_bytes: 0,
         notify: None,
         clock: Arc::new(SystemClock),
     })

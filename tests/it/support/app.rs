@@ -7,7 +7,7 @@ use std::time::Duration;
 use cfimages::app::{self, AppState, Lifecycle, SystemClock};
 use cfimages::config::{Config, Loader, Purpose, Setting, settings};
 use cfimages::domain::{Clock, NewUser, UserKey};
-use cfimages::emulator::{Destination, Emulator, EmulatorConfig, StorageKind, Variant};
+use cfimages::emulator::{Destination, Emulator, EmulatorConfig, Sources, StorageKind, Variant};
 use cfimages::store::{self, Database, DatabaseSettings};
 use reqwest::{Method, RequestBuilder, StatusCode, multipart};
 use serde_json::Value;
@@ -197,6 +197,8 @@ fn emulator_config(origin: &str, emulator_origin: &str, clock: Arc<dyn Clock>) -
         storage: StorageKind::Memory,
         variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
         flexible_variants: true,
+        sources: Sources::default(),
+        cache_bytes: 0,
         notify: Some(Destination { url: format!("{origin}{WEBHOOK_PATH}"), secret: Some(WEBHOOK_SECRET.to_owned()) }),
         clock,
     }
