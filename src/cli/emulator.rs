@@ -155,11 +155,12 @@ impl EmulatorArgs {
         lifecycle.stop_on_signals()?;
         let listener = app::bind(self.listen, "--listen").await?;
         let _lock = if self.memory { None } else { Some(data_folder::lock(&self.data, "cfimages emulator")?) };
+        let address = listener.local_addr()?;
         let url = match &self.public_url {
             Some(url) => url.trim_end_matches('/').to_owned(),
-            None => format!("http://{}", listener.local_addr()?),
+            None => format!("http://{address}"),
         };
-        let emulator = Emulator::open(self.config(&url)).context("the emulator cannot be opened")?;
+        let emulator = Emulator::open(self.config(&url, address)).context("the emulator cannot be opened")?;
         emulator.faults().set(plan).context("--faults or --error-rate")?;
         // Where nobody reads it, the emulator is of use all the same.
         let _ = std::io::stdout().write_all(self.welcome(&url).as_bytes());
@@ -167,7 +168,7 @@ impl EmulatorArgs {
         Ok(ExitCode::SUCCESS)
     }
 
-    fn config(&self, url: &str) -> EmulatorConfig {
+    fn config(&self, url: &str, address: SocketAddr) -> EmulatorConfig {
         let storage = if self.memory { StorageKind::Memory } else { StorageKind::Folder(self.data.join("images")) };
         EmulatorConfig {
             account_id: self.account_id.clone(),
@@ -175,6 +176,7 @@ impl EmulatorArgs {
             api_token: self.api_token.clone(),
             signing_keys: vec![("default".to_owned(), self.signing_key.clone())],
             public_url: url.to_owned(),
+            address,
             storage,
             variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
             flexible_variants: self.flexible_variants,
@@ -192,6 +194,7 @@ impl EmulatorArgs {
             "\
 The emulator of Cloudflare Images is running.
 
+  Page            {url}/
   API base URL    {url}/client/v4
   Account id      {account_id}
   API token       {api_token}

@@ -16,6 +16,7 @@ use super::faults::Faults;
 use super::fetch::Fetcher;
 use super::notifications::{self, Notifications, Outcome};
 use super::options::AccountOptions;
+use super::page::{Access, Activity};
 use super::path::encode_segment;
 use super::rate_limit::RequestCount;
 use super::signing_keys::SigningKey;
@@ -53,9 +54,11 @@ pub(super) struct Account {
     /// Cancelled when nobody waits for that work any more.
     pub(super) stopped: CancellationToken,
     pub(super) notifications: Notifications,
+    pub(super) activity: Activity,
+    pub(super) page_access: Access,
     delivery_urls: DeliveryUrls,
     /// Without a slash at the end.
-    public_url: String,
+    pub(super) public_url: String,
 }
 
 impl Account {
@@ -74,6 +77,8 @@ impl Account {
         let results = open_results(&config.storage, config.cache_bytes)?;
         Ok(Self {
             delivery_urls: DeliveryUrls::new(Some(config.account_hash.clone()), &DeliveryShape::default()),
+            activity: Activity::default(),
+            page_access: Access::new(config.address, &config.public_url),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
             id: config.account_id,
             hash: config.account_hash,

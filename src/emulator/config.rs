@@ -1,6 +1,7 @@
 //! What an emulator is told when it is opened.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -24,6 +25,9 @@ pub struct EmulatorConfig {
     pub signing_keys: Vec<(String, String)>,
     /// Where the emulator is reached, `http://127.0.0.1:8001`: the start of the upload URLs it hands out.
     pub public_url: String,
+    /// Where the router is served. Whoever comes to the page at the root of an address that is not of this machine alone has to
+    /// present the token to see more than how clients are set up.
+    pub address: SocketAddr,
     /// Where images are kept.
     pub storage: StorageKind,
     /// The variants of the account. `public` is added where it is missing, as [`Variant::public`].
@@ -87,6 +91,7 @@ impl fmt::Debug for EmulatorConfig {
             .field("account_hash", &self.account_hash)
             .field("signing_keys", &key_names)
             .field("public_url", &self.public_url)
+            .field("address", &self.address)
             .field("storage", &self.storage)
             .field("variants", &self.variants)
             .field("flexible_variants", &self.flexible_variants)

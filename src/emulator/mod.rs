@@ -12,7 +12,8 @@
 //! - `GET /cdn-cgi/image/{options}/{source}`, pictures of other hosts;
 //! - below `/client/v4/accounts/{account_id}/alerting/v3/`: webhook destinations and notification policies, to which direct creator
 //!   uploads are announced, and one [`Destination`] that is there from the start.
-//! - `/_cfimages/faults`: what is to go wrong with the next calls, also as [`Emulator::faults`].
+//! - `/_cfimages/faults`: what is to go wrong with the next calls, also as [`Emulator::faults`];
+//! - `/`: a page for people, with the pictures, what was asked and announced of late, and the settings for clients.
 //!
 //! # Pictures
 //!
@@ -71,6 +72,7 @@ mod lists;
 mod metadata;
 mod notifications;
 mod options;
+mod page;
 mod path;
 mod query;
 mod rate_limit;
@@ -152,6 +154,7 @@ impl Error {
 ///     api_token: "secret".to_owned(),
 ///     signing_keys: vec![("default".to_owned(), "also secret".to_owned())],
 ///     public_url: format!("http://{}", listener.local_addr()?),
+///     address: listener.local_addr()?,
 ///     storage: StorageKind::Memory,
 ///     variants: vec![Variant::public()],
 ///     flexible_variants: true,

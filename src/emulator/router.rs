@@ -15,14 +15,14 @@ use super::envelope::ApiError;
 use super::faults::{self, control, inject};
 use super::notifications::{policies, webhooks};
 use super::{
-    Account, api_upload, auth, delivery, direct_upload, images, lists, metadata, options, signing_keys, upload,
+    Account, api_upload, auth, delivery, direct_upload, images, lists, metadata, options, page, signing_keys, upload,
     variants,
 };
 
 /// How long a request may take, a slow upload included.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// The REST API below `/client/v4`, upload URLs below `/upload`, and delivery everywhere else.
+/// The REST API below `/client/v4`, upload URLs below `/upload`, the page at the root, and delivery everywhere else.
 pub(super) fn build(account: Arc<Account>) -> Router {
     let upload_url = post(upload::receive)
         .options(upload::preflight)
@@ -40,6 +40,8 @@ pub(super) fn build(account: Arc<Account>) -> Router {
         .route(control::PATH, faults)
         .fallback(delivery)
         .layer(from_fn_with_state(Arc::clone(&account), inject::in_words))
+        .layer(from_fn_with_state(Arc::clone(&account), page::record))
+        .merge(page::router(&account))
         .layer(TimeoutLayer::with_status_code(StatusCode::SERVICE_UNAVAILABLE, REQUEST_TIMEOUT))
         .with_state(account)
 }

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Tries the uploader in a real Chromium: its pages are of another origin, its uploads go to the emulator of a built binary.
+# Tries the uploader and the page of the emulator in a real Chromium. The pages of the uploader are of another origin, its uploads go to
+# the emulator of a built binary.
 #
 # usage: tests/browser/run.sh BINARY [PATTERN]
 #
 # A pattern chooses the tests whose names match it. The packages of package-lock.json are installed into a folder of the target
-# folder that is used again while the list stays the same. With SCREENSHOTS=FOLDER pictures of the uploader are left there.
+# folder that is used again while the list stays the same. With SCREENSHOTS=FOLDER pictures of both are left there.
 set -euo pipefail
 
 binary=$(realpath "${1:?usage: tests/browser/run.sh BINARY [PATTERN]}")
@@ -81,7 +82,7 @@ emulator_port=$(free_port)
 server=$!
 wait_until_ready
 
-export CHROMIUM SCREENSHOTS
+export BINARY=$binary CHROMIUM SCREENSHOTS
 export CFIMAGES=http://127.0.0.1:$port/cloudflare-images EMULATOR=http://127.0.0.1:$emulator_port
 export CREDENTIALS=$folder/cfimages-dev/credentials.json PACKAGES=$packages/ TMPDIR=$folder
 node --test --test-reporter=spec --test-concurrency=3 --test-timeout=120000 ${pattern:+"--test-name-pattern=$pattern"} "$here"/*.test.js

@@ -15,6 +15,7 @@ use crate::support::suite::Suite;
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.test("emulator::it_does_what_the_settings_that_it_prints_are_for", main_job);
+    suite.test("emulator::its_page_is_at_the_printed_address_and_keeps_secrets_from_the_network", page);
     suite.test("emulator::what_is_kept_in_a_folder_is_found_again", restart);
     suite.test("emulator::faults_are_switched_by_flags_a_file_and_requests", faults);
     suite.test("emulator::it_refuses_what_it_cannot_do", refusals);
@@ -30,7 +31,8 @@ pub(crate) struct Emulator {
 
 impl Emulator {
     pub(crate) fn start(folder: &Path, arguments: &[&str]) -> Self {
-        let arguments = [&["emulator", "--listen", "127.0.0.1:0"], arguments].concat();
+        let listen: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
+        let arguments = [&["emulator"], listen, arguments].concat();
         let mut process = cfimages(folder, &arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let lines = BufReader::new(process.stdout.take().unwrap()).lines();
         let setting = |line: String| {
@@ -88,6 +90,22 @@ async fn main_job() {
     assert_eq!(list["result"]["images"], json!([image]));
     emulator.stop();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+async fn page() {
+    let folder = TempDir::new().unwrap();
+    for (listen, is_open) in [("127.0.0.1:0", true), ("0.0.0.0:0", false)] {
+        let emulator = Emulator::start(folder.path(), &["--memory", "--listen", listen, "--api-token", "my-token"]);
+        let url = emulator.setting("Page").replace("0.0.0.0", "127.0.0.1");
+        let page = Answer::of(http_client().get(&url)).await;
+        assert_eq!(page.status, StatusCode::OK, "{listen}");
+        assert!(page.text.contains("<h1>Images emulator</h1>") && page.text.contains(emulator.setting("API base URL")));
+        for secret in ["my-token", "emulator-signing-key"] {
+            assert_eq!(page.text.contains(secret), is_open, "{listen}: {secret}");
+        }
+        let foreign = Answer::of(http_client().get(&url).header("host", "evil.test")).await;
+        assert_eq!(foreign.status, StatusCode::FORBIDDEN, "{listen}");
+    }
 }
 
 async fn restart() {

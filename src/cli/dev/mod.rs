@@ -50,12 +50,13 @@ impl DevArgs {
 
         let _lock = data_folder::lock(&self.data, "cfimages dev")?;
         let credentials = DevCredentials::load_or_create(&self.data)?;
-        let emulator_url = format!("http://{}", emulator_listener.local_addr()?);
+        let emulator_address = emulator_listener.local_addr()?;
+        let emulator_url = format!("http://{emulator_address}");
         let server_address = server_listener.local_addr()?;
         let config = load_config(context, &self.data, &credentials, server_address, &emulator_url)?;
         app::init_telemetry(&config.log)?;
         let database = open_database(&config, &credentials).await?;
-        let emulator = self.open_emulator(&credentials, &config, server_address, &emulator_url)?;
+        let emulator = self.open_emulator(&credentials, &config, server_address, emulator_address)?;
 
         // Where nobody reads it, the server is of use all the same.
         let welcome = welcome(&config, &credentials, &self.data, server_address, &emulator_url);
@@ -73,7 +74,7 @@ impl DevArgs {
         credentials: &DevCredentials,
         config: &Config,
         server_address: SocketAddr,
-        emulator_url: &str,
+        emulator_address: SocketAddr,
     ) -> anyhow::Result<Emulator> {
         let prefix = &config.server.url_prefix;
         let config = EmulatorConfig {
@@ -81,7 +82,8 @@ impl DevArgs {
             account_hash: credentials.account_hash.clone(),
             api_token: credentials.api_token.clone(),
             signing_keys: vec![("default".to_owned(), credentials.signing_key.clone())],
-            public_url: emulator_url.to_owned(),
+            public_url: format!("http://{emulator_address}"),
+            address: emulator_address,
             storage: StorageKind::Folder(self.data.join("emulator")),
             variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
             flexible_variants: true,
@@ -166,7 +168,7 @@ cfimages {version} is running on this machine only.
 
   API           {api}/
   Description   {api}/openapi.json
-  Emulator      {emulator_url}
+  Emulator      {emulator_url}/
   User          {username}
   Password      {password}
   API token     {token}

@@ -16,6 +16,10 @@ struct CutBody {
     size: SizeHint,
 }
 
+/// Marks answers whose connection is cut, for whoever records them.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::emulator) struct Cut;
+
 /// A body that breaks off before its first byte: a server sends nothing at all then, not even the head.
 pub(super) fn nothing() -> Body {
     Body::new(CutBody { sent: None, has_paused: true, size: SizeHint::default() })

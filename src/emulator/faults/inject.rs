@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
-use axum::extract::{Request, State};
+use axum::extract::{Extension, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::super::envelope::ApiError;
 use super::super::upload::drain;
-use super::{Account, ErrorBody, Fault, Kind, Operation, cut};
+use super::{Account, Cut, ErrorBody, Fault, Kind, Operation, cut};
 
 /// Answers calls of the REST API and uploads as it should be, or as the plan says.
 pub(in crate::emulator) async fn inject(State(account): State<Arc<Account>>, request: Request, next: Next) -> Response {
@@ -55,6 +55,7 @@ async fn spoil(fault: Fault, request: Request, next: Next) -> Response {
         Kind::CutBody => {
             let (mut response, body) = read(next.run(request).await).await;
             *response.body_mut() = cut::half_of(&body);
+            response.extensions_mut().insert(Cut);
             response
         }
         Kind::MalformedBody => {
@@ -66,7 +67,7 @@ async fn spoil(fault: Fault, request: Request, next: Next) -> Response {
             if fault.after_effect {
                 next.run(request).await;
             }
-            cut::nothing().into_response()
+            (Extension(Cut), cut::nothing()).into_response()
         }
         kind => {
             if fault.after_effect {

@@ -5,6 +5,7 @@ mod cut;
 pub(super) mod inject;
 mod operation;
 
+pub(super) use cut::Cut;
 pub use operation::Operation;
 pub(super) use operation::UPLOAD_URL;
 

@@ -75,6 +75,16 @@ pub(super) enum Cause<'a> {
     Test(TestAlert),
 }
 
+impl Cause<'_> {
+    /// What the message says to people.
+    pub(super) fn text(&self, policy: &Policy) -> String {
+        match self {
+            Self::Upload(outcome) => outcome.text(),
+            Self::Test(_) => format!("This is a test of the notification policy {}.", policy.name),
+        }
+    }
+}
+
 #[derive(Serialize)]
 struct Notification<'a> {
     name: &'a str,
@@ -102,18 +112,17 @@ enum Data<'a> {
 
 /// The message of a policy. UNCONFIRMED, and chosen here: what a test looks like, and that event 2 is the end of an alert.
 pub(super) fn notification(account_id: &str, policy: &Policy, cause: &Cause, now: Timestamp) -> String {
-    let (data, text, correlation, has_ended) = match cause {
-        Cause::Upload(outcome) => (Data::Upload(outcome), outcome.text(), None, false),
+    let (data, correlation, has_ended) = match cause {
+        Cause::Upload(outcome) => (Data::Upload(outcome), None, false),
         Cause::Test(test) => (
             Data::Test { severity: test.severity.unwrap_or(1), source: test.source.as_deref() },
-            format!("This is a test of the notification policy {}.", policy.name),
             test.state_correlation_id.clone(),
             test.state_event == Some(2),
         ),
     };
     let notification = Notification {
         name: &policy.name,
-        text,
+        text: cause.text(policy),
         data,
         ts: now.as_unix_seconds(),
         account_id,

@@ -166,14 +166,17 @@ pub(super) fn announce(account: &Arc<Account>, outcome: &Outcome) {
 
 /// Sends a message of a policy to its destinations, in the background.
 fn tell(account: &Arc<Account>, policy: &Policy, webhooks: Vec<Webhook>, cause: &Cause) {
-    let body = message::notification(&account.id, policy, cause, account.clock.now());
+    let now = account.clock.now();
+    let body = message::notification(&account.id, policy, cause, now);
     for webhook in webhooks {
         let (account, body) = (Arc::clone(account), body.clone());
         let stopped = account.stopped.clone();
+        let number = account.activity.notify(now, &webhook.name, &webhook.url, cause.text(policy));
         account.tasks.clone().spawn(async move {
             let sending = account.notifications.sender.send(&webhook, body);
-            if let Some(result) = stopped.run_until_cancelled(sending).await {
-                note_attempt(&account, &webhook.id, result);
+            if let Some((tries, result)) = stopped.run_until_cancelled(sending).await {
+                note_attempt(&account, &webhook.id, result.is_ok());
+                account.activity.notified(number, tries, result.map_err(|failure| failure.to_string()));
             }
         });
     }
@@ -191,7 +194,12 @@ fn note_attempt(account: &Account, webhook_id: &str, is_delivered: bool) {
 /// Sends the test message, which has to be taken before a destination is. That the API does so, and not only the dashboard, is
 /// UNCONFIRMED.
 async fn test(account: &Account, webhook: &Webhook) -> Result<(), ApiError> {
-    account.notifications.sender.post(webhook, message::test_message()).await.map_err(|failure| {
+    let text = "The test message for a new or changed webhook.".to_owned();
+    let number = account.activity.notify(account.clock.now(), &webhook.name, &webhook.url, text);
+    let result = account.notifications.sender.post(webhook, message::test_message()).await;
+    let result = result.map_err(|failure| failure.to_string());
+    account.activity.notified(number, 1, result.clone());
+    result.map_err(|failure| {
         let message = format!("The test message was not accepted by the webhook: {failure}");
         ApiError::without_code(StatusCode::BAD_REQUEST, message)
     })

@@ -54,21 +54,23 @@ impl Sender {
         Ok(Self(client))
     }
 
-    /// Sends a message, in several tries where that may help; gives up with a warning. Whether it was taken.
-    pub(super) async fn send(&self, webhook: &Webhook, body: String) -> bool {
+    /// Sends a message, in several tries where that may help; gives up with a warning. Answers how many tries there were, and
+    /// what became of the last.
+    pub(super) async fn send(&self, webhook: &Webhook, body: String) -> (u32, Result<(), Failure>) {
         let started = Instant::now();
-        let mut pause = FIRST_PAUSE;
-        while let Err(error) = self.post(webhook, body.clone()).await {
+        let (mut tries, mut pause) = (1, FIRST_PAUSE);
+        while let Err(failure) = self.post(webhook, body.clone()).await {
             let left = PATIENCE.saturating_sub(started.elapsed());
-            if !error.is_worth_another_try() || left.is_zero() {
-                let error: &(dyn std::error::Error + 'static) = &error;
+            if !failure.is_worth_another_try() || left.is_zero() {
+                let error: &(dyn std::error::Error + 'static) = &failure;
                 tracing::warn!(error, webhook.id, "a webhook could not be notified");
-                return false;
+                return (tries, Err(failure));
             }
             sleep(pause.min(left)).await;
             pause *= 2;
+            tries += 1;
         }
-        true
+        (tries, Ok(()))
     }
 
     /// Tries once.

@@ -17,7 +17,7 @@ pub(super) use medium::hex;
 pub(super) use results::{Key, ResultStore, StoredResult};
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::path::Path;
@@ -123,6 +123,16 @@ impl Storage {
     /// How many images there are, drafts left out.
     pub(super) fn count(&self) -> usize {
         self.index().count()
+    }
+
+    /// The drafts there are, the newest first.
+    pub(super) fn drafts(&self, now: Timestamp) -> Vec<Arc<StoredImage>> {
+        // An id may stand there more than once, and may be that of an image by now.
+        let ids: BTreeSet<String> = self.ends().iter().map(|Reverse((_, id))| id.clone()).collect();
+        let mut drafts: Vec<_> =
+            ids.iter().filter_map(|id| self.find(id, now)).filter(|image| image.is_draft()).collect();
+        drafts.sort_by_key(|draft| Reverse(draft.uploaded));
+        drafts
     }
 
     /// The images behind a place in an order, drafts left out. Nobody waits for whoever goes through all of them.

@@ -169,7 +169,7 @@ async fn what_cannot_be_delivered_is_refused_as_text() {
         (format!("/{HASH}/{id}/hero"), 403, no_variant),
         (format!("/{HASH}/{id}/Public"), 403, no_variant),
         (format!("/other/{id}/public"), 403, "ERROR 9427: "),
-        ("/".to_owned(), 403, "ERROR 9426: "),
+        ("/_cfimages".to_owned(), 403, "ERROR 9426: "),
         (format!("/{HASH}/{id}"), 403, "ERROR 9426: "),
         (format!("/{HASH}/{id}/public/"), 403, "ERROR 9426: "),
         (format!("/{HASH}/%FF/public"), 403, "ERROR 9426: "),

@@ -9,6 +9,7 @@ mod flexible;
 mod lists;
 mod notifications;
 mod options;
+mod page;
 mod pictures;
 mod remote;
 mod restarts;
@@ -60,6 +61,7 @@ fn config(clock: Arc<ManualClock>) -> EmulatorConfig {
         api_token: TOKEN.to_owned(),
         signing_keys: vec![("other".to_owned(), "unused".to_owned()), ("default".to_owned(), KEY.to_owned())],
         public_url: PUBLIC_URL.to_owned(),
+        address: "127.0.0.1:8001".parse().unwrap(),
         storage: StorageKind::Memory,
         variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
         flexible_variants: true,

@@ -38,7 +38,7 @@ fn policy(webhook: &str) -> Value {
     json!({"name": "Pictures", "alert_type": "image_notification", "enabled": true, "mechanisms": {"webhooks": [{"id": webhook}]}})
 }
 
-async fn destination(statuses: &[u16]) -> MockServer {
+pub(super) async fn destination(statuses: &[u16]) -> MockServer {
     let server = MockServer::start().await;
     for (at, status) in statuses.iter().enumerate() {
         let mock = Mock::given(any()).respond_with(ResponseTemplate::new(*status));

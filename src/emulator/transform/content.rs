@@ -60,6 +60,14 @@ impl Drawing {
 }
 
 impl Content {
+    /// The picture that a file with pixels holds.
+    pub(in crate::emulator) fn pixels(&self) -> Option<&Picture> {
+        match self {
+            Self::Pixels(picture) => Some(picture),
+            Self::Drawing(_) => None,
+        }
+    }
+
     /// The MIME type.
     pub(in crate::emulator) fn content_type(&self) -> &'static str {
         match self {

@@ -47,6 +47,7 @@ async fn start_emulator() -> String {
         api_token: TOKEN.to_owned(),
         signing_keys: vec![("default".to_owned(), "key".to_owned())],
         public_url: origin.clone(),
+        address: listener.local_addr().unwrap(),
         storage: StorageKind::Memory,
         variants: vec![],
         flexible_variants: false,

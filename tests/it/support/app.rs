@@ -194,6 +194,7 @@ fn emulator_config(origin: &str, emulator_origin: &str, clock: Arc<dyn Clock>) -
         api_token: API_TOKEN.to_owned(),
         signing_keys: vec![("default".to_owned(), SIGNING_KEY.to_owned())],
         public_url: emulator_origin.to_owned(),
+        address: ([127, 0, 0, 1], 0).into(),
         storage: StorageKind::Memory,
         variants: vec![Variant::public(), Variant::scale_down("thumbnail", 300, 300)],
         flexible_variants: true,
