@@ -9,8 +9,8 @@
 //! 4. `cloudflare::uploads`, `Client::create_direct_upload`: the call to Cloudflare, with no transaction open;
 //! 5. `store::images::insert` and `store::upload_logs::insert`: the rows, in one transaction.
 //!
-//! Dependencies point one way: `cli` and `app` → `webhook` and `jobs` → `api` → `service` → `cloudflare` and `store` → [`domain`]. The webhook
-//! borrows the rules for bodies and fields from the API; `http` is what every request passes, `config` what everything is told.
+//! Dependencies point one way: `cli` and `app` → `webhook`, `jobs` and `admin` → `api` → `service` → `cloudflare` and `store` → [`domain`]. The webhook
+//! borrows the rules for bodies and fields from the API, `admin` takes nothing from it; `http` is what every request passes, `config` what everything is told.
 //! [`delivery`], [`signature`] and [`domain`] are pure: they do no I/O, read no clock, and build with
 //! `--no-default-features`. `emulator` uses nothing but these three, so that a mistake of the server cannot hide itself. `snippets`,
 //! HTML for pictures, needs nothing but [`delivery`] and a template engine (feature `snippets`).
@@ -19,6 +19,8 @@ pub mod delivery;
 pub mod domain;
 pub mod signature;
 
+#[cfg(feature = "server")]
+pub mod admin;
 #[cfg(feature = "server")]
 pub mod api;
 #[cfg(feature = "server")]

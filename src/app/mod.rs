@@ -1,6 +1,5 @@
 //! Assembly: state, router, listeners, life cycle, logs. Nothing here decides anything about images.
 
-mod assets;
 mod health;
 mod lifecycle;
 mod router;

@@ -6,19 +6,21 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Extension, Request};
 use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{AppState, assets, health, welcome};
+use super::{AppState, health, welcome};
+use crate::admin;
 use crate::api::openapi::{ApiDocument, DocumentJson};
 use crate::api::{self, Api, ApiError, RequestTookTooLong};
 use crate::config::ServerConfig;
 use crate::http::RequestContext;
 use crate::http::access_log::log_request;
+use crate::http::assets::serve_asset;
 use crate::http::body::MAX_BODY_BYTES;
 use crate::http::context::add_context;
 use crate::http::hosts::require_allowed_host;
@@ -81,6 +83,23 @@ fn below(url_prefix: &str, routes: OpenApiRouter<AppState>) -> OpenApiRouter<App
     OpenApiRouter::new().nest(&format!("{url_prefix}/api"), routes)
 }
 
+/// What is at the root of the site. Beside Django it is hardly ever seen, and `/admin/` is Django's; otherwise both lead to the admin site.
+fn front_door(state: &AppState, prefix: &str) -> Router<AppState> {
+    let prefix = prefix.to_owned();
+    if state.admin.is_beside_django() {
+        let welcome =
+            async move |Extension(context): Extension<RequestContext>| welcome::welcome(&context.origin, &prefix);
+        return Router::new().route("/", get(welcome));
+    }
+    let home = state.admin.home();
+    let to_admin = async move || Redirect::to(&home);
+    let router = Router::new().route("/", get(to_admin.clone()));
+    if prefix.is_empty() {
+        return router;
+    }
+    router.route("/admin", get(to_admin.clone())).route("/admin/", get(to_admin))
+}
+
 /// The whole service: below the prefix all but the health checks and the page at `/`.
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
@@ -89,11 +108,9 @@ pub fn build(state: AppState, config: &ServerConfig) -> Router {
 
     Router::from(below(&prefix, description()))
         .layer(Extension(DocumentJson::from(&openapi(&prefix))))
-        .route(&format!("{prefix}/static/{{*path}}"), get(assets::serve_asset))
-        .route(
-            "/",
-            get(async move |Extension(context): Extension<RequestContext>| welcome::welcome(&context.origin, &prefix)),
-        )
+        .route(&format!("{prefix}/static/{{*path}}"), get(serve_asset))
+        .merge(admin::router(state.admin.clone()))
+        .merge(front_door(&state, &prefix))
         .method_not_allowed_fallback(async |method: Method| ApiError::MethodNotAllowed(method))
         .fallback(async move |request: Request| api.clone().answer(request).await)
         .layer(from_fn_with_state(Arc::new(config.allowed_hosts.clone()), require_allowed_host))

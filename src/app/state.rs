@@ -7,6 +7,7 @@ use axum::extract::FromRef;
 use secrecy::ExposeSecret;
 
 use super::{Lifecycle, SystemClock};
+use crate::admin::{Admin, DjangoSide};
 use crate::api::Authentication;
 use crate::cloudflare::{Client, ClientLimits, ClientSettings};
 use crate::config::{CloudflareConfig, Config, DatabaseConfig};
@@ -26,6 +27,8 @@ pub struct AppState {
     pub authentication: Authentication,
     /// Where pictures are shown.
     pub links: ImageLinks,
+    /// The admin site.
+    pub admin: Admin,
     /// For the health checks.
     pub database: Database,
     /// Whether the service is stopping.
@@ -57,11 +60,25 @@ impl AppState {
             DjangoSessions::new(database.clone(), Arc::clone(&clock), key, fallbacks)
         });
         let urls = DeliveryUrls::new(config.delivery.account_hash.clone(), &config.delivery.shape);
+        let links =
+            ImageLinks::new(urls, config.uploads.thumbnail_variant.clone(), config.delivery.signing_key.clone());
+        let service = build_service(config, database.clone(), clock)?;
+        let django = sessions
+            .clone()
+            .map(|sessions| DjangoSide { sessions, cookie: config.auth.session_cookie.as_str().into() });
+        let admin = Admin::new(
+            &config.server.url_prefix,
+            accounts.clone(),
+            service.clone(),
+            django,
+            config.delivery.shape.delivery_url.as_deref(),
+        );
         Ok(Self {
-            service: build_service(config, database.clone(), clock)?,
+            service,
             authentication: Authentication::new(&config.auth, accounts.clone(), sessions),
             accounts,
-            links: ImageLinks::new(urls, config.uploads.thumbnail_variant.clone(), config.delivery.signing_key.clone()),
+            links,
+            admin,
             database,
             lifecycle,
         })

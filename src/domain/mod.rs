@@ -1,6 +1,7 @@
 //! The types that all layers share. Pure: no I/O, no clock, no configuration.
 
 mod account_figures;
+mod admin_session;
 mod clock;
 mod due_image;
 #[cfg(feature = "server")]
@@ -25,6 +26,7 @@ mod user;
 mod webhook_delivery;
 
 pub use account_figures::AccountFigures;
+pub use admin_session::AdminSession;
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
 #[cfg(feature = "server")]

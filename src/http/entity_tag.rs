@@ -25,6 +25,14 @@ impl EntityTag {
         Self(tag + "\"")
     }
 
+    /// The tag for a content that is sent in several codings.
+    ///
+    /// # Panics
+    /// Never: a tag is made of digits and quotes.
+    pub fn weak(&self) -> HeaderValue {
+        HeaderValue::from_str(&format!("W/{}", self.0)).expect("a tag is made of digits and quotes")
+    }
+
     /// Whether the client says that it has what bears this tag.
     pub fn is_known(&self, headers: &HeaderMap) -> bool {
         let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());

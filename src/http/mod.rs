@@ -1,6 +1,7 @@
 //! What every listener of the service needs: who is asking, access logs, limits, bodies, pages.
 
 pub mod access_log;
+pub mod assets;
 pub mod body;
 pub mod context;
 pub mod cookies;

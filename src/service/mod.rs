@@ -5,6 +5,7 @@
 mod access_changes;
 mod account_reconciliation;
 mod accounts;
+mod admin_sessions;
 mod cleanup;
 mod deletions;
 mod delivery_urls;
@@ -49,6 +50,7 @@ pub use account_reconciliation::{
     AccountRunObserver, AccountRunOptions, AccountRunStart, AccountTrust, FieldDifference, MissingOutcome,
 };
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
+pub use admin_sessions::{AdminSignInError, Browser, SessionToken};
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;

@@ -61,6 +61,16 @@ impl Accounts {
     /// # Errors
     /// [`SignInError::Refused`] if the user may not sign in with this password, [`SignInError::Throttled`] after too many failures.
     pub async fn sign_in(&self, username: &str, password: &str, client: Option<IpAddr>) -> Result<User, SignInError> {
+        Ok(self.sign_in_with_hash(username, password, client).await?.user)
+    }
+
+    /// The same, with the hash that the password was found to fit.
+    pub(super) async fn sign_in_with_hash(
+        &self,
+        username: &str,
+        password: &str,
+        client: Option<IpAddr>,
+    ) -> Result<UserWithPassword, SignInError> {
         let attempt = Attempt::new(username, client);
         self.refuse_throttled(&attempt, None).await?;
         let turn = self.hashing.turn().await;
@@ -78,10 +88,10 @@ impl Accounts {
     /// [`SignInError::Refused`] if the user may not sign in with this password.
     pub async fn check_password(&self, username: &str, password: &str) -> Result<User, SignInError> {
         let turn = self.hashing.turn().await;
-        self.verify(turn, username, password).await
+        Ok(self.verify(turn, username, password).await?.user)
     }
 
-    async fn verify(&self, turn: Turn, username: &str, password: &str) -> Result<User, SignInError> {
+    async fn verify(&self, turn: Turn, username: &str, password: &str) -> Result<UserWithPassword, SignInError> {
         let found = self.find_credentials(username).await?;
         let stored = found.as_ref().and_then(readable_hash);
         let usual = self.usual_hash().await?;
@@ -89,7 +99,7 @@ impl Accounts {
         let password = password.to_owned();
         let is_right = turn.run(move || check(&password, stored.as_ref(), &usual, is_active)).await;
 
-        Ok(found.filter(|_| is_right == Some(true)).ok_or(SignInError::Refused)?.user)
+        found.filter(|_| is_right == Some(true)).ok_or(SignInError::Refused)
     }
 
     /// Records the attempt as failed until it has succeeded, so that many at once count as well as one after the other.

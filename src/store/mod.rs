@@ -5,6 +5,7 @@
 //! of constants. Reads take the [`Database`], writes a [`Transaction`].
 
 pub mod account_runs;
+pub mod admin_sessions;
 pub mod cleanup;
 pub mod content_types;
 mod database;

@@ -92,7 +92,8 @@ async fn static_files(engine: Engine) {
 }
 
 async fn welcome(engine: Engine) {
-    let app = TestApp::start(&engine).await;
+    let secret_key = "a-secret-key-of-the-tests";
+    let app = TestApp::builder().set(&settings::CFIMAGES_DJANGO_SECRET_KEY, secret_key).start(&engine).await;
     let answer = Answer::of(app.http.get(&app.origin)).await;
     assert_eq!(answer.status, StatusCode::OK);
     assert!(answer.headers["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));

@@ -162,10 +162,12 @@ fn welcome(
     emulator_url: &str,
 ) -> String {
     let api = format!("http://{server_address}{}/api", config.server.url_prefix);
+    let admin = format!("http://{server_address}{}/admin", config.server.url_prefix);
     format!(
         "\
 cfimages {version} is running on this machine only.
 
+  Admin site    {admin}/
   API           {api}/
   Description   {api}/openapi.json
   Emulator      {emulator_url}/

@@ -1,5 +1,6 @@
 //! Shared by the tests.
 
+pub(crate) mod admin;
 pub(crate) mod app;
 pub(crate) mod cloudflare;
 pub(crate) mod django;

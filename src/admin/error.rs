@@ -1,0 +1,141 @@
+//! What pages say where something is wrong.
+
+use std::any::Any;
+
+use askama::Template;
+use axum::body::Body;
+use axum::http::{HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use tracing::error;
+
+use super::Admin;
+use super::page::{Frame, render};
+use crate::domain::error_chain;
+use crate::http::RequestContext;
+use crate::{service, store};
+
+/// Why a page is not shown.
+#[derive(Debug)]
+pub(super) enum PageError {
+    /// Nobody is signed in: the way to the sign-in.
+    SignInFirst {
+        sign_in: String,
+        is_htmx: bool,
+    },
+    /// Somebody is signed in who may not enter. The text says why.
+    Forbidden(&'static str),
+    /// What was sent makes no sense, in a sentence.
+    BadRequest(&'static str),
+    NotFound,
+    MethodNotAllowed,
+    /// The database fails, and may work a little later or not.
+    Store(store::Error),
+    /// Anything else that went wrong, which the log tells of.
+    Internal,
+}
+
+/// What an error page says. An extension of answers, which become pages on their way out.
+#[derive(Debug, Clone)]
+struct ErrorText {
+    title: &'static str,
+    text: &'static str,
+}
+
+#[derive(Template)]
+#[template(path = "admin/error.html")]
+struct ErrorPage<'a> {
+    frame: Frame,
+    status: u16,
+    title: &'a str,
+    text: &'a str,
+    /// The name of the request in the log, where that tells more.
+    request_id: Option<String>,
+}
+
+impl From<store::Error> for PageError {
+    fn from(error: store::Error) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<service::Error> for PageError {
+    fn from(error: service::Error) -> Self {
+        match error {
+            service::Error::NotFound => Self::NotFound,
+            service::Error::Store(error) => Self::Store(error),
+            error => {
+                error!(error = %error_chain(&error), "A page failed: {error}");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<getrandom::Error> for PageError {
+    fn from(error: getrandom::Error) -> Self {
+        error!(error = %error, "The system gave no random numbers: {error}");
+        Self::Internal
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let (status, title, text) = match self {
+            Self::SignInFirst { sign_in, is_htmx } => return to_sign_in(&sign_in, is_htmx),
+            Self::Forbidden(text) => (StatusCode::FORBIDDEN, "You may not do that", text),
+            Self::BadRequest(text) => (StatusCode::BAD_REQUEST, "That cannot be read", text),
+            Self::NotFound => {
+                (StatusCode::NOT_FOUND, "There is nothing here", "The page does not exist, or what it showed is gone.")
+            }
+            Self::MethodNotAllowed => {
+                (StatusCode::METHOD_NOT_ALLOWED, "That is not how this works", "The page takes no such request.")
+            }
+            Self::Store(error) => {
+                error!(error = %error_chain(&error), "The database failed: {error}");
+                if error.is_transient() {
+                    (
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "The database does not answer",
+                        "Nothing was changed. It may work again in a moment.",
+                    )
+                } else {
+                    INTERNAL
+                }
+            }
+            Self::Internal => INTERNAL,
+        };
+        let mut response = status.into_response();
+        response.extensions_mut().insert(ErrorText { title, text });
+        response
+    }
+}
+
+const INTERNAL: (StatusCode, &str, &str) =
+    (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", "The server's log tells what it was.");
+
+/// Scripts cannot follow a redirect to a page that is to replace the whole of theirs.
+fn to_sign_in(sign_in: &str, is_htmx: bool) -> Response {
+    let target = HeaderValue::from_str(sign_in).unwrap_or_else(|_| HeaderValue::from_static("/"));
+    if is_htmx {
+        (StatusCode::UNAUTHORIZED, [(HeaderName::from_static("hx-redirect"), target)]).into_response()
+    } else {
+        (StatusCode::SEE_OTHER, [(header::LOCATION, target)]).into_response()
+    }
+}
+
+/// The answer where a handler panicked.
+#[expect(clippy::needless_pass_by_value, reason = "the layer passes it so")]
+pub(super) fn panicked(cause: Box<dyn Any + Send>) -> HttpResponse<Body> {
+    let text = cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
+    error!(error = text.unwrap_or("no message"), "A page panicked");
+    PageError::Internal.into_response()
+}
+
+/// Writes the page of an error; other answers stay as they are.
+pub(super) fn as_page(admin: &Admin, response: Response) -> Response {
+    let Some(ErrorText { title, text }) = response.extensions().get::<ErrorText>().cloned() else { return response };
+    let status = response.status();
+    let request_id = RequestContext::current_id().filter(|_| status.is_server_error()).map(|id| id.to_string());
+    let page = ErrorPage { frame: Frame::anonymous(admin), status: status.as_u16(), title, text, request_id };
+    (status, render(&page)).into_response()
+}

@@ -1,0 +1,154 @@
+//! The admin site, for people: HTML below `<prefix>/admin/`.
+//!
+//! A page is a file here with its handlers and the structs of its templates, which are in `templates/admin/` under the same name.
+//! [`Staff`] says who is signed in, [`StaffForm`] reads what a page sends and is the only way to change something, and
+//! [`PageError`] becomes a page in the look of the others. All of it works without scripts; htmx spares reloads where it is there.
+
+mod error;
+mod forms;
+mod page;
+mod sessions;
+mod sign_in;
+mod staff;
+mod text;
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{any, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use self::error::PageError;
+use self::forms::StaffForm;
+use self::staff::Staff;
+use crate::http::assets::hashed_name;
+use crate::service::{Accounts, CloudflareService, DjangoSessions};
+
+/// Where Cloudflare delivers pictures from that are on no domain of the account's own.
+const CLOUDFLARE_DELIVERY: &str = "https://imagedelivery.net";
+
+/// What the pages need. Cheap to clone.
+#[derive(Clone)]
+pub struct Admin {
+    /// The path of the whole service, without a slash at the end.
+    prefix: Arc<str>,
+    accounts: Accounts,
+    service: CloudflareService,
+    django: Option<DjangoSide>,
+    policy: HeaderValue,
+}
+
+/// The Django beside us, whose staff need not sign in again. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct DjangoSide {
+    /// Its sessions.
+    pub sessions: DjangoSessions,
+    /// The cookie that names a session.
+    pub cookie: Arc<str>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Admin").field(&self.prefix).finish()
+    }
+}
+
+impl Admin {
+    /// The admin site of a service whose pictures are shown from `delivery_url`, where it has a domain of its own.
+    pub fn new(
+        prefix: &str,
+        accounts: Accounts,
+        service: CloudflareService,
+        django: Option<DjangoSide>,
+        delivery_url: Option<&str>,
+    ) -> Self {
+        Self { prefix: prefix.into(), accounts, service, django, policy: content_security_policy(delivery_url) }
+    }
+
+    /// The path of a page, `images/` for one.
+    fn path(&self, page: &str) -> String {
+        format!("{}/admin/{page}", self.prefix)
+    }
+
+    /// The path of a static file, which changes with its content.
+    fn asset(&self, name: &str) -> String {
+        format!("{}/static/{}", self.prefix, hashed_name(name))
+    }
+
+    /// Whether a Django has its own site at `/` and `/admin/`.
+    pub fn is_beside_django(&self) -> bool {
+        self.django.is_some()
+    }
+
+    /// The path of the first page.
+    pub fn home(&self) -> String {
+        self.path("")
+    }
+}
+
+/// No inline scripts and styles, nothing from elsewhere but pictures.
+fn content_security_policy(delivery_url: Option<&str>) -> HeaderValue {
+    let delivery = delivery_url.map(|url| format!(" {url}")).unwrap_or_default();
+    let policy = format!(
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {CLOUDFLARE_DELIVERY}{delivery}; \
+         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    // The configuration takes no URL that a header would not.
+    HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+}
+
+/// Every URL of the admin site.
+pub fn router<S>(admin: Admin) -> Router<S> {
+    let at = |page: &str| admin.path(page);
+    Router::new()
+        .route(at("").trim_end_matches('/'), get(add_slash))
+        .route(&at(""), get(sessions::home))
+        .route(&at("sign-in/"), get(sign_in::show).post(sign_in::submit))
+        .route(&at("sign-out/"), post(sign_in::sign_out))
+        .route(&at("sessions/"), get(sessions::list))
+        .route(&at("sessions/end/"), post(sessions::end))
+        .route(&at("sessions/end-others/"), post(sessions::end_others))
+        .route(&at("{*path}"), any(unknown_path))
+        .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(from_fn_with_state(admin.clone(), finish))
+        .with_state(admin)
+}
+
+async fn add_slash(uri: Uri) -> Redirect {
+    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    Redirect::permanent(&format!("{}/{query}", uri.path()))
+}
+
+async fn unknown_path(method: Method, uri: Uri) -> Response {
+    // A path with two slashes at its beginning would lead to another host.
+    let lacks_slash = method == Method::GET && !uri.path().ends_with('/') && !uri.path().starts_with("//");
+    if lacks_slash { add_slash(uri).await.into_response() } else { PageError::NotFound.into_response() }
+}
+
+/// Turns errors into pages, and adds what every answer bears.
+async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let mut response = error::as_page(&admin, response);
+    add_headers(response.headers_mut(), &admin.policy);
+    response
+}
+
+fn add_headers(headers: &mut HeaderMap, policy: &HeaderValue) {
+    headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+    let fixed: [(HeaderName, &str); 5] = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ];
+    for (name, value) in fixed {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+}
