@@ -37,7 +37,16 @@ const prepare = (root) => {
   findBroken(root);
 };
 prepare(document);
-document.addEventListener("htmx:afterSettle", () => prepare(document));
+document.addEventListener("htmx:afterSettle", () => {
+  prepare(document);
+  announce(document.getElementById("count")?.textContent ?? "");
+});
+
+/* Filters that are not set have no place in the URL. */
+document.addEventListener("htmx:configRequest", ({ detail }) => {
+  if (detail.verb !== "get") return;
+  for (const [name, value] of [...detail.formData]) if (value === "") detail.formData.delete(name);
+});
 
 /* Where a part of a page cannot be had, the whole page says why. */
 for (const name of ["htmx:responseError", "htmx:sendError"]) {

@@ -5,7 +5,7 @@ use std::any::Any;
 use askama::Template;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::{AppendHeaders, IntoResponse, Response};
 use tracing::error;
 
 use super::Admin;
@@ -134,8 +134,9 @@ pub(super) fn panicked(cause: Box<dyn Any + Send>) -> HttpResponse<Body> {
 /// Writes the page of an error; other answers stay as they are.
 pub(super) fn as_page(admin: &Admin, response: Response) -> Response {
     let Some(ErrorText { title, text }) = response.extensions().get::<ErrorText>().cloned() else { return response };
-    let status = response.status();
+    let (status, allowed) = (response.status(), response.headers().get(header::ALLOW).cloned());
     let request_id = RequestContext::current_id().filter(|_| status.is_server_error()).map(|id| id.to_string());
     let page = ErrorPage { frame: Frame::anonymous(admin), status: status.as_u16(), title, text, request_id };
-    (status, render(&page)).into_response()
+    let allowed = allowed.map(|methods| (header::ALLOW, methods));
+    (status, AppendHeaders(allowed), render(&page)).into_response()
 }

@@ -4,9 +4,13 @@
 //! [`Staff`] says who is signed in, [`StaffForm`] reads what a page sends and is the only way to change something, and
 //! [`PageError`] becomes a page in the look of the others. All of it works without scripts; htmx spares reloads where it is there.
 
+mod dashboard;
 mod error;
 mod forms;
+mod image;
+mod images;
 mod page;
+mod picture;
 mod sessions;
 mod sign_in;
 mod staff;
@@ -27,7 +31,7 @@ use self::error::PageError;
 use self::forms::StaffForm;
 use self::staff::Staff;
 use crate::http::assets::hashed_name;
-use crate::service::{Accounts, CloudflareService, DjangoSessions};
+use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks};
 
 /// Where Cloudflare delivers pictures from that are on no domain of the account's own.
 const CLOUDFLARE_DELIVERY: &str = "https://imagedelivery.net";
@@ -39,6 +43,7 @@ pub struct Admin {
     prefix: Arc<str>,
     accounts: Accounts,
     service: CloudflareService,
+    links: ImageLinks,
     django: Option<DjangoSide>,
     policy: HeaderValue,
 }
@@ -64,10 +69,11 @@ impl Admin {
         prefix: &str,
         accounts: Accounts,
         service: CloudflareService,
+        links: ImageLinks,
         django: Option<DjangoSide>,
         delivery_url: Option<&str>,
     ) -> Self {
-        Self { prefix: prefix.into(), accounts, service, django, policy: content_security_policy(delivery_url) }
+        Self { prefix: prefix.into(), accounts, service, links, django, policy: content_security_policy(delivery_url) }
     }
 
     /// The path of a page, `images/` for one.
@@ -107,7 +113,10 @@ pub fn router<S>(admin: Admin) -> Router<S> {
     let at = |page: &str| admin.path(page);
     Router::new()
         .route(at("").trim_end_matches('/'), get(add_slash))
-        .route(&at(""), get(sessions::home))
+        .route(&at(""), get(dashboard::show))
+        .route(&at("images/"), get(images::list))
+        .route(&at("images/{id}/"), get(image::show))
+        .route(&at("images/{id}/check-status/"), post(image::check_status))
         .route(&at("sign-in/"), get(sign_in::show).post(sign_in::submit))
         .route(&at("sign-out/"), post(sign_in::sign_out))
         .route(&at("sessions/"), get(sessions::list))

@@ -39,6 +39,8 @@ pub(super) struct Member {
 pub(super) enum Section {
     /// None of them.
     Elsewhere,
+    Dashboard,
+    Images,
     Sessions,
 }
 

@@ -30,11 +30,6 @@ struct SessionLine {
     is_this: bool,
 }
 
-/// The first page.
-pub(super) async fn home(State(admin): State<Admin>, _: Staff) -> Redirect {
-    Redirect::to(&admin.path("sessions/"))
-}
-
 /// Lists where the user is signed in.
 pub(super) async fn list(State(admin): State<Admin>, staff: Staff) -> Result<Response, PageError> {
     let this = staff.own_session().map(|session| session.id);

@@ -1,6 +1,6 @@
 //! Texts for people.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 
 use crate::domain::Timestamp;
 
@@ -103,6 +103,43 @@ pub(super) fn browser_name(user_agent: &str) -> String {
     }
 }
 
+/// A number with its thousands apart: `1,234,567`.
+pub(super) struct Grouped(pub(super) i64);
+
+impl fmt::Display for Grouped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.0.unsigned_abs().to_string();
+        if self.0 < 0 {
+            f.write_str("-")?;
+        }
+        for (at, digit) in digits.chars().enumerate() {
+            if at > 0 && (digits.len() - at).is_multiple_of(3) {
+                f.write_str(",")?;
+            }
+            write!(f, "{digit}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A size in the largest unit that fits, in powers of 1000 as Cloudflare counts: `1.5 MB`.
+pub(super) fn size(bytes: i64) -> String {
+    const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
+    if bytes.abs() < 1000 {
+        return format!("{bytes} B");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let mut size = bytes as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if size.abs() < 999.95 {
+            break;
+        }
+        (size, unit) = (size / 1000.0, larger);
+    }
+    format!("{size:.1} {unit}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +164,17 @@ mod tests {
             (86_400 * 800, "in 2 years"),
         ] {
             assert_eq!(relative(seconds), want);
+        }
+    }
+
+    #[test]
+    fn numbers_and_sizes_are_easy_to_read() {
+        let grouped: Vec<_> = [0, 999, 1000, 1_234_567, -1234].map(|number| Grouped(number).to_string()).into();
+        assert_eq!(grouped, ["0", "999", "1,000", "1,234,567", "-1,234"]);
+        for (bytes, want) in
+            [(0, "0 B"), (999, "999 B"), (1500, "1.5 kB"), (999_960, "1.0 MB"), (7_000_000_000, "7.0 GB")]
+        {
+            assert_eq!(size(bytes), want);
         }
     }
 

@@ -70,6 +70,7 @@ impl AppState {
             &config.server.url_prefix,
             accounts.clone(),
             service.clone(),
+            links.clone(),
             django,
             config.delivery.shape.delivery_url.as_deref(),
         );

@@ -229,6 +229,22 @@ impl Variants {
         &self.0
     }
 
+    /// All delivery URLs with the names of their variants: the last part of each URL, or the key in a map.
+    pub fn entries(&self) -> Vec<(String, String)> {
+        let name = |url: &str| url.trim_end_matches('/').rsplit('/').next().unwrap_or_default().to_owned();
+        match serde_json::from_str(self.0.as_str()) {
+            Ok(serde_json::Value::String(url)) if !url.is_empty() => vec![(name(&url), url)],
+            Ok(serde_json::Value::Array(items)) => {
+                let urls = items.into_iter().filter_map(|item| item.as_str().map(str::to_owned));
+                urls.map(|url| (name(&url), url)).collect()
+            }
+            Ok(serde_json::Value::Object(by_name)) => {
+                by_name.into_iter().filter_map(|(name, url)| Some((name, url.as_str()?.to_owned()))).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// The URL of the variant `name`: the first that ends in `/name`, else the first that contains `name` at all.
     ///
     /// upstream: `CloudflareImage.get_variant_url`

@@ -2,6 +2,7 @@
 
 mod account_figures;
 mod admin_session;
+mod browsing;
 mod clock;
 mod due_image;
 #[cfg(feature = "server")]
@@ -27,6 +28,7 @@ mod webhook_delivery;
 
 pub use account_figures::AccountFigures;
 pub use admin_session::AdminSession;
+pub use browsing::{BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, ImageQuery};
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
 #[cfg(feature = "server")]
@@ -43,10 +45,10 @@ pub use page::{Page, PageRequest};
 pub use pending_deletion::{DeletionReason, ImageMarks, NewPendingDeletion, PendingDeletion};
 pub use picture_format::PictureFormat;
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
-pub use stats::ImageStats;
+pub use stats::{ImageStats, StatusCounts};
 pub use table_name::{ParseTableNameError, TableName, quote_identifier};
 pub use timestamp::{ParseTimestampError, Timestamp};
-pub use upload_log::{LogEntry, UploadEvent};
+pub use upload_log::{LogEntry, RecentEvent, StaffAction, UploadEvent};
 pub use usage::{ContentType, ImageUsage, ParseContentTypeError, UsageOrder, UsageSelection, UsageSlot, UsageSort};
 pub use usage_source::{ParseUsageSourceError, UsageSource};
 pub use user::{NewUser, User, UserId, UserKey};

@@ -1,6 +1,8 @@
 //! What happened to an image.
 
-use super::{ImageId, ImageStatus, Json, Timestamp};
+use serde_json::json;
+
+use super::{ImageId, ImageStatus, Json, Timestamp, User};
 
 /// A row of an image's log.
 #[derive(Debug, Clone)]
@@ -20,7 +22,48 @@ pub struct LogEntry {
     pub timestamp: Timestamp,
 }
 
-/// An event that leaves a row in an image's log. Words, sentences and data are the toolkit's.
+/// A row of the log of any image, with what its image is called.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "server", derive(sqlx::FromRow))]
+pub struct RecentEvent {
+    /// The image it is about.
+    pub image_id: ImageId,
+    /// The image at Cloudflare.
+    pub cloudflare_id: String,
+    /// The name of the uploaded file, as Cloudflare knows it; may be empty.
+    pub filename: String,
+    /// The name the client gave; may be empty.
+    pub original_filename: String,
+    /// What happened, as a word.
+    pub event_type: String,
+    /// When it happened.
+    pub timestamp: Timestamp,
+}
+
+/// What a member of the staff did with an image in the admin site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StaffAction {
+    /// Had Cloudflare asked about it.
+    CheckStatus,
+}
+
+impl StaffAction {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CheckStatus => "check_status",
+        }
+    }
+
+    /// What was done, after the name of who did it.
+    fn predicate(self) -> &'static str {
+        match self {
+            Self::CheckStatus => "had Cloudflare asked for the status",
+        }
+    }
+}
+
+/// An event that leaves a row in an image's log. Words, sentences and data are the toolkit's, but for what it does not know.
 #[derive(Debug, Clone)]
 pub enum UploadEvent<'a> {
     /// Cloudflare handed out an upload URL.
@@ -57,6 +100,13 @@ pub enum UploadEvent<'a> {
         /// The body of the webhook.
         payload: &'a Json,
     },
+    /// A member of the staff did something in the admin site.
+    StaffActed {
+        /// Who did it.
+        staff: &'a User,
+        /// What was done.
+        action: StaffAction,
+    },
 }
 
 impl UploadEvent<'_> {
@@ -72,6 +122,7 @@ impl UploadEvent<'_> {
             Self::ImageImported { .. } => Self::IMAGE_IMPORTED,
             Self::ImageUploaded { .. } => "image_uploaded",
             Self::WebhookReceived { .. } => "webhook_received",
+            Self::StaffActed { .. } => "staff_action",
         }
     }
 
@@ -85,6 +136,7 @@ impl UploadEvent<'_> {
             Self::ImageImported { .. } => "Image imported from Cloudflare".to_owned(),
             Self::ImageUploaded { .. } => "Image uploaded through the server".to_owned(),
             Self::WebhookReceived { .. } => "Webhook processed successfully".to_owned(),
+            Self::StaffActed { staff, action } => format!("{} {}", staff.username, action.predicate()),
         }
     }
 
@@ -97,6 +149,10 @@ impl UploadEvent<'_> {
             | Self::ImageImported { response }
             | Self::ImageUploaded { response } => response.wrapped("response"),
             Self::WebhookReceived { payload } => payload.wrapped("payload"),
+            Self::StaffActed { staff, action } => Json::of(&json!({
+                "action": action.as_str(),
+                "user": {"id": staff.id.to_string(), "username": staff.username},
+            })),
         }
     }
 }

@@ -6,6 +6,7 @@ mod access_changes;
 mod account_reconciliation;
 mod accounts;
 mod admin_sessions;
+mod browsing;
 mod cleanup;
 mod deletions;
 mod delivery_urls;
@@ -16,6 +17,7 @@ mod images;
 mod incoming_file;
 mod leftovers;
 mod links;
+mod overview;
 mod passwords;
 mod polling;
 mod random;
@@ -42,6 +44,7 @@ use crate::cloudflare::Client;
 use crate::domain::{Clock, Json};
 use crate::store::Database;
 
+use overview::FinishedDays;
 use signing_keys::SigningKeys;
 use webhooks::DeliveryQueue;
 
@@ -51,6 +54,7 @@ pub use account_reconciliation::{
 };
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use admin_sessions::{AdminSignInError, Browser, SessionToken};
+pub use browsing::ImagePage;
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;
@@ -59,6 +63,7 @@ pub use file_uploads::UploadDeadlines;
 pub use incoming_file::{FileSender, IncomingFile};
 pub use leftovers::LeftoverOutcome;
 pub use links::{DEFAULT_LIFETIME, ImageLinks, PictureUrl, SignedLinks};
+pub use overview::{DayOfUploads, Overview};
 pub use polling::Polled;
 pub(crate) use random::{random_text, with_jitter};
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};
@@ -81,6 +86,7 @@ pub struct CloudflareService {
     settings: Arc<ServiceSettings>,
     signing_keys: Arc<SigningKeys>,
     webhook_deliveries: Arc<DeliveryQueue>,
+    finished_days: Arc<FinishedDays>,
     /// What goes on to its end when the client goes away.
     tasks: TaskTracker,
 }
@@ -112,8 +118,8 @@ impl CloudflareService {
         let records = ImageRecords::new(database.clone(), Arc::clone(&clock), settings.host_delete_tables.clone());
         let signing_keys = Arc::new(SigningKeys::new(settings.signing_key.clone()));
         let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
-        let webhook_deliveries = Arc::default();
-        Self { client, database, records, clock, settings, signing_keys, webhook_deliveries, tasks }
+        let (webhook_deliveries, finished_days) = Default::default();
+        Self { client, database, records, clock, settings, signing_keys, webhook_deliveries, finished_days, tasks }
     }
 
     /// The same service for what nobody waits for, see [`Client::patient`].

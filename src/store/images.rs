@@ -157,6 +157,44 @@ pub async fn change(transaction: &mut Transaction, id: ImageId, changes: &Remote
         .duplicate_of("cloudflare_id"))
 }
 
+const FIND: &str = concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE id = $1");
+
+/// The image with a key, whoever owns it.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(database: &Database, id: ImageId) -> Result<Option<Image>, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, Image>(FIND).bind(id).fetch_optional(pool).await)?)
+}
+
+const LIST_EXPIRING: &str = concat!(
+    "SELECT ",
+    columns!(),
+    r"
+    FROM cloudflare_images
+    WHERE expires_at > $1 AND expires_at <= $2 AND status IN ('pending', 'draft')
+    ORDER BY expires_at, id
+    LIMIT $3"
+);
+
+/// Unfinished images whose upload URL ends between two times, the first to end first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_expiring(
+    database: &Database,
+    after: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> Result<Vec<Image>, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, Image>(LIST_EXPIRING)
+        .bind(after)
+        .bind(until)
+        .bind(i64::from(limit))
+        .fetch_all(pool)
+        .await)?)
+}
+
 const FIND_BY_CLOUDFLARE_ID: &str = concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE cloudflare_id = $1");
 
 /// The image with this id at Cloudflare, whoever owns it.

@@ -6,6 +6,7 @@
 
 pub mod account_runs;
 pub mod admin_sessions;
+pub mod browsing;
 pub mod cleanup;
 pub mod content_types;
 mod database;

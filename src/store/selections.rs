@@ -122,7 +122,7 @@ pub async fn count(database: &Database, owner: UserId, filter: &ImageFilter) -> 
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-async fn fetch<T>(database: &Database, statement: Statement) -> Result<Vec<T>, Error>
+pub(super) async fn fetch<T>(database: &Database, statement: Statement) -> Result<Vec<T>, Error>
 where
     T: Send + Unpin + for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow>,
 {
@@ -141,7 +141,7 @@ fn sum_counts(database: &Database, owner: UserId, filter: &ImageFilter) -> State
     statement
 }
 
-fn push_counted(statement: &mut Statement, filter: &ImageFilter) {
+pub(super) fn push_counted(statement: &mut Statement, filter: &ImageFilter) {
     if let Some(status) = &filter.status {
         statement.push(" AND status = ").bind(Argument::Status(status.clone()));
     }
@@ -157,7 +157,7 @@ fn select_owned(database: &Database, what: &str, owner: UserId, filter: &ImageFi
     statement
 }
 
-fn push_filter(statement: &mut Statement, filter: &ImageFilter) {
+pub(super) fn push_filter(statement: &mut Statement, filter: &ImageFilter) {
     push_counted(statement, filter);
     if let Some(time) = filter.uploaded_after {
         statement.push(" AND uploaded_at >= ").bind(Argument::Time(time));

@@ -3,19 +3,7 @@
 use sqlx::FromRow;
 
 use super::{Database, Error, Transaction, on};
-use crate::domain::{ImageStats, UserId};
-
-#[derive(FromRow)]
-struct StatsRow {
-    total: i64,
-    uploaded: i64,
-    pending: i64,
-    draft: i64,
-    failed: i64,
-    expired: i64,
-    signed: i64,
-    total_file_size: i64,
-}
+use crate::domain::{ImageStats, StatusCounts, Timestamp, UserId};
 
 #[derive(FromRow)]
 struct UsageRow {
@@ -23,7 +11,9 @@ struct UsageRow {
     used_images: i64,
 }
 
-const FIND: &str = r"
+macro_rules! sum_counts {
+    () => {
+        r"
     SELECT
         CAST(coalesce(sum(images), 0) AS bigint) AS total,
         CAST(coalesce(sum(images) FILTER (WHERE status = 'uploaded'), 0) AS bigint) AS uploaded,
@@ -33,8 +23,11 @@ const FIND: &str = r"
         CAST(coalesce(sum(images) FILTER (WHERE status = 'expired'), 0) AS bigint) AS expired,
         CAST(coalesce(sum(images) FILTER (WHERE require_signed_urls), 0) AS bigint) AS signed,
         CAST(coalesce(sum(bytes), 0) AS bigint) AS total_file_size
-    FROM cfimages_image_counts
-    WHERE user_key = CAST($1 AS text)";
+    FROM cfimages_image_counts"
+    };
+}
+
+const FIND: &str = concat!(sum_counts!(), " WHERE user_key = CAST($1 AS text)");
 
 const FIND_USAGES: &str = r"
     SELECT count(*) AS usages, count(DISTINCT images.id) AS used_images
@@ -47,7 +40,7 @@ const FIND_USAGES: &str = r"
 /// # Errors
 /// If the database fails.
 pub async fn find(database: &Database, owner: UserId) -> Result<ImageStats, Error> {
-    let row: StatsRow = on!(database.reader(), pool => sqlx::query_as(FIND).bind(owner).fetch_one(pool).await)?;
+    let row: StatusCounts = on!(database.reader(), pool => sqlx::query_as(FIND).bind(owner).fetch_one(pool).await)?;
     let usage: UsageRow =
         on!(database.reader(), pool => sqlx::query_as(FIND_USAGES).bind(owner).fetch_one(pool).await)?;
     Ok(ImageStats {
@@ -62,6 +55,29 @@ pub async fn find(database: &Database, owner: UserId) -> Result<ImageStats, Erro
         usages: usage.usages,
         orphaned: (row.total - usage.used_images).max(0),
     })
+}
+
+/// How many images there are in all. The cost does not grow with their number.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_all(database: &Database) -> Result<StatusCounts, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_as(sum_counts!()).fetch_one(pool).await)?)
+}
+
+// Both conditions are in an index of Django's, which is all that is read.
+const COUNT_UPLOADED: &str =
+    "SELECT count(*) FROM cloudflare_images WHERE status = 'uploaded' AND created_at >= $1 AND created_at < $2";
+
+/// How many images were made from one time until before another, and uploaded. The cost grows with their number.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_uploaded(database: &Database, from: Timestamp, before: Timestamp) -> Result<u64, Error> {
+    let count: i64 = on!(database.reader(), pool => {
+        sqlx::query_scalar(COUNT_UPLOADED).bind(from).bind(before).fetch_one(pool).await
+    })?;
+    Ok(u64::try_from(count).unwrap_or(0))
 }
 
 const LOCK_POSTGRES: &[&str] =

@@ -2,7 +2,7 @@
 
 use super::image_set::{Pair, in_set};
 use super::{Database, Error, ImageSet, Transaction, on};
-use crate::domain::{ImageId, LogEntry, Timestamp, UploadEvent};
+use crate::domain::{ImageId, LogEntry, RecentEvent, Timestamp, UploadEvent};
 
 const INSERT: &str = r#"
     INSERT INTO cloudflare_image_logs (event_type, message, data, "timestamp", image_id)
@@ -42,6 +42,23 @@ const LIST: &str = r#"
 /// If the database fails.
 pub async fn list(database: &Database, image: ImageId) -> Result<Vec<LogEntry>, Error> {
     Ok(on!(database.reader(), pool => sqlx::query_as::<_, LogEntry>(LIST).bind(image).fetch_all(pool).await)?)
+}
+
+// The keys of rows grow with time, and there is an index on them.
+const LIST_LATEST: &str = r#"
+    SELECT images.id AS image_id, images.cloudflare_id, images.filename, images.original_filename, logs.event_type, logs."timestamp"
+    FROM (SELECT id, image_id, event_type, "timestamp" FROM cloudflare_image_logs ORDER BY id DESC LIMIT $1) AS logs
+    JOIN cloudflare_images AS images ON images.id = logs.image_id
+    ORDER BY logs.id DESC"#;
+
+/// What happened last to any image, newest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_latest(database: &Database, limit: u32) -> Result<Vec<RecentEvent>, Error> {
+    Ok(on!(database.reader(), pool => {
+        sqlx::query_as::<_, RecentEvent>(LIST_LATEST).bind(i64::from(limit)).fetch_all(pool).await
+    })?)
 }
 
 const DELETE: Pair = in_set!("DELETE FROM cloudflare_image_logs WHERE image_id");

@@ -221,8 +221,8 @@ impl UserTable {
     }
 
     /// A statement with its placeholders filled in.
-    pub(super) fn sql(&self, statement: &'static str) -> AssertSqlSafe<String> {
-        // Statements are constants; what is put into them are names in quotes, which come from the configuration and the catalogue.
+    pub(super) fn sql(&self, statement: &str) -> AssertSqlSafe<String> {
+        // Statements are made of constants; what is put into them are names in quotes, which come from the configuration and the catalogue.
         let mut sql = String::with_capacity(statement.len() + self.users.len());
         let mut rest = statement;
         while let Some((before, after)) = rest.split_once('{') {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use sqlx::FromRow;
 
+use super::sql::{Argument, Dialect, Statement, bind_all};
 use super::{Database, DuplicateExt, Error, MissingTableExt, Transaction, on, tokens};
 use crate::domain::{NewUser, Timestamp, User, UserId};
 
@@ -134,6 +135,23 @@ const LIST: &str = concat!("SELECT ", columns!(), " FROM {users} AS users ORDER 
 pub async fn list(database: &Database) -> Result<Vec<User>, Error> {
     let statement = database.users().await?.sql(LIST);
     Ok(on!(database.reader(), pool => sqlx::query_as::<_, User>(statement).fetch_all(pool).await)?)
+}
+
+/// The names of users by their keys; of those who are gone there is none.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_names(database: &Database, ids: &[UserId]) -> Result<Vec<(UserId, String)>, Error> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut statement = Statement::new(Dialect::of(database), "SELECT id, username FROM {users} AS users WHERE id");
+    statement.bind_in(ids.iter().copied().map(Argument::User));
+    let Statement { text, arguments, .. } = statement;
+    let text = database.users().await?.sql(&text);
+    Ok(on!(database.reader(), pool => {
+        bind_all!(sqlx::query_as::<_, (UserId, String)>(text), arguments).fetch_all(pool).await
+    })?)
 }
 
 const INSERT: &str = concat!(

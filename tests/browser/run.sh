@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tries the uploader and the page of the emulator in a real Chromium. The pages of the uploader are of another origin, its uploads go to
-# the emulator of a built binary.
+# Tries the uploader, the admin site and the page of the emulator in a real Chromium. The pages of the uploader are of another origin, its
+# uploads go to the emulator of a built binary.
 #
 # usage: tests/browser/run.sh BINARY [PATTERN]
 #
@@ -15,7 +15,7 @@ target=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")
 server=
 
 fail() {
-    echo "cannot try the uploader: $*" >&2
+    echo "cannot try the browser: $*" >&2
     exit 1
 }
 

@@ -291,7 +291,9 @@ async fn forgeries(engine: Engine) {
     victim.page("sign-in/").await;
     assert_eq!(victim.post("sign-in/", &form).await.status, StatusCode::FORBIDDEN);
     for page in ["sign-out/", "sessions/end/", "sessions/end-others/"] {
-        assert_eq!(browser.get(page).await.status, StatusCode::METHOD_NOT_ALLOWED, "{page}");
+        let answer = browser.get(page).await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{page}");
+        assert_eq!(answer.headers["allow"], "POST", "{page}");
     }
 }
 

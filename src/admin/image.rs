@@ -1,0 +1,283 @@
+//! One image with all that is known of it.
+
+use askama::Template;
+use axum::extract::{Path, Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Redirect, Response};
+
+use super::error::PageError;
+use super::page::{Frame, Section, render};
+use super::picture::{Badge, indented, is_of_the_web, name, status_badge};
+use super::text::{Grouped, Moment, shortened, size, visible};
+use super::{Admin, Staff, StaffForm};
+use crate::domain::{Image, ImageId, ImageStatus, ImageUsage, LogEntry, Timestamp, User};
+use crate::http::query::Query;
+use crate::service::{self, DEFAULT_LIFETIME};
+
+/// The most entries of the log that are shown.
+const MAX_LOG_ENTRIES: usize = 100;
+/// The most references that are shown.
+const MAX_USAGES: usize = 100;
+/// The most variants that are shown, and signed.
+const MAX_VARIANTS: usize = 50;
+/// How much of a JSON value is shown.
+const MAX_JSON_CHARS: usize = 20_000;
+
+#[derive(Template)]
+#[template(path = "admin/image.html")]
+struct ImagePage {
+    frame: Frame,
+    csrf: String,
+    notice: Option<Notice>,
+    id: String,
+    name: String,
+    status: Badge,
+    is_private: bool,
+    /// Where the picture is shown from, or why it is not.
+    preview: Result<String, String>,
+    facts: Vec<Fact>,
+    variants: Vec<VariantLine>,
+    upload: Option<UploadLine>,
+    usages: Vec<UsageLine>,
+    more_usages: usize,
+    log: Vec<LogLine>,
+    more_log: usize,
+    metadata: String,
+    cloudflare_metadata: String,
+}
+
+struct Notice {
+    tone: &'static str,
+    text: String,
+}
+
+/// A field of an image.
+struct Fact {
+    label: &'static str,
+    value: FactValue,
+}
+
+enum FactValue {
+    Text(String),
+    /// An id, to be copied.
+    Code(String),
+    Time(Moment),
+    Unknown,
+}
+
+struct VariantLine {
+    name: String,
+    url: String,
+    is_link: bool,
+}
+
+/// The one-time URL of an upload that has not happened yet.
+struct UploadLine {
+    url: String,
+    until: Moment,
+}
+
+struct UsageLine {
+    content: String,
+    object: String,
+    field: String,
+    updated: Moment,
+}
+
+struct LogLine {
+    title: String,
+    message: String,
+    time: Moment,
+    data: String,
+}
+
+/// Shows an image.
+pub(super) async fn show(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    staff: Staff,
+    request: Request,
+) -> Result<Response, PageError> {
+    let query = Query::parse(request.uri().query().unwrap_or_default()).unwrap_or_default();
+    let notice = (query.get("done") == Some("checked"))
+        .then(|| Notice { tone: "good", text: "Cloudflare was asked, and its answer is recorded.".to_owned() });
+    let (image, owner) = admin.service.find_any_image(read_id(&id)?).await?;
+    Ok(render(&page(&admin, &staff, &image, owner.as_ref(), notice).await?))
+}
+
+/// Asks Cloudflare about the image, and records the answer and who asked.
+pub(super) async fn check_status(
+    State(admin): State<Admin>,
+    Path(id): Path<String>,
+    StaffForm { staff, .. }: StaffForm,
+) -> Result<Response, PageError> {
+    let (image, owner) = admin.service.find_any_image(read_id(&id)?).await?;
+    match admin.service.check_image_status_for(&image, &staff.user).await {
+        Ok(_) => Ok(Redirect::to(&admin.path(&format!("images/{}/?done=checked", image.id))).into_response()),
+        Err(error @ (service::Error::NotFound | service::Error::Store(_))) => Err(error.into()),
+        Err(error) => {
+            let notice = Notice { tone: "bad", text: visible(&error.to_string()) };
+            let page = page(&admin, &staff, &image, owner.as_ref(), Some(notice)).await?;
+            Ok((StatusCode::BAD_GATEWAY, render(&page)).into_response())
+        }
+    }
+}
+
+fn read_id(id: &str) -> Result<ImageId, PageError> {
+    id.parse().map_err(|_| PageError::NotFound)
+}
+
+async fn page(
+    admin: &Admin,
+    staff: &Staff,
+    image: &Image,
+    owner: Option<&User>,
+    notice: Option<Notice>,
+) -> Result<ImagePage, PageError> {
+    let now = admin.service.clock().now();
+    let usages = admin.service.list_image_usages(image.id).await?;
+    let log = admin.service.list_logs(image.id).await?;
+    Ok(ImagePage {
+        frame: Frame::new(admin, staff, Section::Images),
+        csrf: staff.csrf.to_string(),
+        notice,
+        id: image.id.to_string(),
+        name: name(image, 120),
+        status: status_badge(&image.status),
+        is_private: image.require_signed_urls,
+        preview: preview(admin, image).await,
+        facts: facts(image, owner, now),
+        variants: variants(admin, image).await,
+        upload: upload(image, now),
+        more_usages: usages.len().saturating_sub(MAX_USAGES),
+        usages: usages.iter().take(MAX_USAGES).map(|usage| usage_line(usage, now)).collect(),
+        more_log: log.len().saturating_sub(MAX_LOG_ENTRIES),
+        log: log.iter().take(MAX_LOG_ENTRIES).map(|entry| log_line(entry, image, now)).collect(),
+        metadata: json(image.metadata.as_str()),
+        cloudflare_metadata: json(image.cloudflare_metadata.as_str()),
+    })
+}
+
+/// The picture itself, signed where it is private.
+async fn preview(admin: &Admin, image: &Image) -> Result<String, String> {
+    const NO_PICTURE: &str = "There is no picture yet.";
+    const NO_URL: &str =
+        "Nothing tells where the picture is delivered from: CLOUDFLARE_IMAGES_ACCOUNT_HASH is not set.";
+    if !image.is_uploaded() {
+        return Err(NO_PICTURE.to_owned());
+    }
+    let url = match admin.service.variant_url(image, &admin.links, "public", DEFAULT_LIFETIME).await {
+        Ok(variant) => variant.url.as_str().to_owned(),
+        // Cloudflare listed URLs, which are good without the account hash.
+        Err(service::Error::NoAccountHash) => admin.links.public_url(image).ok_or_else(|| NO_URL.to_owned())?,
+        Err(error) => return Err(visible(&error.to_string())),
+    };
+    if is_of_the_web(&url) { Ok(url) } else { Err(NO_URL.to_owned()) }
+}
+
+fn facts(image: &Image, owner: Option<&User>, now: Timestamp) -> Vec<Fact> {
+    let text = |text: &str| if text.is_empty() { FactValue::Unknown } else { FactValue::Text(visible(text)) };
+    let time = |time: Timestamp| FactValue::Time(Moment::new(time, now));
+    let owner = match (owner, image.user_id) {
+        (Some(owner), _) => FactValue::Text(visible(&owner.username)),
+        (None, Some(id)) => FactValue::Text(format!("user {id}, who is gone")),
+        (None, None) => FactValue::Unknown,
+    };
+    let dimensions = match (image.width, image.height) {
+        (Some(width), Some(height)) => FactValue::Text(format!("{width} × {height} pixels")),
+        _ => FactValue::Unknown,
+    };
+    let bytes = image.file_size.map_or(FactValue::Unknown, |bytes| {
+        FactValue::Text(if bytes < 1000 { size(bytes) } else { format!("{} ({} bytes)", size(bytes), Grouped(bytes)) })
+    });
+    let delivery = if image.require_signed_urls { "Private: by signed URLs" } else { "Public" };
+    [
+        ("Id", FactValue::Code(image.id.to_string())),
+        ("Id at Cloudflare", FactValue::Code(image.cloudflare_id.as_str().to_owned())),
+        ("Owner", owner),
+        ("Creator", text(&image.creator)),
+        ("Delivery", FactValue::Text(delivery.to_owned())),
+        ("File name", text(&image.original_filename)),
+        ("Name at Cloudflare", text(&image.filename)),
+        ("Type", text(&image.content_type)),
+        ("Size", bytes),
+        ("Dimensions", dimensions),
+        ("Created", time(image.created_at)),
+        ("Uploaded", image.uploaded_at.map_or(FactValue::Unknown, time)),
+        ("Changed", time(image.updated_at)),
+        ("Upload URL ends", time(image.expires_at)),
+    ]
+    .map(|(label, value)| Fact { label, value })
+    .into()
+}
+
+/// The variants that Cloudflare listed, signed where the picture is private.
+async fn variants(admin: &Admin, image: &Image) -> Vec<VariantLine> {
+    let mut lines = Vec::new();
+    for (name, listed) in image.variants.entries().into_iter().take(MAX_VARIANTS) {
+        let signed = if image.require_signed_urls && image.is_uploaded() {
+            let variant = admin.service.variant_url(image, &admin.links, &name, DEFAULT_LIFETIME).await.ok();
+            variant.map(|variant| variant.url.as_str().to_owned())
+        } else {
+            None
+        };
+        let url = signed.unwrap_or_else(|| admin.links.urls().rewrite(&listed).into_owned());
+        lines.push(VariantLine { name: shortened(&name, 60), is_link: is_of_the_web(&url), url });
+    }
+    lines
+}
+
+/// The upload URL while it is of use.
+fn upload(image: &Image, now: Timestamp) -> Option<UploadLine> {
+    let url = image.upload_url.as_str();
+    let is_open = matches!(image.status, ImageStatus::Pending | ImageStatus::Draft) && !image.is_expired(now);
+    (is_open && !url.is_empty()).then(|| UploadLine { url: url.to_owned(), until: Moment::new(image.expires_at, now) })
+}
+
+fn usage_line(usage: &ImageUsage, now: Timestamp) -> UsageLine {
+    UsageLine {
+        content: visible(&usage.content_type()),
+        object: visible(&usage.object_id),
+        field: visible(&usage.field_name),
+        updated: Moment::new(usage.updated_at, now),
+    }
+}
+
+fn log_line(entry: &LogEntry, image: &Image, now: Timestamp) -> LogLine {
+    // The upload URL is shown in its place alone, and only while it is of use.
+    let without_secret = |text: &str| match image.upload_url.as_str() {
+        "" => text.to_owned(),
+        secret => text.replace(secret, "(the upload URL)"),
+    };
+    LogLine {
+        title: event_title(&entry.event_type),
+        message: shortened(&entry.message, 500),
+        time: Moment::new(entry.timestamp, now),
+        data: match entry.data.as_str() {
+            "{}" | "null" => String::new(),
+            data => json(&without_secret(data)),
+        },
+    }
+}
+
+/// What an event is called.
+pub(super) fn event_title(event_type: &str) -> String {
+    let title = match event_type {
+        "upload_url_created" => "Upload URL handed out",
+        "status_checked" => "Status checked",
+        "image_registered" => "Registered",
+        "image_uploaded" => "Uploaded through the server",
+        "webhook_received" => "Webhook received",
+        "staff_action" => "By staff",
+        other => return shortened(&other.replace('_', " "), 60),
+    };
+    title.to_owned()
+}
+
+fn json(text: &str) -> String {
+    let text = indented(text);
+    match text.char_indices().nth(MAX_JSON_CHARS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}

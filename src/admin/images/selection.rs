@@ -1,0 +1,399 @@
+//! What a URL of the list says: search, filters, order and place. All of it is in the URL, so that it can be kept and passed on.
+
+use chrono::NaiveDate;
+
+use super::cursor;
+use crate::admin::Admin;
+use crate::admin::error::PageError;
+use crate::admin::text::visible;
+use crate::domain::{
+    BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, ImageFilter, ImageId, ImageQuery, ImageStatus,
+    Timestamp,
+};
+use crate::http::query::Query;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// The parameters that make a selection, in the order of the URL.
+const PARAMETERS: [&str; 12] =
+    ["q", "status", "privacy", "usage", "owner", "creator", "from", "to", "min", "max", "sort", "per"];
+/// Those that are neither order nor size of a page.
+const FILTERS: usize = 10;
+/// Longer values mean nothing.
+const MAX_CHARS: usize = 255;
+/// The most words of a search; each costs another look at every image.
+const MAX_WORDS: usize = 8;
+/// The most kilobytes that make sense, far beyond what Cloudflare takes.
+const MAX_KILOBYTES: i64 = 2_000_000;
+/// The sizes that a page may have.
+pub(super) const SIZES: [&str; 4] = ["25", "50", "100", "200"];
+const DEFAULT_SIZE: &str = "50";
+const DEFAULT_SORT: &str = "newest";
+
+/// A choice among several, for a `<select>` or a list of links.
+pub(super) struct Choice {
+    pub(super) value: &'static str,
+    pub(super) label: &'static str,
+}
+
+const fn choice(value: &'static str, label: &'static str) -> Choice {
+    Choice { value, label }
+}
+
+pub(super) const STATUSES: [Choice; 5] = [
+    choice("uploaded", "Uploaded"),
+    choice("pending", "Pending"),
+    choice("draft", "Draft"),
+    choice("failed", "Failed"),
+    choice("expired", "Expired"),
+];
+pub(super) const PRIVACIES: [Choice; 2] = [choice("public", "Public"), choice("private", "Private")];
+pub(super) const USAGES: [Choice; 2] = [choice("used", "Used by content"), choice("orphaned", "Not used")];
+pub(super) const SORTS: [Choice; 6] = [
+    choice("newest", "Newest first"),
+    choice("oldest", "Oldest first"),
+    choice("uploaded", "Last uploaded first"),
+    choice("uploaded-first", "First uploaded first"),
+    choice("largest", "Largest first"),
+    choice("smallest", "Smallest first"),
+];
+
+/// A filter that is set, as people read it, and the list without it.
+pub(super) struct Chip {
+    pub(super) label: &'static str,
+    pub(super) value: String,
+    pub(super) without: String,
+}
+
+/// What is selected, as the URL says it. Parameters that say nothing are not there.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Selection {
+    parameters: Vec<(&'static str, String)>,
+    after: Option<String>,
+    before: Option<String>,
+}
+
+impl Selection {
+    pub(super) fn read(query: &Query) -> Self {
+        let value = |name: &str| query.get(name).map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned);
+        let parameters = PARAMETERS.into_iter().filter_map(|name| Some((name, value(name)?))).collect();
+        Self { parameters, after: value("after"), before: value("before") }
+    }
+
+    /// The value of a parameter; empty where it is not set.
+    pub(super) fn get(&self, name: &str) -> &str {
+        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
+
+    pub(super) fn is_filtered(&self) -> bool {
+        self.filters().next().is_some()
+    }
+
+    /// Whether one of the filters is set that are not always shown.
+    pub(super) fn has_more_filters(&self) -> bool {
+        ["owner", "creator", "from", "to", "min", "max"].iter().any(|name| !self.get(name).is_empty())
+    }
+
+    fn filters(&self) -> impl Iterator<Item = &(&'static str, String)> {
+        self.parameters.iter().filter(|(name, _)| PARAMETERS[..FILTERS].contains(name))
+    }
+
+    /// The filters that are set.
+    pub(super) fn chips(&self) -> Vec<Chip> {
+        let chip = |(name, value): &(&'static str, String)| Chip {
+            label: label(name),
+            value: shown(name, value),
+            without: self.link(|other| other != *name),
+        };
+        self.filters().map(chip).collect()
+    }
+
+    /// The list without any filter, in the same order.
+    pub(super) fn without_filters(&self) -> String {
+        self.link(|name| !PARAMETERS[..FILTERS].contains(&name))
+    }
+
+    /// The same list in another view.
+    pub(super) fn in_view(&self, view: &str) -> String {
+        let place = [("after", &self.after), ("before", &self.before)];
+        let mut link = self.link(|_| true);
+        for (name, place) in place {
+            if let Some(place) = place {
+                push(&mut link, name, place);
+            }
+        }
+        push(&mut link, "view", view);
+        link
+    }
+
+    pub(super) fn page_after(&self, place: BrowsePosition) -> String {
+        self.page("after", place)
+    }
+
+    pub(super) fn page_before(&self, place: BrowsePosition) -> String {
+        self.page("before", place)
+    }
+
+    fn page(&self, direction: &str, place: BrowsePosition) -> String {
+        let mut link = self.link(|_| true);
+        push(&mut link, direction, &cursor::encode(self.order().by, place));
+        link
+    }
+
+    /// The query string with the parameters that stay, a question mark before it.
+    fn link(&self, stays: impl Fn(&str) -> bool) -> String {
+        let mut link = "?".to_owned();
+        for (name, value) in self.parameters.iter().filter(|(name, _)| stays(name)) {
+            push(&mut link, name, value);
+        }
+        link
+    }
+
+    /// The size of a page as the form has it.
+    pub(super) fn size(&self) -> &'static str {
+        let wanted = self.get("per");
+        SIZES.into_iter().find(|size| *size == wanted).unwrap_or(DEFAULT_SIZE)
+    }
+
+    /// The order as the form has it.
+    pub(super) fn sort(&self) -> &'static str {
+        let wanted = self.get("sort");
+        SORTS.iter().map(|choice| choice.value).find(|value| *value == wanted).unwrap_or(DEFAULT_SORT)
+    }
+
+    pub(super) fn per_page(&self) -> u32 {
+        self.size().parse().unwrap_or(50)
+    }
+
+    pub(super) fn order(&self) -> BrowseOrder {
+        let (by, descending) = match self.sort() {
+            "oldest" => (BrowseBy::CreatedAt, false),
+            "uploaded" => (BrowseBy::UploadedAt, true),
+            "uploaded-first" => (BrowseBy::UploadedAt, false),
+            "largest" => (BrowseBy::FileSize, true),
+            "smallest" => (BrowseBy::FileSize, false),
+            _ => (BrowseBy::CreatedAt, true),
+        };
+        BrowseOrder { by, descending }
+    }
+
+    /// Where the page begins.
+    pub(super) fn from(&self) -> Result<BrowseFrom, &'static str> {
+        const BROKEN: &str =
+            "The address of this page of the list is not complete, or was changed. Begin again with the first page.";
+        let place = |text: &str| cursor::decode(self.order().by, text).ok_or(BROKEN);
+        match (&self.after, &self.before) {
+            (Some(text), _) => Ok(BrowseFrom::After(place(text)?)),
+            (None, Some(text)) => Ok(BrowseFrom::Before(place(text)?)),
+            (None, None) => Ok(BrowseFrom::Start),
+        }
+    }
+
+    /// The conditions, or what is wrong with the filters.
+    pub(super) async fn query(&self, admin: &Admin) -> Result<Result<ImageQuery, Vec<String>>, PageError> {
+        let mut query = match self.conditions() {
+            Ok(query) => query,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let owner = self.get("owner");
+        if !owner.is_empty() {
+            query.owner = admin.service.find_owner(owner).await?;
+            if query.owner.is_none() {
+                return Ok(Err(vec![format!("There is no user {}.", visible(owner))]));
+            }
+        }
+        Ok(Ok(query))
+    }
+
+    fn conditions(&self) -> Result<ImageQuery, Vec<String>> {
+        let mut reader = Reader { selection: self, problems: Vec::new() };
+        for (name, value) in self.filters() {
+            if value.chars().count() > MAX_CHARS || value.contains('\0') {
+                reader.refuse(name, "is too long, or holds what no text holds");
+            }
+        }
+        let search = self.get("q");
+        let key = search.parse::<ImageId>().ok().map(|id| (id, CloudflareId::new(search)));
+        let terms = if key.is_some() { Vec::new() } else { reader.words(search) };
+        let filter = ImageFilter {
+            status: reader.one_of("status", &STATUSES).map(|word| ImageStatus::from(word.to_owned())),
+            require_signed_urls: reader.one_of("privacy", &PRIVACIES).map(|word| word == "private"),
+            creator: Some(self.get("creator")).filter(|creator| !creator.is_empty()).map(str::to_owned),
+            orphaned: reader.one_of("usage", &USAGES) == Some("orphaned"),
+            terms,
+            ..ImageFilter::default()
+        };
+        let query = ImageQuery {
+            filter,
+            key,
+            owner: None,
+            is_used: self.get("usage") == "used",
+            created_from: reader.day("from"),
+            created_before: reader.day("to").map(|day| day.plus_minutes(24 * 60)),
+            min_bytes: reader.kilobytes("min"),
+            max_bytes: reader.kilobytes("max"),
+        };
+        if reader.problems.is_empty() { Ok(query) } else { Err(reader.problems) }
+    }
+}
+
+/// Reads the values of filters, and notes which cannot be read.
+struct Reader<'a> {
+    selection: &'a Selection,
+    problems: Vec<String>,
+}
+
+impl<'a> Reader<'a> {
+    fn refuse(&mut self, name: &str, why: &str) {
+        self.problems.push(format!("“{}” {why}.", label(name)));
+    }
+
+    fn read<T>(&mut self, name: &str, why: &str, read: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
+        let value = self.selection.get(name);
+        if value.is_empty() {
+            return None;
+        }
+        let read = read(value);
+        if read.is_none() {
+            self.refuse(name, why);
+        }
+        read
+    }
+
+    fn one_of(&mut self, name: &str, choices: &'static [Choice]) -> Option<&'static str> {
+        self.read(name, "is none of those that there are", |value| {
+            choices.iter().map(|choice| choice.value).find(|known| *known == value)
+        })
+    }
+
+    fn words(&mut self, search: &str) -> Vec<String> {
+        let words: Vec<_> = search.split_whitespace().map(str::to_owned).collect();
+        if words.len() > MAX_WORDS {
+            self.refuse("q", "has too many words");
+        }
+        words
+    }
+
+    /// The beginning of a day, in UTC.
+    fn day(&mut self, name: &str) -> Option<Timestamp> {
+        self.read(name, "must be a day, such as 2026-03-24", |value| {
+            let day = NaiveDate::parse_from_str(value, "%Y-%m-%d").ok()?;
+            let is_kept = (1..=9998).contains(&chrono::Datelike::year(&day));
+            is_kept.then(|| day.and_hms_opt(0, 0, 0).map(|time| Timestamp::new(time.and_utc()))).flatten()
+        })
+    }
+
+    fn kilobytes(&mut self, name: &str) -> Option<i64> {
+        self.read(name, "must be a number of kilobytes", |value| {
+            let kilobytes = value.parse::<i64>().ok().filter(|kilobytes| (0..=MAX_KILOBYTES).contains(kilobytes));
+            kilobytes.map(|kilobytes| kilobytes * 1000)
+        })
+    }
+}
+
+fn push(link: &mut String, name: &str, value: &str) {
+    if !link.ends_with('?') {
+        link.push('&');
+    }
+    link.push_str(name);
+    link.push('=');
+    link.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
+}
+
+/// What a parameter is called.
+fn label(name: &str) -> &'static str {
+    match name {
+        "q" => "Search",
+        "status" => "Status",
+        "privacy" => "Privacy",
+        "usage" => "Usage",
+        "owner" => "Owner",
+        "creator" => "Creator",
+        "from" => "Created from",
+        "to" => "Created to",
+        "min" => "At least",
+        "max" => "At most",
+        _ => "",
+    }
+}
+
+/// The value of a filter as people read it.
+fn shown(name: &str, value: &str) -> String {
+    let all = STATUSES.iter().chain(&PRIVACIES).chain(&USAGES);
+    let known = all.into_iter().find(|choice| choice.value == value && matches!(name, "status" | "privacy" | "usage"));
+    match (known, name) {
+        (Some(choice), _) => choice.label.to_owned(),
+        (None, "min" | "max") => format!("{} kB", visible(value)),
+        (None, _) => visible(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn selection(query: &str) -> Selection {
+        Selection::read(&Query::parse(query).unwrap())
+    }
+
+    #[test]
+    fn what_the_url_says_is_kept_in_links_and_what_says_nothing_is_not() {
+        let selection = selection("q=caf%C3%A9+%26&status=failed&owner=&view=table&x=y&sort=largest&after=abc");
+        assert_eq!(selection.link(|_| true), "?q=caf%C3%A9%20%26&status=failed&sort=largest");
+        assert_eq!(selection.without_filters(), "?sort=largest");
+        assert_eq!(
+            selection.in_view("gallery"),
+            "?q=caf%C3%A9%20%26&status=failed&sort=largest&after=abc&view=gallery"
+        );
+        let chips: Vec<_> = selection.chips().into_iter().map(|chip| (chip.label, chip.value, chip.without)).collect();
+        assert_eq!(
+            chips,
+            [
+                ("Search", "café &".to_owned(), "?status=failed&sort=largest".to_owned()),
+                ("Status", "Failed".to_owned(), "?q=caf%C3%A9%20%26&sort=largest".to_owned())
+            ]
+        );
+    }
+
+    #[test]
+    fn filters_become_conditions() {
+        let query = selection("status=draft&privacy=private&usage=used&from=2026-03-24&to=2026-03-24&min=1&max=2")
+            .conditions()
+            .unwrap();
+        assert_eq!((query.filter.status, query.filter.require_signed_urls), (Some(ImageStatus::Draft), Some(true)));
+        assert_eq!((query.min_bytes, query.max_bytes, query.is_used), (Some(1000), Some(2000), true));
+        assert_eq!(query.created_from.unwrap().to_string(), "2026-03-24T00:00:00Z");
+        assert_eq!(query.created_before.unwrap().to_string(), "2026-03-25T00:00:00Z");
+        let by_key = selection("q=0d5dd4e6-e2f4-4f7f-8f7a-9b2a6e0e3c11").conditions().unwrap();
+        assert!(by_key.key.is_some() && by_key.filter.terms.is_empty());
+        assert_eq!(selection("q=two+words").conditions().unwrap().filter.terms, ["two", "words"]);
+        assert!(selection("").conditions().unwrap().depends_on_counts_only());
+        assert!(!by_key.depends_on_counts_only());
+    }
+
+    #[test]
+    fn filters_that_make_no_sense_are_named() {
+        for (query, problem) in [
+            ("status=lost", "Status"),
+            ("privacy=x", "Privacy"),
+            ("usage=x", "Usage"),
+            ("from=24.3.2026", "Created from"),
+            ("to=9999-12-31", "Created to"),
+            ("to=0000-12-31", "Created to"),
+            ("min=-1", "At least"),
+            ("max=99999999999999999999", "At most"),
+            ("q=a+b+c+d+e+f+g+h+i", "Search"),
+            ("creator=%00", "Creator"),
+            (&format!("q={}", "x".repeat(256)), "Search"),
+        ] {
+            let problems = selection(query).conditions().unwrap_err();
+            assert!(problems.len() == 1 && problems[0].contains(problem), "{query}: {problems:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_orders_and_sizes_are_the_usual_ones() {
+        let odd = selection("sort=x&per=7");
+        assert_eq!((odd.sort(), odd.per_page(), odd.order()), ("newest", 50, BrowseOrder::NEWEST_FIRST));
+        assert!(selection("after=x").from().is_err());
+    }
+}

@@ -1,0 +1,138 @@
+//! How images are shown: name, status, and a small picture.
+
+use super::text::{shortened, visible};
+use crate::domain::{Image, ImageStatus, Timestamp};
+use crate::service::ImageLinks;
+
+/// A word with a sign and a colour.
+#[derive(Debug)]
+pub(super) struct Badge {
+    /// The name of the sign in the layout.
+    pub(super) icon: &'static str,
+    /// The class that colours it.
+    pub(super) tone: &'static str,
+    pub(super) word: String,
+}
+
+/// How far the upload of an image has come.
+pub(super) fn status_badge(status: &ImageStatus) -> Badge {
+    let (icon, tone, word) = match status {
+        ImageStatus::Uploaded => ("check", "good", "Uploaded"),
+        ImageStatus::Pending => ("clock", "info", "Pending"),
+        ImageStatus::Draft => ("dots", "plain", "Draft"),
+        ImageStatus::Failed => ("cross", "bad", "Failed"),
+        ImageStatus::Expired => ("hourglass", "warn", "Expired"),
+        ImageStatus::Other(word) => return Badge { icon: "dots", tone: "plain", word: shortened(word, 20) },
+    };
+    Badge { icon, tone, word: word.to_owned() }
+}
+
+/// What people call an image: the name of its file, else its id at Cloudflare.
+pub(super) fn name(image: &Image, max_chars: usize) -> String {
+    let names = [&image.original_filename, &image.filename];
+    let name = names.into_iter().find(|name| !name.trim().is_empty());
+    match name.map_or_else(|| image.cloudflare_id.as_str(), |name| name.as_str()) {
+        "" => "(no name)".to_owned(),
+        name => shortened(name, max_chars),
+    }
+}
+
+/// A small picture, or what stands in its place.
+#[derive(Debug)]
+pub(super) enum Thumbnail {
+    Picture(String),
+    /// It is private, and there is no key to sign its URL with.
+    Locked,
+    /// There is no picture.
+    Missing,
+}
+
+impl Thumbnail {
+    pub(super) fn new(links: &ImageLinks, image: &Image, now: Timestamp) -> Self {
+        if !image.is_uploaded() {
+            return Self::Missing;
+        }
+        let url = if image.require_signed_urls {
+            let Some(signed) = links.signed(image, now) else { return Self::Locked };
+            signed.thumbnail_url.or(signed.public_url).map(|url| url.as_str().to_owned())
+        } else {
+            links.thumbnail_url(image).or_else(|| links.picture_url(image))
+        };
+        url.filter(|url| is_of_the_web(url)).map_or(Self::Missing, Self::Picture)
+    }
+}
+
+/// Whether a URL is one that a link may lead to. What Cloudflare listed is in the database, where others write, too.
+pub(super) fn is_of_the_web(url: &str) -> bool {
+    let is_plain = url.bytes().all(|byte| byte.is_ascii_graphic());
+    is_plain && (url.starts_with("https://") || url.starts_with("http://"))
+}
+
+/// JSON with a line for each value. Texts and numbers stay as they are written.
+pub(super) fn indented(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut is_in_text, mut is_escaped) = (0_usize, false, false);
+    let mut characters = json.chars().peekable();
+    let new_line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth));
+    };
+    while let Some(c) = characters.next() {
+        if is_in_text {
+            out.push(c);
+            is_in_text = is_escaped || c != '"';
+            is_escaped = !is_escaped && c == '\\';
+            continue;
+        }
+        match c {
+            ' ' | '\n' | '\t' | '\r' => {}
+            '{' | '[' => {
+                out.push(c);
+                while characters.next_if(char::is_ascii_whitespace).is_some() {}
+                if let Some(end) = characters.next_if(|next| matches!(next, '}' | ']')) {
+                    out.push(end);
+                } else {
+                    depth += 1;
+                    new_line(&mut out, depth);
+                }
+            }
+            '}' | ']' => {
+                depth = depth.saturating_sub(1);
+                new_line(&mut out, depth);
+                out.push(c);
+            }
+            ',' => {
+                out.push(c);
+                new_line(&mut out, depth);
+            }
+            ':' => out.push_str(": "),
+            c => {
+                is_in_text = c == '"';
+                out.push(c);
+            }
+        }
+    }
+    visible(&out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_indented_as_it_is_written() {
+        assert_eq!(
+            indented(r#"{"a":[1.50,{}],"b":"x, \"y\": {\\","c":[ ]}"#),
+            "{\n  \"a\": [\n    1.50,\n    {}\n  ],\n  \"b\": \"x, \\\"y\\\": {\\\\\",\n  \"c\": []\n}"
+        );
+        assert_eq!((indented("[]"), indented("null")), ("[]".to_owned(), "null".to_owned()));
+    }
+
+    #[test]
+    fn links_lead_to_the_web_alone() {
+        assert!(is_of_the_web("https://imagedelivery.net/a/b/public") && is_of_the_web("http://127.0.0.1:8001/x"));
+        for url in ["javascript:alert(1)", "data:text/html,x", "//evil.example/", "https://a b", "", "https://é"] {
+            assert!(!is_of_the_web(url), "{url}");
+        }
+    }
+}

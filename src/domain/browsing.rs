@@ -1,0 +1,102 @@
+//! Going through all images, whoever owns them, page by page.
+
+use super::{CloudflareId, Image, ImageFilter, ImageId, Timestamp, UserId};
+
+/// Which of all images are wanted: conditions, all of which must hold.
+#[derive(Debug, Clone, Default)]
+pub struct ImageQuery {
+    /// The conditions that users have for their own images, too.
+    pub filter: ImageFilter,
+    /// Whose they are.
+    pub owner: Option<UserId>,
+    /// The key here or at Cloudflare.
+    pub key: Option<(ImageId, CloudflareId)>,
+    /// Whether only images that some content refers to are wanted.
+    pub is_used: bool,
+    /// Made at this time or later.
+    pub created_from: Option<Timestamp>,
+    /// Made before this time.
+    pub created_before: Option<Timestamp>,
+    /// At least so many bytes.
+    pub min_bytes: Option<i64>,
+    /// At most so many bytes.
+    pub max_bytes: Option<i64>,
+}
+
+impl ImageQuery {
+    /// Whether nothing but owner, status and privacy matters, which is what images are counted by.
+    pub fn depends_on_counts_only(&self) -> bool {
+        let is_unconditional = self.key.is_none()
+            && self.created_from.is_none()
+            && self.created_before.is_none()
+            && self.min_bytes.is_none()
+            && self.max_bytes.is_none();
+        is_unconditional && !self.is_used && self.filter.depends_on_counts_only()
+    }
+}
+
+/// What all images can be sorted by; ties are sorted by key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum BrowseBy {
+    /// When the row was made.
+    #[default]
+    CreatedAt,
+    /// When Cloudflare got the picture; those that it did not get come before the first.
+    UploadedAt,
+    /// The size of the file; unknown ones are smaller than all others.
+    FileSize,
+}
+
+/// The order of all images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrowseOrder {
+    /// What is compared.
+    pub by: BrowseBy,
+    /// Whether the largest comes first.
+    pub descending: bool,
+}
+
+impl BrowseOrder {
+    /// Newest first.
+    pub const NEWEST_FIRST: Self = Self { by: BrowseBy::CreatedAt, descending: true };
+
+    /// The place of an image in this order.
+    pub fn position(self, image: &Image) -> BrowsePosition {
+        let value = match self.by {
+            BrowseBy::CreatedAt => image.created_at.as_micros(),
+            BrowseBy::UploadedAt => image.uploaded_at.unwrap_or_else(BrowsePosition::never).as_micros(),
+            BrowseBy::FileSize => image.file_size.unwrap_or(BrowsePosition::UNKNOWN_SIZE),
+        };
+        BrowsePosition { value, id: image.id }
+    }
+}
+
+/// The place of an image in an order, whether it is still there or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrowsePosition {
+    /// What is compared: microseconds since 1970 began, or bytes.
+    pub value: i64,
+    /// The key, for ties.
+    pub id: ImageId,
+}
+
+impl BrowsePosition {
+    /// What stands for a size that is not known.
+    pub const UNKNOWN_SIZE: i64 = -1;
+
+    /// What stands for the time of an upload that did not happen.
+    pub fn never() -> Timestamp {
+        Timestamp::from_micros(i64::MIN)
+    }
+}
+
+/// Where a page begins or ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BrowseFrom {
+    /// With the first image.
+    Start,
+    /// Right after a place.
+    After(BrowsePosition),
+    /// So that it ends right before a place.
+    Before(BrowsePosition),
+}

@@ -1,0 +1,91 @@
+//! Looking at the images of all users, for the staff.
+
+use std::collections::HashMap;
+
+use super::{CloudflareService, Error};
+use crate::domain::{BrowseFrom, BrowseOrder, BrowsePosition, Image, ImageId, ImageQuery, User, UserId};
+use crate::store;
+
+/// A page of the images of all users.
+#[derive(Debug)]
+pub struct ImagePage {
+    /// The images.
+    pub images: Vec<Image>,
+    /// The names of their owners.
+    pub owners: HashMap<UserId, String>,
+    /// How many there are on all pages, where that is known without looking at them.
+    pub count: Option<u64>,
+    /// The place that the page before ends right before; none on the first page.
+    pub previous: Option<BrowsePosition>,
+    /// The place that the next page begins right after; none on the last page.
+    pub next: Option<BrowsePosition>,
+}
+
+impl CloudflareService {
+    /// A page of at most `size` images that meet the conditions, whoever owns them. What it costs does not depend on where in the list
+    /// it is.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn browse_images(
+        &self,
+        query: &ImageQuery,
+        order: BrowseOrder,
+        from: BrowseFrom,
+        size: u32,
+    ) -> Result<ImagePage, Error> {
+        let count = store::browsing::count(&self.database, query).await?;
+        let mut images = store::browsing::list(&self.database, query, order, from, size.saturating_add(1)).await?;
+        // The one too many says that there is another page in the direction of the way.
+        let has_more = images.len() > usize::try_from(size).unwrap_or(usize::MAX);
+        let (has_previous, has_next) = match from {
+            BrowseFrom::Start => (false, has_more),
+            BrowseFrom::After(_) => (true, has_more),
+            BrowseFrom::Before(_) => (has_more, true),
+        };
+        match from {
+            BrowseFrom::Before(_) if has_more => drop(images.remove(0)),
+            _ if has_more => drop(images.pop()),
+            _ => {}
+        }
+        let position = |image: Option<&Image>| image.map(|image| order.position(image));
+        Ok(ImagePage {
+            owners: self.name_owners(&images).await?,
+            count,
+            previous: position(images.first()).filter(|_| has_previous),
+            next: position(images.last()).filter(|_| has_next),
+            images,
+        })
+    }
+
+    async fn name_owners(&self, images: &[Image]) -> Result<HashMap<UserId, String>, Error> {
+        let mut ids: Vec<UserId> = Vec::new();
+        for id in images.iter().filter_map(|image| image.user_id) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        Ok(store::users::list_names(&self.database, &ids).await?.into_iter().collect())
+    }
+
+    /// An image, whoever owns it, and its owner, where it has one who is still there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none.
+    pub async fn find_any_image(&self, id: ImageId) -> Result<(Image, Option<User>), Error> {
+        let image = store::images::find(&self.database, id).await?.ok_or(Error::NotFound)?;
+        let owner = match image.user_id {
+            Some(owner) => store::users::find(&self.database, owner).await?,
+            None => None,
+        };
+        Ok((image, owner))
+    }
+
+    /// The key of the user with a name.
+    ///
+    /// # Errors
+    /// If the database fails, or several users have the name.
+    pub async fn find_owner(&self, username: &str) -> Result<Option<UserId>, Error> {
+        Ok(store::users::find_by_username(&self.database, username).await?.map(|user| user.id))
+    }
+}
