@@ -7,7 +7,10 @@
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
+use std::num::NonZero;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use bytes::Bytes;
 
@@ -63,7 +66,7 @@ impl Folder {
                 None => {}
             }
         }
-        let read: Vec<_> = records.iter().map(|name| self.read_record(name)).collect();
+        let read = in_parallel(&records, |name| self.read_record(name));
         let is_complete = read.iter().all(Option::is_some);
         let images: Vec<_> = read.into_iter().flatten().filter(|image| has_its_original(image, &originals)).collect();
         if is_complete {
@@ -144,6 +147,18 @@ impl Folder {
     fn flush(&self) -> io::Result<()> {
         if cfg!(unix) { File::open(&self.0)?.sync_all() } else { Ok(()) }
     }
+}
+
+/// Does the same with all names, in their order, on as many threads as there are cores: most of the time goes into opening files.
+fn in_parallel<T: Send>(names: &[String], work: impl Fn(&str) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = names.len().div_ceil(threads).max(1);
+    let work = |names: &[String]| names.iter().map(|name| work(name)).collect::<Vec<_>>();
+    thread::scope(|scope| {
+        let threads: Vec<_> = names.chunks(share).map(|names| scope.spawn(|| work(names))).collect();
+        let results = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        results.flatten().collect()
+    })
 }
 
 pub(super) fn private_options() -> OpenOptions {
