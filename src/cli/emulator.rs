@@ -15,7 +15,8 @@ use super::{Context, data_folder};
 use crate::app::{self, Lifecycle, SystemClock};
 use crate::config::{Purpose, parse_listen};
 use crate::emulator::{
-    Destination, Emulator, EmulatorConfig, Fault, FaultPlan, RateLimit, Sources, StorageKind, Variant,
+    Destination, Emulator, EmulatorConfig, Fault, FaultPlan, InvalidPermission, LimitedToken, RateLimit, Sources,
+    StorageKind, Variant,
 };
 
 /// How long requests in flight may take when the process is stopped.
@@ -54,6 +55,9 @@ pub(super) struct EmulatorArgs {
     /// The token of the API.
     #[arg(long, value_name = "TOKEN", default_value = DEFAULT_TOKEN)]
     api_token: String,
+    /// A token that may do less: images-read, images-write, notifications-read, notifications-write. May be repeated.
+    #[arg(long = "token", value_name = "TOKEN=PERMISSION,...", value_parser = parse_limited_token)]
+    limited_tokens: Vec<LimitedToken>,
     /// The key for signed URLs of a new account, by the name `default`.
     #[arg(long, value_name = "KEY", default_value = "emulator-signing-key")]
     signing_key: String,
@@ -144,6 +148,16 @@ fn read_plan(path: &Path) -> anyhow::Result<FaultPlan> {
     serde_json::from_slice(&text).with_context(|| format!("--faults {} is no plan of faults", path.display()))
 }
 
+fn parse_limited_token(text: &str) -> Result<LimitedToken, String> {
+    // Tokens of a kind end in equals signs; permissions have none.
+    let (token, permissions) = text.rsplit_once('=').ok_or("it has the form TOKEN=PERMISSION,...")?;
+    let permissions: Result<_, _> = permissions.split(',').map(str::parse).collect();
+    Ok(LimitedToken {
+        token: token.to_owned(),
+        permissions: permissions.map_err(|error: InvalidPermission| error.to_string())?,
+    })
+}
+
 impl EmulatorArgs {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         if !self.listen.ip().is_loopback() && self.api_token == DEFAULT_TOKEN {
@@ -174,6 +188,7 @@ impl EmulatorArgs {
             account_id: self.account_id.clone(),
             account_hash: self.account_hash.clone(),
             api_token: self.api_token.clone(),
+            limited_tokens: self.limited_tokens.clone(),
             signing_keys: vec![("default".to_owned(), self.signing_key.clone())],
             public_url: url.to_owned(),
             address,

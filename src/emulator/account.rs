@@ -18,6 +18,7 @@ use super::notifications::{self, Notifications, Outcome};
 use super::options::AccountOptions;
 use super::page::{Access, Activity};
 use super::path::encode_segment;
+use super::permissions::LimitedToken;
 use super::rate_limit::RequestCount;
 use super::signing_keys::SigningKey;
 use super::storage::{self, Document, ResultStore, Storage, StorageError, StoredImage};
@@ -35,6 +36,7 @@ pub(super) struct Account {
     pub(super) id: String,
     pub(super) hash: String,
     pub(super) api_token: String,
+    pub(super) limited_tokens: Vec<LimitedToken>,
     pub(super) signing_keys: Document<Vec<SigningKey>>,
     pub(super) variants: Document<Variants>,
     pub(super) options: Document<AccountOptions>,
@@ -83,6 +85,7 @@ impl Account {
             id: config.account_id,
             hash: config.account_hash,
             api_token: config.api_token,
+            limited_tokens: config.limited_tokens,
             signing_keys,
             variants,
             options,
@@ -121,7 +124,7 @@ impl Account {
     /// Notifies of what became of a direct creator upload, in the background.
     pub(super) fn announce(self: &Arc<Self>, id: &str, result: &Result<Arc<StoredImage>, UploadError>) {
         let outcome = match result {
-            Ok(image) => Outcome::uploaded(id, image.uploaded),
+            Ok(image) => Outcome::uploaded(&image.id, image.uploaded),
             Err(UploadError::File(error)) => Outcome::failed(id, error),
             Err(UploadError::Request(_)) => return,
         };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::domain::Clock;
 
-use super::{Destination, Error, Sources, Variant};
+use super::{Destination, Error, LimitedToken, Sources, Variant};
 
 /// The settings of an emulator. [`Debug`](fmt::Debug) leaves the secrets out.
 ///
@@ -19,8 +19,10 @@ pub struct EmulatorConfig {
     pub account_id: String,
     /// The account in upload and delivery URLs: letters, digits, `-` and `_`.
     pub account_hash: String,
-    /// The bearer token of the REST API.
+    /// The bearer token of the REST API, which is good for everything.
     pub api_token: String,
+    /// More tokens, each good for less.
+    pub limited_tokens: Vec<LimitedToken>,
     /// The keys for signed delivery URLs, by name; any of them may have signed a URL.
     pub signing_keys: Vec<(String, String)>,
     /// Where the emulator is reached, `http://127.0.0.1:8001`: the start of the upload URLs it hands out.
@@ -45,6 +47,9 @@ pub struct EmulatorConfig {
     pub clock: Arc<dyn Clock>,
 }
 
+/// What the first segment of a delivery URL cannot be, since other paths begin so.
+const RESERVED: [&str; 4] = ["cdn-cgi", "client", "images", "upload"];
+
 /// Where images are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StorageKind {
@@ -62,7 +67,9 @@ impl EmulatorConfig {
         let checks = [
             (is_word(&self.account_id, is_url_safe), "account_id", "must be letters, digits, - and _"),
             (is_word(&self.account_hash, is_url_safe), "account_hash", "must be letters, digits, - and _"),
+            (!RESERVED.contains(&self.account_hash.as_str()), "account_hash", "is the beginning of other paths"),
             (!self.api_token.is_empty(), "api_token", "must not be empty"),
+            (self.has_distinct_tokens(), "limited_tokens", "must not be empty, and differ from all others"),
             (self.signing_keys.iter().all(|(_, value)| !value.is_empty()), "signing_keys", "must not be empty"),
             (is_http_url(&self.public_url), "public_url", "must be an http or https URL"),
             (self.notify.as_ref().is_none_or(|to| is_http_url(&to.url)), "notify", "must be an http or https URL"),
@@ -72,6 +79,12 @@ impl EmulatorConfig {
             Some((_, setting, problem)) => Err(Error::Setting { setting, problem }),
             None => Ok(()),
         }
+    }
+
+    fn has_distinct_tokens(&self) -> bool {
+        let tokens: Vec<_> = self.limited_tokens.iter().map(|limited| &limited.token).collect();
+        let is_new = |(at, token): (usize, &&String)| **token != self.api_token && !tokens[..at].contains(token);
+        tokens.iter().enumerate().all(is_new) && tokens.iter().all(|token| !token.is_empty())
     }
 }
 
@@ -89,6 +102,7 @@ impl fmt::Debug for EmulatorConfig {
         f.debug_struct("EmulatorConfig")
             .field("account_id", &self.account_id)
             .field("account_hash", &self.account_hash)
+            .field("limited_tokens", &self.limited_tokens)
             .field("signing_keys", &key_names)
             .field("public_url", &self.public_url)
             .field("address", &self.address)

@@ -1,4 +1,4 @@
-//! `POST images/v2/direct_upload`: hands out a one-time upload URL.
+//! `POST images/v2/direct_upload`, and `v1/direct_upload` of old: hand out a one-time upload URL.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::Response;
 use chrono::DateTime;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::domain::Timestamp;
 
-use super::envelope::{self, ApiError};
+use super::envelope::{self, ApiError, Payload};
 use super::storage::{ImageState, StorageError, StoredImage};
 use super::{Account, custom_id};
 
@@ -43,6 +43,31 @@ struct DirectUpload {
 pub(super) async fn create(State(account): State<Arc<Account>>, request: Request) -> Result<Response, ApiError> {
     let now = account.clock.now();
     let draft = Fields::read(request).await?.into_draft(now)?;
+    hand_out(&account, draft, now).await
+}
+
+/// The body of `POST images/v1/direct_upload`.
+#[derive(Default, Deserialize)]
+struct RequestV1 {
+    expiry: Option<String>,
+}
+
+/// The deprecated form: the id is the request's, and the image gets another.
+///
+/// UNCONFIRMED, and chosen here: `GET images/v1/{image_id}` shows the draft by the id of the request, as long as it is one.
+pub(super) async fn create_v1(
+    State(account): State<Arc<Account>>,
+    Payload(body): Payload,
+) -> Result<Response, ApiError> {
+    let now = account.clock.now();
+    let RequestV1 { expiry } = if body.is_empty() { RequestV1::default() } else { envelope::parse(&body)? };
+    let mut draft = Fields { expiry, ..Fields::default() }.into_draft(now)?;
+    draft.state = draft.state.of_request();
+    hand_out(&account, draft, now).await
+}
+
+/// Keeps the draft and answers where its picture is to be sent.
+async fn hand_out(account: &Account, draft: StoredImage, now: Timestamp) -> Result<Response, ApiError> {
     if account.faults.ghost(&draft.id).is_some() {
         return Err(ApiError::already_exists());
     }
@@ -68,9 +93,7 @@ impl Fields {
     /// Reads the form. No body at all is an empty form.
     async fn read(request: Request) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let body = to_bytes(body, MAX_BODY)
-            .await
-            .map_err(|_| ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, 7011, "Request entity is too large"))?;
+        let body = to_bytes(body, MAX_BODY).await.map_err(|_| ApiError::entity_too_large())?;
         let is_form = is_multipart(&parts.headers);
         if body.is_empty() && (is_form || !parts.headers.contains_key(header::CONTENT_TYPE)) {
             return Ok(Self::default());
@@ -124,7 +147,7 @@ impl Fields {
             meta: self.metadata.as_deref().map(parse_metadata).transpose()?,
             require_signed_urls,
             uploaded: now,
-            state: ImageState::Draft { expires_at },
+            state: ImageState::Draft { expires_at, is_request: false },
         })
     }
 }

@@ -5,6 +5,8 @@ use std::error::Error as StdError;
 use std::io;
 
 use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,23 @@ pub(super) fn created(result: impl Serialize) -> Response {
 
 fn succeeded(result: Option<impl Serialize>) -> Response {
     Json(Envelope { result, success: true, errors: &[], messages: [] }).into_response()
+}
+
+/// The body of a request that is no form; refused in the envelope where it cannot be had.
+pub(super) struct Payload(pub(super) Bytes);
+
+impl<S: Send + Sync> FromRequest<S> for Payload {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        Bytes::from_request(request, state).await.map(Self).map_err(|error| {
+            if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                ApiError::entity_too_large()
+            } else {
+                ApiError::bad_request(format!("The body could not be read: {}", error.body_text()))
+            }
+        })
+    }
 }
 
 /// Reads a JSON body.
@@ -91,6 +110,11 @@ impl ApiError {
             5415,
             "Images must be uploaded as a form, not as raw image data. Please use multipart/form-data format",
         )
+    }
+
+    /// The body is larger than any that makes sense.
+    pub(super) fn entity_too_large() -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, 7011, "Request entity is too large")
     }
 
     /// The method is not one of the route's. The code is UNCONFIRMED.

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -12,7 +11,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::direct_upload::{check_creator, parse_metadata, private_custom_id};
-use super::envelope::{self, ApiError};
+use super::envelope::{self, ApiError, Payload};
 use super::storage::StoredImage;
 use super::{Account, custom_id, path};
 
@@ -71,7 +70,11 @@ struct Update {
 ///
 /// UNCONFIRMED, and chosen here: the id stays when the privacy changes, unless the faults say otherwise; drafts can be changed too;
 /// `null` is the same as left out, an empty creator is none; fields that are not known are ignored.
-pub(super) async fn update(State(account): State<Arc<Account>>, uri: Uri, body: Bytes) -> Result<Response, ApiError> {
+pub(super) async fn update(
+    State(account): State<Arc<Account>>,
+    uri: Uri,
+    Payload(body): Payload,
+) -> Result<Response, ApiError> {
     let id = path::last_segment(uri.path()).ok_or_else(ApiError::image_not_found)?;
     let now = account.clock.now();
     let update: Update = envelope::parse(&body)?;

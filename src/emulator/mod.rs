@@ -3,9 +3,10 @@
 //!
 //! What it does today is the way of an image from a direct creator upload to its delivery:
 //!
-//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload`, `POST v1` with a file or the URL of one, `GET`, `PATCH`
-//!   and `DELETE v1/{image_id}`, `GET v1/{image_id}/blob`; lists: `GET v1`, `GET v2` and `GET v2/metadata/keys`; `GET v1/stats`,
-//!   signing keys at `v1/keys`, variants at `v1/variants`, `PATCH v1/config`;
+//! - below `/client/v4/accounts/{account_id}/images/`: `POST v2/direct_upload` and `v1/direct_upload`, `POST v1` with a file or the URL of
+//!   one, `GET`, `PATCH` and `DELETE v1/{image_id}`, `GET v1/{image_id}/blob`; lists: `GET v1`, `GET v2` and `GET v2/metadata/keys`;
+//!   `GET v1/stats`, signing keys at `v1/keys`, variants at `v1/variants`, `PATCH v1/config`, `GET v1/batch_token`;
+//! - below `/images/`: what a batch token is for, at Cloudflare on a host of its own;
 //! - `POST /upload/{account_hash}/{image_id}`, the one-time upload URL, from browsers of any origin;
 //! - `GET /{account_hash}/{image_id}/{variant}`, with or without `/cdn-cgi/imagedelivery` before it, signed where the image is
 //!   private; in place of a named variant also the options of a flexible one, `w=400,fit=cover`, unless the account forbids it;
@@ -58,6 +59,7 @@
 mod account;
 mod api_upload;
 mod auth;
+mod batch;
 mod bodies;
 mod browser;
 mod config;
@@ -74,6 +76,7 @@ mod notifications;
 mod options;
 mod page;
 mod path;
+mod permissions;
 mod query;
 mod rate_limit;
 mod router;
@@ -90,6 +93,7 @@ pub use config::{EmulatorConfig, StorageKind};
 pub use delivery::Sources;
 pub use faults::{ErrorBody, Fault, FaultPlan, Faults, InvalidFault, Operation, RateLimit};
 pub use notifications::Destination;
+pub use permissions::{InvalidPermission, LimitedToken, Permission};
 pub use variants::Variant;
 
 use std::io;
@@ -152,6 +156,7 @@ impl Error {
 ///     account_id: "9035f53656c247e895c5a6939ae8a0e0".to_owned(),
 ///     account_hash: "Vi7wi5KSItxGFsWRG2Us6Q".to_owned(),
 ///     api_token: "secret".to_owned(),
+///     limited_tokens: vec![],
 ///     signing_keys: vec![("default".to_owned(), "also secret".to_owned())],
 ///     public_url: format!("http://{}", listener.local_addr()?),
 ///     address: listener.local_addr()?,

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use super::Account;
-use super::envelope::{self, ApiError};
+use super::envelope::{self, ApiError, Payload};
 use super::variants::BROWSER_TTL;
 
 /// Two days.
@@ -39,7 +38,7 @@ struct Update {
 }
 
 /// `PATCH images/v1/config`: what is left out stays. UNCONFIRMED: the answer, which is here all of them.
-pub(super) async fn update(State(account): State<Arc<Account>>, body: Bytes) -> Result<Response, ApiError> {
+pub(super) async fn update(State(account): State<Arc<Account>>, Payload(body): Payload) -> Result<Response, ApiError> {
     let update: Update = envelope::parse(&body)?;
     if update.browser_ttl.is_some_and(|seconds| !BROWSER_TTL.contains(&seconds)) {
         return Err(ApiError::bad_request("browser_ttl must be 3600 to 31536000 seconds"));

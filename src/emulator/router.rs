@@ -15,8 +15,8 @@ use super::envelope::ApiError;
 use super::faults::{self, control, inject};
 use super::notifications::{policies, webhooks};
 use super::{
-    Account, api_upload, auth, delivery, direct_upload, images, lists, metadata, options, page, signing_keys, upload,
-    variants,
+    Account, api_upload, auth, batch, delivery, direct_upload, images, lists, metadata, options, page, signing_keys,
+    upload, variants,
 };
 
 /// How long a request may take, a slow upload included.
@@ -36,6 +36,7 @@ pub(super) fn build(account: Arc<Account>) -> Router {
     let delivery = any(delivery::deliver).layer(from_fn_with_state(Arc::clone(&account), inject::deliver));
     Router::new()
         .nest("/client/v4", api(&account))
+        .nest(faults::BATCH, batch_host(&account))
         .route(faults::UPLOAD_URL, upload_url)
         .route(control::PATH, faults)
         .fallback(delivery)
@@ -47,23 +48,41 @@ pub(super) fn build(account: Arc<Account>) -> Router {
 }
 
 fn api(account: &Arc<Account>) -> Router<Arc<Account>> {
-    Router::new()
+    let routes = Router::new()
         .nest("/accounts/{account_id}/images", images())
-        .nest("/accounts/{account_id}/alerting/v3", notifications())
+        .nest("/accounts/{account_id}/alerting/v3", notifications());
+    answering(routes, account).layer(from_fn_with_state(Arc::clone(account), auth::guard))
+}
+
+/// The host for batches, with the paths that it has at Cloudflare.
+fn batch_host(account: &Arc<Account>) -> Router<Arc<Account>> {
+    answering(batch_images(), account).layer(from_fn_with_state(Arc::clone(account), auth::guard_batch))
+}
+
+/// The routes, and answers to what is none of them.
+fn answering(routes: Router<Arc<Account>>, account: &Arc<Account>) -> Router<Arc<Account>> {
+    routes
         .fallback(async |OriginalUri(uri): OriginalUri| auth::no_route(&uri))
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(DefaultBodyLimit::max(direct_upload::MAX_BODY))
         .layer(from_fn_with_state(Arc::clone(account), inject::inject))
-        .layer(from_fn_with_state(Arc::clone(account), auth::guard))
 }
 
-fn images() -> Router<Arc<Account>> {
-    let upload = post(api_upload::create).layer(DefaultBodyLimit::max(upload::MAX_BODY));
+/// What the API and the host for batches have in common.
+fn batch_images() -> Router<Arc<Account>> {
     Router::new()
         .route("/v2", get(lists::list_v2))
         .route("/v2/direct_upload", post(direct_upload::create))
+        .route("/v1", post(api_upload::create).layer(DefaultBodyLimit::max(upload::MAX_BODY)))
+        .route("/v1/{image_id}", get(images::show).patch(images::update).delete(images::delete))
+}
+
+fn images() -> Router<Arc<Account>> {
+    batch_images()
         .route("/v2/metadata/keys", get(metadata::list_keys))
-        .route("/v1", upload.get(lists::list_v1))
+        .route("/v1", get(lists::list_v1))
+        .route("/v1/direct_upload", post(direct_upload::create_v1))
+        .route("/v1/batch_token", get(batch::create_token))
         .route("/v1/stats", get(images::stats))
         .route("/v1/config", patch(options::update))
         .route("/v1/keys", get(signing_keys::list))
@@ -72,7 +91,6 @@ fn images() -> Router<Arc<Account>> {
         .route("/v1/variants/{variant_id}", get(variants::show).patch(variants::update).delete(variants::delete))
         .route("/v1/variants/{variant_id}/flat", get(variants::show_flat))
         .route("/v1/{image_id}/blob", get(images::show_blob))
-        .route("/v1/{image_id}", get(images::show).patch(images::update).delete(images::delete))
 }
 
 fn notifications() -> Router<Arc<Account>> {

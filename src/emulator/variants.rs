@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::delivery::{Fit, Metadata, Resolved, Transform, Width};
 
-use super::envelope::{self, ApiError};
+use super::envelope::{self, ApiError, Payload};
 use super::{Account, Error};
 
 /// The variant that every account has.
@@ -279,7 +278,7 @@ pub(super) async fn list(State(account): State<Arc<Account>>) -> Response {
 }
 
 /// `POST images/v1/variants`
-pub(super) async fn create(State(account): State<Arc<Account>>, body: Bytes) -> Result<Response, ApiError> {
+pub(super) async fn create(State(account): State<Arc<Account>>, Payload(body): Payload) -> Result<Response, ApiError> {
     let variant: Variant = envelope::parse(&body)?;
     let added = variant.clone();
     account.variants.change(|variants| variants.add(added)).await?;
@@ -309,7 +308,7 @@ pub(super) async fn show_flat(
 pub(super) async fn update(
     State(account): State<Arc<Account>>,
     Path((_, id)): Path<(String, String)>,
-    body: Bytes,
+    Payload(body): Payload,
 ) -> Result<Response, ApiError> {
     let Update { options, never_require_signed_urls } = envelope::parse(&body)?;
     let change = move |variants: &mut Variants| {

@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use crate::cli::{cfimages, text};
 use crate::support::app::{Answer, http_client};
+use crate::support::conformance::Exchange;
+use crate::support::emulator::expect_conformance;
 use crate::support::picture;
 use crate::support::suite::Suite;
 
@@ -52,10 +54,27 @@ impl Emulator {
         http_client().request(method, url).bearer_auth(self.setting("API token"))
     }
 
+    /// The answer to a request without a body, checked against Cloudflare's description.
+    async fn get(&self, path: &str) -> Answer {
+        self.send(Method::GET, self.request(Method::GET, path), path).await
+    }
+
+    async fn send(&self, method: Method, request: RequestBuilder, path: &str) -> Answer {
+        let answer = Answer::of(request).await;
+        expect_conformance(Exchange {
+            method: method.as_str(),
+            path: &format!("/client/v4/accounts/{}/images/{path}", self.setting("Account id")),
+            status: answer.status.as_u16(),
+            content_type: answer.headers["content-type"].to_str().unwrap(),
+            body: answer.text.as_bytes(),
+        });
+        answer
+    }
+
     async fn upload(&self) -> Value {
         let part = multipart::Part::bytes(picture("photo.jpg")).file_name("photo.jpg").mime_str("image/jpeg").unwrap();
         let form = multipart::Form::new().part("file", part).text("id", "photo");
-        let answer = Answer::of(self.request(Method::POST, "v1").multipart(form)).await;
+        let answer = self.send(Method::POST, self.request(Method::POST, "v1").multipart(form), "v1").await;
         assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
         answer.json()["result"].take()
     }
@@ -79,15 +98,23 @@ impl Drop for Emulator {
 
 async fn main_job() {
     let folder = TempDir::new().unwrap();
-    let mut emulator =
-        Emulator::start(folder.path(), &["--memory", "--account-hash", "my-hash", "--api-token", "mine"]);
+    let mut emulator = Emulator::start(
+        folder.path(),
+        &["--memory", "--account-hash", "my-hash", "--api-token", "mine", "--token", "reader==images-read"],
+    );
     assert_eq!(emulator.setting("API token"), "mine");
     let image = emulator.upload().await;
     assert_eq!(image["variants"][0], "https://imagedelivery.net/my-hash/photo/public");
     let delivery = emulator.setting("Delivery").replace("IMAGE_ID", "photo").replace("VARIANT", "thumbnail");
     assert_eq!(http_client().get(delivery).send().await.unwrap().status(), 200);
-    let list = Answer::of(emulator.request(Method::GET, "v2")).await.json();
+    let list = emulator.get("v2").await.json();
     assert_eq!(list["result"]["images"], json!([image]));
+    for (method, status) in [(Method::GET, 200), (Method::DELETE, 403)] {
+        let url =
+            format!("{}/accounts/{}/images/v1/photo", emulator.setting("API base URL"), emulator.setting("Account id"));
+        let request = http_client().request(method, url).bearer_auth("reader=");
+        assert_eq!(request.send().await.unwrap().status(), status);
+    }
     emulator.stop();
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -116,7 +143,7 @@ async fn restart() {
     assert!(text(&output.stderr).contains("another `cfimages emulator`"), "{}", text(&output.stderr));
     first.stop();
     let second = Emulator::start(folder.path(), &["--data", "mine"]);
-    assert_eq!(Answer::of(second.request(Method::GET, "v1/photo")).await.json()["result"], image);
+    assert_eq!(second.get("v1/photo").await.json()["result"], image);
 }
 
 async fn faults() {

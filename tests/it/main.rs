@@ -95,5 +95,5 @@ fn main() -> ExitCode {
     ] {
         register(&mut suite);
     }
-    suite.run()
+    support::emulator::conclude(suite.run())
 }

@@ -81,6 +81,7 @@ impl DevArgs {
             account_id: credentials.account_id.clone(),
             account_hash: credentials.account_hash.clone(),
             api_token: credentials.api_token.clone(),
+            limited_tokens: vec![],
             signing_keys: vec![("default".to_owned(), credentials.signing_key.clone())],
             public_url: format!("http://{emulator_address}"),
             address: emulator_address,

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::super::envelope::{self, ApiError};
+use super::super::envelope::{self, ApiError, Payload};
 use super::{Account, FaultPlan};
 
 /// The path, at the root of the emulator. It takes the token of the account.
@@ -22,7 +21,7 @@ pub(in crate::emulator) async fn show(State(account): State<Arc<Account>>) -> Js
 /// `PUT`: a new plan.
 pub(in crate::emulator) async fn replace(
     State(account): State<Arc<Account>>,
-    body: Bytes,
+    Payload(body): Payload,
 ) -> Result<Response, ApiError> {
     let plan: FaultPlan = envelope::parse(&body)?;
     account.faults.set(plan).map_err(|error| ApiError::bad_request(error.to_string()))?;

@@ -7,7 +7,7 @@ mod operation;
 
 pub(super) use cut::Cut;
 pub use operation::Operation;
-pub(super) use operation::UPLOAD_URL;
+pub(super) use operation::{BATCH, UPLOAD_URL};
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

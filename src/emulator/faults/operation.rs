@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 #[expect(missing_docs, reason = "the names say it all, and the table below the rest")]
 pub enum Operation {
     CreateDirectUpload,
+    /// `POST images/v1/direct_upload`, the deprecated form.
+    CreateDirectUploadV1,
+    CreateBatchToken,
     /// `POST` to a one-time upload URL.
     UploadToUrl,
     /// `POST images/v1`, of a file or from a URL.
@@ -49,12 +52,16 @@ pub enum Operation {
 
 /// The route of a one-time upload URL.
 pub(in crate::emulator) const UPLOAD_URL: &str = "/upload/{account_hash}/{image_id}";
+/// What is before the paths of the host for batches.
+pub(in crate::emulator) const BATCH: &str = "/images";
 /// What is before the routes in the table.
 const API: &str = "/client/v4/accounts/{account_id}/";
 
 /// The operations of the REST API: method, route and operation.
-const ROUTES: [(Method, &str, Operation); 31] = [
+const ROUTES: [(Method, &str, Operation); 33] = [
     (Method::POST, "images/v2/direct_upload", Operation::CreateDirectUpload),
+    (Method::POST, "images/v1/direct_upload", Operation::CreateDirectUploadV1),
+    (Method::GET, "images/v1/batch_token", Operation::CreateBatchToken),
     (Method::POST, "images/v1", Operation::UploadImage),
     (Method::GET, "images/v1/{image_id}", Operation::GetImage),
     (Method::PATCH, "images/v1/{image_id}", Operation::UpdateImage),
@@ -88,13 +95,13 @@ const ROUTES: [(Method, &str, Operation); 31] = [
 ];
 
 impl Operation {
-    /// What a request to the REST API or to an upload URL asks for; `None` where that is nothing the emulator does.
+    /// What a request to the REST API, to the host for batches or to an upload URL asks for; `None` where that is nothing the emulator does.
     pub(super) fn of(request: &Request) -> Option<Self> {
         let route = request.extensions().get::<MatchedPath>()?.as_str();
         if route == UPLOAD_URL {
             return (request.method() == Method::POST).then_some(Self::UploadToUrl);
         }
-        let route = route.strip_prefix(API)?;
+        let route = route.strip_prefix(API).or_else(|| route.strip_prefix('/').filter(|_| route.starts_with(BATCH)))?;
         ROUTES.iter().find(|(of, known, _)| of == request.method() && *known == route).map(|(.., operation)| *operation)
     }
 

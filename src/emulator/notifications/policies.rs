@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
 
-use super::super::envelope::{self, ApiError};
+use super::super::envelope::{self, ApiError, Payload};
 use super::message::{Cause, TestAlert};
 use super::{Account, IdObject, Subscriptions, change, new_id, not_found, refused, tell};
+
+/// Characters of an id.
+const MAX_ID: usize = 32;
 
 /// A policy, also as the API shows it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -110,6 +112,9 @@ impl Policy {
         if self.alert_type.is_empty() || !is_word(&self.alert_type) {
             return Err(refused("alert_type must be the name of one, such as image_notification"));
         }
+        if self.mechanisms.pagerduty.iter().any(|service| service.id.chars().count() > MAX_ID) {
+            return Err(refused("mechanisms names a pager by more than 32 characters"));
+        }
         if self.mechanisms.webhooks.iter().any(|webhook| subscriptions.webhook(&webhook.id).is_none()) {
             return Err(refused("mechanisms names a webhook that does not exist"));
         }
@@ -120,7 +125,7 @@ impl Policy {
 /// `POST`
 pub(in crate::emulator) async fn create(
     State(account): State<Arc<Account>>,
-    body: Bytes,
+    Payload(body): Payload,
 ) -> Result<Response, ApiError> {
     let policy = envelope::parse::<PolicyRequest>(&body)?.into_policy(account.clock.now())?;
     let id = change(&account, |subscriptions| {
@@ -151,7 +156,7 @@ pub(in crate::emulator) async fn show(
 pub(in crate::emulator) async fn update(
     State(account): State<Arc<Account>>,
     Path((_, id)): Path<(String, String)>,
-    body: Bytes,
+    Payload(body): Payload,
 ) -> Result<Response, ApiError> {
     let (request, now) = (envelope::parse::<PolicyRequest>(&body)?, account.clock.now());
     let id = change(&account, move |subscriptions| {
@@ -183,7 +188,7 @@ pub(in crate::emulator) async fn delete(
 pub(in crate::emulator) async fn test(
     State(account): State<Arc<Account>>,
     Path((_, id)): Path<(String, String)>,
-    body: Bytes,
+    Payload(body): Payload,
 ) -> Result<Response, ApiError> {
     let alert = if body.is_empty() { TestAlert::default() } else { envelope::parse(&body)? };
     if let Some(problem) = alert.problem() {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use reqwest::Url;
@@ -11,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::Timestamp;
 
-use super::super::envelope::{self, ApiError};
+use super::super::envelope::{self, ApiError, Payload};
 use super::{Account, IdObject, change, new_id, not_found, refused, secret_header, test};
 
 /// The services that Cloudflare writes to in their own words, by the end of their host names.
@@ -104,7 +103,7 @@ impl WebhookRequest {
 /// Destinations may be on this machine, without encryption and at any port, which Cloudflare refuses.
 pub(in crate::emulator) async fn create(
     State(account): State<Arc<Account>>,
-    body: Bytes,
+    Payload(body): Payload,
 ) -> Result<Response, ApiError> {
     let WebhookRequest { name, url, secret } = WebhookRequest::parse(&body)?;
     let now = account.clock.now();
@@ -144,7 +143,7 @@ pub(in crate::emulator) async fn show(
 pub(in crate::emulator) async fn replace(
     State(account): State<Arc<Account>>,
     Path((_, id)): Path<(String, String)>,
-    body: Bytes,
+    Payload(body): Payload,
 ) -> Result<Response, ApiError> {
     let request = WebhookRequest::parse(&body)?;
     let mut webhook = account.notifications.subscriptions.get().webhook(&id).ok_or_else(no_webhook)?.clone();

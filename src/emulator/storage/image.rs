@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use uuid::Uuid;
 
 use crate::domain::Timestamp;
 
@@ -29,6 +30,9 @@ pub(in crate::emulator) enum ImageState {
     Draft {
         /// When the draft and its upload URL vanish.
         expires_at: Timestamp,
+        /// Whether the id is only the request's, and the image gets another.
+        #[serde(default)]
+        is_request: bool,
     },
     /// The picture is here.
     Uploaded(Original),
@@ -54,10 +58,28 @@ pub(in crate::emulator) struct Upload {
     pub(in crate::emulator) bytes: Bytes,
 }
 
+impl ImageState {
+    /// The same draft, but of a request whose id the image will not have.
+    pub(in crate::emulator) fn of_request(self) -> Self {
+        match self {
+            Self::Draft { expires_at, .. } => Self::Draft { expires_at, is_request: true },
+            uploaded @ Self::Uploaded(_) => uploaded,
+        }
+    }
+}
+
 impl StoredImage {
     /// Whether the picture has not come yet.
     pub(in crate::emulator) fn is_draft(&self) -> bool {
         matches!(self.state, ImageState::Draft { .. })
+    }
+
+    /// The id of the image that a draft becomes.
+    pub(super) fn final_id(&self) -> String {
+        match self.state {
+            ImageState::Draft { is_request: true, .. } => Uuid::new_v4().to_string(),
+            _ => self.id.clone(),
+        }
     }
 
     /// The uploaded file; drafts have none.
@@ -71,7 +93,7 @@ impl StoredImage {
     /// When the draft vanishes; images do not.
     pub(super) fn draft_end(&self) -> Option<Timestamp> {
         match self.state {
-            ImageState::Draft { expires_at } => Some(expires_at),
+            ImageState::Draft { expires_at, .. } => Some(expires_at),
             ImageState::Uploaded(_) => None,
         }
     }

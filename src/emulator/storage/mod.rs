@@ -211,8 +211,12 @@ impl Storage {
         if !draft.is_draft() {
             return Err(StorageError::Exists);
         }
-        let state = ImageState::Uploaded(original.clone());
-        Ok(self.replace(StoredImage { uploaded, state, ..StoredImage::clone(&draft) })?)
+        let (id, state) = (draft.final_id(), ImageState::Uploaded(original.clone()));
+        let image = self.replace(StoredImage { id, uploaded, state, ..StoredImage::clone(&draft) })?;
+        if image.id != draft.id {
+            self.forget(&draft)?;
+        }
+        Ok(image)
     }
 
     /// Changes the image or draft with this id, perhaps the id too, if nobody has the new one.

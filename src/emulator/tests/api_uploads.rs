@@ -1,8 +1,8 @@
 //! Uploads by the account itself.
 
 use axum::Router;
-use axum::http::{Method, Request, header};
-use axum::response::{IntoResponse, Redirect};
+use axum::http::{HeaderMap, Method, Request, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use image::ImageFormat;
 use serde_json::json;
@@ -40,13 +40,33 @@ async fn site() -> String {
     let png = encoded(ImageFormat::Png, 6, 4);
     let router = Router::new()
         .route("/a/red%20lake.png", picture("image/png", png.clone()))
-        .route("/page", picture("text/html", png))
+        .route("/page", picture("text/html", png.clone()))
+        .route("/locked.png", get(async move |headers: HeaderMap| unlock(&headers, png.clone())))
         .route("/huge.png", picture("image/png", vec![0; 10_000_001]))
         .route("/moved", get(async || Redirect::temporary("/a/red%20lake.png")))
         .route("/round", get(async || Redirect::temporary("/round")))
         .route("/to-a-file", get(async || Redirect::temporary("file:///etc/passwd")));
     tokio::spawn(axum::serve(listener, router).into_future());
     address
+}
+
+/// The picture for whoever comes as `user` with the password `password`.
+fn unlock(headers: &HeaderMap, png: Vec<u8>) -> Response {
+    match headers.get(header::AUTHORIZATION) {
+        Some(value) if value == "Basic dXNlcjpwYXNzd29yZA==" => {
+            ([(header::CONTENT_TYPE, "image/png")], png).into_response()
+        }
+        _ => StatusCode::UNAUTHORIZED.into_response(),
+    }
+}
+
+#[tokio::test]
+async fn the_url_of_a_picture_may_hold_a_password() {
+    let (app, site) = (App::new(), site().await);
+    let locked = format!("{site}/locked.png");
+    assert_eq!(app.upload_url(&locked).await.error(), (400, 5454));
+    let image = app.upload_url(&locked.replace("://", "://user:password@")).await.result();
+    assert_eq!(image["filename"], "locked.png");
 }
 
 #[tokio::test]

@@ -61,6 +61,34 @@ async fn all_fields_are_optional_and_so_is_the_body() {
 }
 
 #[tokio::test]
+async fn the_old_form_answers_the_id_of_the_request_and_not_of_the_image() {
+    let app = App::new();
+    let create = async |body: &str| app.call(Method::POST, "images/v1/direct_upload", body.to_owned()).await;
+    let draft = create("").await.result();
+    let request_id = draft["id"].as_str().unwrap();
+    assert_eq!(draft["uploadURL"], format!("{PUBLIC_URL}/upload/{HASH}/{request_id}"));
+    assert_eq!(app.api(Method::GET, &format!("v1/{request_id}")).await.result()["draft"], true);
+
+    let path = format!("/upload/{HASH}/{request_id}");
+    let png = pictures::encoded(ImageFormat::Png, 4, 4);
+    app.upload(&path, "image/jpeg", &png).await.error();
+    let image = app.upload(&path, "image/png", &png).await.result();
+    let id = image["id"].as_str().unwrap();
+    assert_ne!(id, request_id);
+    assert_eq!(app.api(Method::GET, &format!("v1/{id}")).await.result(), image);
+    assert_eq!(app.api(Method::GET, &format!("v1/{request_id}")).await.error(), (404, 5404));
+    assert_eq!(app.upload(&path, "image/png", &png).await.error(), (404, 5404));
+
+    let short = create(&json!({"expiry": after(&app, 180)}).to_string()).await.result();
+    app.clock.advance(181);
+    let path = format!("/upload/{HASH}/{}", short["id"].as_str().unwrap());
+    assert_eq!(app.upload(&path, "image/png", &png).await.error(), (404, 5404));
+    for body in ["[]", "{", r#"{"expiry": 1}"#, r#"{"expiry": "2016-11-22T10:10:00Z"}"#] {
+        assert_eq!(create(body).await.error(), (400, 5400), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn a_direct_upload_that_is_no_form_is_refused() {
     let app = App::new();
     let post = || {
@@ -215,7 +243,9 @@ async fn other_accounts_routes_and_methods_are_refused() {
         assert_eq!(answer.error(), (405, 7001));
         assert_eq!(answer.header("allow"), allowed);
     }
-    assert_eq!(app.api(Method::GET, "v1/%FF").await.error(), (404, 5404));
+    for path in ["v1/%FF", "v1/variants/%FF", "v1/keys/%FF"] {
+        assert_eq!(app.api(Method::DELETE, path).await.error(), (404, 7003), "{path}");
+    }
 }
 
 #[tokio::test]

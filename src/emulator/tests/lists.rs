@@ -27,7 +27,7 @@ impl App {
             meta: meta.map(|meta| parse_metadata(&meta.to_string()).unwrap()),
             require_signed_urls: false,
             uploaded: now,
-            state: ImageState::Draft { expires_at: now.plus_minutes(30) },
+            state: ImageState::Draft { expires_at: now.plus_minutes(30), is_request: false },
         };
         let bytes = encoded(ImageFormat::Png, 1, 1);
         let header = read_header(Format::Png, &bytes).unwrap();

@@ -1,6 +1,9 @@
 //! The emulator from outside, through its router.
 
 mod api_uploads;
+mod batch;
+#[path = "../../../tests/it/support/conformance.rs"]
+mod conformance;
 mod deliveries;
 mod drafts;
 mod drawings;
@@ -15,6 +18,7 @@ mod remote;
 mod restarts;
 mod results;
 mod signing_keys;
+mod tokens;
 mod updates;
 mod uploads;
 mod variants;
@@ -30,7 +34,9 @@ use tower::ServiceExt as _;
 
 use crate::domain::{Clock as _, ManualClock, Timestamp};
 
-use super::{Destination, Emulator, EmulatorConfig, Sources, StorageKind, Variant};
+use conformance::Exchange;
+
+use super::{Destination, Emulator, EmulatorConfig, LimitedToken, Permission, Sources, StorageKind, Variant};
 
 const ACCOUNT: &str = "9035f53656c247e895c5a6939ae8a0e0";
 const HASH: &str = "Vi7wi5KSItxGFsWRG2Us6Q";
@@ -59,6 +65,7 @@ fn config(clock: Arc<ManualClock>) -> EmulatorConfig {
         account_id: ACCOUNT.to_owned(),
         account_hash: HASH.to_owned(),
         api_token: TOKEN.to_owned(),
+        limited_tokens: vec![],
         signing_keys: vec![("other".to_owned(), "unused".to_owned()), ("default".to_owned(), KEY.to_owned())],
         public_url: PUBLIC_URL.to_owned(),
         address: "127.0.0.1:8001".parse().unwrap(),
@@ -89,11 +96,19 @@ impl App {
         Self { router: emulator.router(), emulator, clock }
     }
 
+    /// The answer to a request, which is what Cloudflare describes unless it is to go wrong.
     async fn send(&self, request: Request<Body>) -> Answer {
+        let plan = self.emulator.faults().plan();
+        let is_spoiled = plan.plain_text_errors || !plan.faults.is_empty();
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
-        Answer { status: parts.status, headers: parts.headers, body }
+        let answer = Answer { status: parts.status, headers: parts.headers, body };
+        if !is_spoiled {
+            assert_eq!(answer.exchange(&method, &path).violation(), None);
+        }
+        answer
     }
 
     /// A request to the REST API with the account's token, below `images/`.
@@ -146,6 +161,11 @@ impl App {
 }
 
 impl Answer {
+    fn exchange<'a>(&'a self, method: &'a Method, path: &'a str) -> Exchange<'a> {
+        let (status, content_type) = (self.status.as_u16(), self.header("content-type"));
+        Exchange { method: method.as_str(), path, status, content_type, body: &self.body }
+    }
+
     fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
     }
@@ -209,9 +229,10 @@ fn form(request: axum::http::request::Builder, parts: impl IntoIterator<Item = V
 fn secrets_are_not_in_debug_output() {
     let mut config = config(Arc::new(ManualClock::new(Timestamp::from_micros(0))));
     config.notify = Some(Destination { url: "http://127.0.0.1:1/".to_owned(), secret: Some("hush".to_owned()) });
+    config.limited_tokens = vec![LimitedToken { token: "limited".to_owned(), permissions: vec![] }];
     let emulator = Emulator::open(config.clone()).unwrap();
     let printed = format!("{config:?} {emulator:?} {:?}", config.notify);
-    for secret in [TOKEN, KEY, "hush"] {
+    for secret in [TOKEN, KEY, "hush", "limited\""] {
         assert!(!printed.contains(secret), "{printed}");
     }
 }
@@ -219,13 +240,22 @@ fn secrets_are_not_in_debug_output() {
 #[test]
 fn settings_that_cannot_be_used_are_named() {
     let notify = |url: &str, secret: &str| Some(Destination { url: url.to_owned(), secret: Some(secret.to_owned()) });
+    let limited = |tokens: &[&str]| {
+        let limited =
+            |token: &&str| LimitedToken { token: (*token).to_owned(), permissions: vec![Permission::ImagesRead] };
+        tokens.iter().map(limited).collect::<Vec<_>>()
+    };
     let base = config(Arc::new(ManualClock::new(Timestamp::from_micros(0))));
     let cases = [
         ("account_id", EmulatorConfig { account_id: "a/b".to_owned(), ..base.clone() }),
         ("account_hash", EmulatorConfig { account_hash: String::new(), ..base.clone() }),
+        ("account_hash", EmulatorConfig { account_hash: "images".to_owned(), ..base.clone() }),
         ("api_token", EmulatorConfig { api_token: String::new(), ..base.clone() }),
         ("signing_keys", EmulatorConfig { signing_keys: vec![("a".to_owned(), String::new())], ..base.clone() }),
         ("public_url", EmulatorConfig { public_url: "127.0.0.1:8001".to_owned(), ..base.clone() }),
+        ("limited_tokens", EmulatorConfig { limited_tokens: limited(&[TOKEN]), ..base.clone() }),
+        ("limited_tokens", EmulatorConfig { limited_tokens: limited(&["a", "a"]), ..base.clone() }),
+        ("limited_tokens", EmulatorConfig { limited_tokens: limited(&[""]), ..base.clone() }),
         ("variants", EmulatorConfig { variants: vec![Variant::scale_down("a/b", 1, 1)], ..base.clone() }),
         ("notify", EmulatorConfig { notify: notify("ftp://x/", "a"), ..base.clone() }),
         ("notify", EmulatorConfig { notify: notify("http://x/", "a\nb"), ..base }),
@@ -234,4 +264,52 @@ fn settings_that_cannot_be_used_are_named() {
         let error = Emulator::open(config).unwrap_err().to_string();
         assert!(error.starts_with(setting), "{error}");
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_cloudflare_does_not_describe_is_refused() {
+    let app = App::new();
+    let (id, _) = app.draft(&[("metadata", r#"{"a":1}"#)]).await;
+    let violation = |path: &str, status: u16, content_type: &str, body: &str| {
+        let path = format!("/client/v4/accounts/{ACCOUNT}/{path}");
+        Exchange { method: "GET", path: &path, status, content_type, body: body.as_bytes() }.violation()
+    };
+    let json = |path: &str, status, body: &Value| violation(path, status, "application/json", &body.to_string());
+    let image = app.api(Method::GET, &format!("v1/{id}")).await.json();
+    let not_found = app.api(Method::GET, "v1/x").await.json();
+    assert_eq!((json("images/v1/x", 200, &image), json("images/v1/x", 404, &not_found)), (None, None));
+
+    let spoiled = |answer: &Value, pointer: &str, value: Value| {
+        let mut answer = answer.clone();
+        *answer.pointer_mut(pointer).unwrap() = value;
+        answer
+    };
+    for (pointer, value) in [
+        ("/success", Value::Bool(false)),
+        ("/messages", Value::Null),
+        ("/errors", serde_json::json!([{"message": "no code"}])),
+        ("/result", Value::Null),
+        ("/result/id", Value::from(1)),
+        ("/result/meta", Value::from("{}")),
+        ("/result/uploaded", Value::from("yesterday")),
+        ("/result/variants", serde_json::json!(["not a URL"])),
+        ("/result/requireSignedURLs", Value::from("true")),
+    ] {
+        assert!(json("images/v1/x", 200, &spoiled(&image, pointer, value)).is_some(), "{pointer}");
+    }
+    for (pointer, value) in
+        [("/success", Value::Bool(true)), ("/errors", serde_json::json!([])), ("/result", serde_json::json!({}))]
+    {
+        assert!(json("images/v1/x", 404, &spoiled(&not_found, pointer, value)).is_some(), "{pointer}");
+    }
+    for (path, status) in [("images/v1/x", 201), ("images/v1/x", 500), ("images/v1/x", 404), ("images/v9/x", 200)] {
+        assert!(json(path, status, &image).is_some(), "{path} {status}");
+    }
+    assert!(violation("images/v1/x", 200, "text/plain", &image.to_string()).is_some());
+    assert!(violation("images/v1/x", 200, "application/json", "{").is_some());
+    assert!(violation("images/v1/x/blob", 200, "text/html", "").is_some());
+    assert_eq!(violation("images/v1/x/blob", 200, "image/png", ""), None);
+    let hero = serde_json::json!({"id": "hero", "options": {"fit": "squeeze", "metadata": "none"}});
+    let variants = spoiled(&image, "/result", serde_json::json!({"variants": {"other": hero}}));
+    assert!(json("images/v1/variants", 200, &variants).is_some());
 }

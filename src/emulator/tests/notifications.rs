@@ -270,6 +270,7 @@ async fn what_makes_no_destination_or_policy_is_refused() {
         ("mechanisms", Value::Null),
         ("mechanisms", json!({"webhooks": ["a"]})),
         ("mechanisms", json!({"webhooks": [{"id": "0".repeat(32)}]})),
+        ("mechanisms", json!({"pagerduty": [{"id": "0".repeat(33)}]})),
         ("filters", json!([])),
         ("filters", json!({"zones": "all"})),
     ] {

@@ -43,6 +43,8 @@ async fn what_cannot_be_kept_is_refused() {
     for body in ["", "[]", r#"{"metadata":[]}"#, r#"{"requireSignedURLs":"true"}"#, r#"{"creator":1}"#] {
         assert_eq!(app.patch(&id, body).await.error(), (400, 5400), "{body}");
     }
+    let huge = format!(r#"{{"creator":"{}"}}"#, "x".repeat(100_000));
+    assert_eq!(app.patch(&id, &huge).await.error(), (413, 7011));
     let long = format!(r#"{{"metadata":{{"a":"{}"}}}}"#, "x".repeat(1024));
     assert_eq!(app.patch(&id, &long).await.error(), (400, 5400));
     assert_eq!(app.patch("2cdc28f0-017a-49c4-9ed7-87056c839010", "{}").await.error(), (404, 5404));
@@ -57,7 +59,7 @@ async fn the_file_is_given_back_as_it_came() {
     assert_eq!((blob.header("content-type"), &blob.body[..]), ("image/png", &png[..]));
     assert_eq!(app.api(Method::HEAD, "v1/a%2Fb/blob").await.header("content-length"), png.len().to_string());
     let (draft, _) = app.draft(&[]).await;
-    for id in ["x", "a", &draft, "%FF"] {
+    for id in ["x", "a", &draft] {
         assert_eq!(app.api(Method::GET, &format!("v1/{id}/blob")).await.error(), (404, 5404), "{id}");
     }
 }

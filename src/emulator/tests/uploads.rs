@@ -7,7 +7,7 @@ use axum::http::{Method, Request, header};
 use image::ImageFormat;
 
 use super::pictures::{encoded, png_with_depth, png_with_header};
-use super::{App, HASH, PUBLIC_URL, form, part};
+use super::{ACCOUNT, App, HASH, PUBLIC_URL, form, part};
 
 #[tokio::test]
 async fn a_used_url_is_refused_and_keeps_its_picture() {
@@ -100,7 +100,8 @@ async fn a_client_that_is_still_sending_reads_the_refusal() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let server = tokio::spawn(axum::serve(listener, app.router.clone()).into_future());
     let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
-    for (path, status) in [(path.as_str(), 413), ("/upload/other/x", 404)] {
+    let api = format!("/client/v4/accounts/{ACCOUNT}/images/v1");
+    for (path, status) in [(path.as_str(), 413), ("/upload/other/x", 404), (&api, 401), ("/images/v1", 401)] {
         let file =
             reqwest::multipart::Part::bytes(vec![0; 20_000_000]).file_name("x.png").mime_str("image/png").unwrap();
         let form = reqwest::multipart::Form::new().part("file", file);

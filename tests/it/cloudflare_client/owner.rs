@@ -19,6 +19,7 @@ use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
 use crate::support::app::http_client;
+use crate::support::emulator::checked_router;
 use crate::support::suite::Suite;
 use crate::support::{eventually, picture};
 
@@ -45,6 +46,7 @@ async fn start_emulator() -> String {
         account_id: ACCOUNT.to_owned(),
         account_hash: "hash-0001".to_owned(),
         api_token: TOKEN.to_owned(),
+        limited_tokens: vec![],
         signing_keys: vec![("default".to_owned(), "key".to_owned())],
         public_url: origin.clone(),
         address: listener.local_addr().unwrap(),
@@ -57,7 +59,7 @@ async fn start_emulator() -> String {
         clock: Arc::new(SystemClock),
     })
     .unwrap();
-    tokio::spawn(async move { axum::serve(listener, emulator.router()).await });
+    tokio::spawn(async move { axum::serve(listener, checked_router(&emulator)).await });
     origin
 }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use super::django::AUTH_USERS;
+use super::emulator::checked_router;
 use super::suite::{Engine, TestDatabaseUrl};
 
 pub(crate) const ALICE: &str = "616c696365616c696365616c696365616c696365";
@@ -158,7 +159,7 @@ impl TestAppBuilder {
         tokio::spawn(app::serve(server, router, lifecycle.clone(), Duration::from_secs(1)));
 
         let look_alike = Emulator::open(emulator_config(&origin, &emulator_origin, clock)).unwrap();
-        tokio::spawn(app::serve(emulator, look_alike.router(), lifecycle.clone(), Duration::from_secs(1)));
+        tokio::spawn(app::serve(emulator, checked_router(&look_alike), lifecycle.clone(), Duration::from_secs(1)));
         let http = http_client();
         TestApp { origin, emulator: emulator_origin, database_url, http, lifecycle }
     }
@@ -192,6 +193,7 @@ fn emulator_config(origin: &str, emulator_origin: &str, clock: Arc<dyn Clock>) -
         account_id: ACCOUNT_ID.to_owned(),
         account_hash: ACCOUNT_HASH.to_owned(),
         api_token: API_TOKEN.to_owned(),
+        limited_tokens: vec![],
         signing_keys: vec![("default".to_owned(), SIGNING_KEY.to_owned())],
         public_url: emulator_origin.to_owned(),
         address: ([127, 0, 0, 1], 0).into(),

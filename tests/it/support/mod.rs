@@ -3,7 +3,9 @@
 pub(crate) mod admin;
 pub(crate) mod app;
 pub(crate) mod cloudflare;
+pub(crate) mod conformance;
 pub(crate) mod django;
+pub(crate) mod emulator;
 pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod raw_server;
