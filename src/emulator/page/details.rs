@@ -74,7 +74,7 @@ async fn details(account: &Account, image: &StoredImage) -> Details {
         metadata: image.meta.as_deref().map(members).unwrap_or_default(),
         is_private: image.require_signed_urls,
         state: match &image.state {
-            ImageState::Draft { expires_at } => Stage::Draft {
+            ImageState::Draft { expires_at, .. } => Stage::Draft {
                 made: image.uploaded.into(),
                 expires: (*expires_at).into(),
                 upload_url: account.upload_url_of(&image.id),
