@@ -26,6 +26,7 @@ mod counts;
 mod custom_users;
 mod deletions;
 mod emulator;
+mod emulator_memory;
 mod faults;
 mod golden;
 mod http;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         custom_users::register,
         deletions::register,
         emulator::register,
+        emulator_memory::register,
         faults::register,
         golden::register,
         http::register,

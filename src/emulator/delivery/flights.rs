@@ -47,10 +47,10 @@ mod tests {
 
     #[tokio::test]
     async fn what_several_want_at_once_is_made_once_and_what_is_wanted_later_anew() {
-        let (flights, made) = (Flights::default(), AtomicUsize::new(0));
+        let (flights, times) = (Flights::default(), AtomicUsize::new(0));
         let make = async || {
             yield_now().await;
-            Ok::<_, Infallible>(made.fetch_add(1, Ordering::Relaxed))
+            Ok::<_, Infallible>(times.fetch_add(1, Ordering::Relaxed))
         };
         let (a, b, other) = tokio::join!(flights.join(1, make()), flights.join(1, make()), flights.join(2, make()));
         // Which of the two is made first is a matter of chance.

@@ -79,8 +79,8 @@ impl Scan<'_> {
                     self.sub_picture(Size { width: colours, height: 1 })?;
                     let shift = match colours {
                         ..=2 => 3,
-                        ..=4 => 2,
-                        ..=16 => 1,
+                        3..=4 => 2,
+                        5..=16 => 1,
                         _ => 0,
                     };
                     size.width = size.width.div_ceil(1 << shift);
@@ -91,8 +91,8 @@ impl Scan<'_> {
     }
 
     fn tiles(&mut self, size: Size) -> Option<Size> {
-        let side = 1 << (self.bits.read(3)? + 2);
-        Some(Size { width: size.width.div_ceil(side), height: size.height.div_ceil(side) })
+        let pixels = 1 << (self.bits.read(3)? + 2);
+        Some(Size { width: size.width.div_ceil(pixels), height: size.height.div_ceil(pixels) })
     }
 
     /// Reads a picture inside the picture; the largest number that red and green of a pixel are together.

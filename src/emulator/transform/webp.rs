@@ -50,16 +50,16 @@ fn file<'a>(chunks: impl IntoIterator<Item = Chunk<'a>>) -> Vec<u8> {
     let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
     for Chunk { name, data } in chunks {
         file.extend_from_slice(name);
-        file.extend(length(data.len()).to_le_bytes());
+        file.extend(as_length(data.len()).to_le_bytes());
         file.extend_from_slice(data);
         file.resize(file.len().next_multiple_of(2), 0);
     }
-    let all = length(file.len() - CHUNK_HEADER);
+    let all = as_length(file.len() - CHUNK_HEADER);
     file[4..8].copy_from_slice(&all.to_le_bytes());
     file
 }
 
-fn length(bytes: usize) -> u32 {
+fn as_length(bytes: usize) -> u32 {
     u32::try_from(bytes).expect("files are much shorter")
 }
 
@@ -84,19 +84,19 @@ fn flags(file: &mut [u8]) -> Option<&mut u8> {
 
 /// A picture as a file with loss, of a quality from 1 to 99.
 pub(super) fn encode_lossy(pixels: DynamicImage, quality: u8, profile: Option<&[u8]>) -> ImageResult<Vec<u8>> {
-    let size = Size { width: pixels.width(), height: pixels.height() };
+    let (width, height) = (pixels.width(), pixels.height());
     let encoded = if pixels.color().has_alpha() {
         let pixels = pixels.into_rgba8();
-        webp::Encoder::from_rgba(&pixels, size.width, size.height).encode_simple(false, quality.into())
+        webp::Encoder::from_rgba(&pixels, width, height).encode_simple(false, quality.into())
     } else {
         let pixels = pixels.into_rgb8();
-        webp::Encoder::from_rgb(&pixels, size.width, size.height).encode_simple(false, quality.into())
+        webp::Encoder::from_rgb(&pixels, width, height).encode_simple(false, quality.into())
     };
     let encoded = encoded.map_err(|error| {
         ImageError::Encoding(EncodingError::new(ImageFormatHint::Exact(ImageFormat::WebP), format!("{error:?}")))
     })?;
     Ok(match profile {
-        Some(profile) => with_profile(&encoded, size, profile),
+        Some(profile) => with_profile(&encoded, Size { width, height }, profile),
         None => encoded.to_vec(),
     })
 }
@@ -104,8 +104,8 @@ pub(super) fn encode_lossy(pixels: DynamicImage, quality: u8, profile: Option<&[
 /// The file with a colour profile, which only extended files have.
 fn with_profile(encoded: &[u8], size: Size, profile: &[u8]) -> Vec<u8> {
     let has_alpha = chunks_of_file(encoded).any(|chunk| chunk.name == b"ALPH");
-    let side = |pixels: u32| (pixels - 1).to_le_bytes();
-    let ([w0, w1, w2, _], [h0, h1, h2, _]) = (side(size.width), side(size.height));
+    let one_less = |pixels: u32| (pixels - 1).to_le_bytes();
+    let ([w0, w1, w2, _], [h0, h1, h2, _]) = (one_less(size.width), one_less(size.height));
     let header = [HAS_PROFILE | if has_alpha { HAS_ALPHA } else { 0 }, 0, 0, 0, w0, w1, w2, h0, h1, h2];
     let extension = [Chunk { name: b"VP8X", data: &header }, Chunk { name: b"ICCP", data: profile }];
     file(extension.into_iter().chain(chunks_of_file(encoded).filter(|chunk| chunk.name != b"VP8X")))
@@ -198,14 +198,14 @@ mod tests {
                 assert!(bad.len() < good.len());
                 let mut decoder = WebPDecoder::new(Cursor::new(&good)).unwrap();
                 assert_eq!(decoder.icc_profile().unwrap().as_deref(), profile);
-                let decoded = DynamicImage::from_decoder(decoder).unwrap();
-                assert_eq!((decoded.dimensions(), decoded.color().has_alpha()), ((64, 48), is_transparent));
-                let pixel = decoded.get_pixel(50, 20);
+                let got = DynamicImage::from_decoder(decoder).unwrap();
+                assert_eq!((got.dimensions(), got.color().has_alpha()), ((64, 48), is_transparent));
+                let pixel = got.get_pixel(50, 20);
                 assert!(
                     pixel.0.iter().zip([200, 100, 128, 255]).all(|(got, want)| got.abs_diff(want) < 20),
                     "{pixel:?}"
                 );
-                assert!(!is_transparent || decoded.get_pixel(5, 5)[3] == 0);
+                assert!(!is_transparent || got.get_pixel(5, 5)[3] == 0);
                 assert!(has_modest_codes(&good));
             }
         }

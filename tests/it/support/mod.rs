@@ -14,6 +14,7 @@ pub(crate) mod scripted_account;
 pub(crate) mod sessions;
 pub(crate) mod sql;
 pub(crate) mod suite;
+pub(crate) mod webp_bomb;
 
 use std::path::PathBuf;
 use std::time::Duration;

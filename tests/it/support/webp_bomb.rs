@@ -7,15 +7,20 @@ const LENGTH_ORDER: [u32; 19] = [17, 18, 0, 1, 2, 3, 4, 5, 16, 6, 7, 8, 9, 10, 1
 #[derive(Default)]
 struct Writer {
     data: Vec<u8>,
-    at: usize,
+    /// What is not a whole byte yet, and how many bits that is.
+    rest: u32,
+    bits: u32,
 }
 
 impl Writer {
+    /// Writes a number of at most 24 bits.
     fn write(&mut self, number: u32, width: u32) {
-        for bit in 0..width {
-            self.data.resize(self.data.len().max(self.at / 8 + 1), 0);
-            self.data[self.at / 8] |= u8::from(number >> bit & 1 == 1) << (self.at % 8);
-            self.at += 1;
+        self.rest |= number << self.bits;
+        self.bits += width;
+        while self.bits >= 8 {
+            self.data.push(self.rest.to_le_bytes()[0]);
+            self.rest >>= 8;
+            self.bits -= 8;
         }
     }
 
@@ -63,6 +68,8 @@ pub(crate) fn pixels(side: u32, groups: u32) -> Vec<u8> {
     for _ in 0..side * side {
         out.write(0, 4);
     }
+    // To the end of the last byte.
+    out.write(0, 7);
     out.data
 }
 
