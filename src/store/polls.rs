@@ -18,13 +18,14 @@ pub struct Poll {
     claimed_until: Timestamp,
 }
 
+// The order is that of the index by status and age: another one would tempt the engines to read all images of these days.
 const ENROL: &str = r"
     INSERT INTO cfimages_polls (image_id, next_poll_at, attempts, claimed_until, last_error)
     SELECT id, $3, 0, NULL, ''
     FROM cloudflare_images
     WHERE status IN ('pending', 'draft') AND created_at > $1 AND created_at <= $2
         AND NOT EXISTS (SELECT 1 FROM cfimages_polls WHERE image_id = cloudflare_images.id)
-    ORDER BY created_at
+    ORDER BY status, created_at
     LIMIT $4
     ON CONFLICT (image_id) DO NOTHING";
 

@@ -216,7 +216,7 @@ async fn many_old_images(engine: Engine) {
         world.url(),
         &format!(
             "{explain} SELECT id FROM cloudflare_images WHERE status IN ('pending', 'draft') AND {condition} \
-             AND NOT EXISTS (SELECT 1 FROM cfimages_polls WHERE image_id = cloudflare_images.id) ORDER BY created_at LIMIT 1000"
+             AND NOT EXISTS (SELECT 1 FROM cfimages_polls WHERE image_id = cloudflare_images.id) ORDER BY status, created_at LIMIT 1000"
         ),
     )
     .await;
