@@ -182,7 +182,7 @@ impl CloudflareService {
         Ok(())
     }
 
-    async fn find_record(&self, id: ImageId) -> Result<Option<Image>, Error> {
+    pub(super) async fn find_record(&self, id: ImageId) -> Result<Option<Image>, Error> {
         let mut transaction = self.database.begin().await?;
         let image = store::images::hold(&mut transaction, id).await?;
         transaction.rollback().await?;

@@ -228,9 +228,14 @@ impl CloudflareService {
     /// Deletes an image unless a row of the application forbids it; whether it was still there.
     pub(super) async fn delete_removable(&self, id: ImageId, cloudflare_id: &CloudflareId) -> Result<bool, Error> {
         self.records.require_removable(id).await?;
-        let (service, cloudflare_id) = (self.clone(), cloudflare_id.clone());
+        let (service, found) = (self.clone(), cloudflare_id.clone());
         self.run_to_end(async move {
-            service.client.delete_image(&cloudflare_id).await.map_err(Error::cloudflare(OPERATION))?;
+            // It may be gone since it was found, or have another id: the one that was found may be somebody else's by now.
+            let Some(image) = service.find_record(id).await? else { return Ok(false) };
+            if image.cloudflare_id != found {
+                info!(image.id = %id, "Image {:?} is {:?} now", found.as_str(), image.cloudflare_id.as_str());
+            }
+            service.client.delete_image(&image.cloudflare_id).await.map_err(Error::cloudflare(OPERATION))?;
             service.records.remove_one(id).await
         })
         .await

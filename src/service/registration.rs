@@ -4,7 +4,9 @@ use tracing::{error, info, instrument, warn};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, ImageDetails, ImageUpdate};
-use crate::domain::{CloudflareId, Image, ImageId, Json, RegisteredImage, RemoteChanges, Timestamp, UploadEvent, User};
+use crate::domain::{
+    CloudflareId, DeletionReason, Image, ImageId, Json, RegisteredImage, RemoteChanges, Timestamp, UploadEvent, User,
+};
 use crate::store::{self, Transaction};
 
 const UPDATE: &str = "Failed to update image";
@@ -39,7 +41,8 @@ impl CloudflareService {
         };
         // What is registered is nobody's leftover any more.
         let registered = self.register_unclaimed(owner, id, expected_creator).await;
-        let given_back = if registered.is_ok() {
+        let is_settled = registered.is_ok() && leftover.reason != DeletionReason::IdUnsure;
+        let given_back = if is_settled {
             self.records.settle_leftover(&leftover).await
         } else {
             let (why, next) = (&leftover.last_error, leftover.next_attempt_at);
@@ -253,18 +256,19 @@ impl CloudflareService {
         if !is_last && is_changed(image, &current) {
             let has_old_id = current.cloudflare_id == image.cloudflare_id;
             let cloudflare_id = if has_old_id { new_id.clone() } else { current.cloudflare_id.clone() };
-            if cloudflare_id != current.cloudflare_id {
-                // What comes next may fail, and nobody would know the id any more.
+            let require_signed_urls = update.require_signed_urls.unwrap_or(current.require_signed_urls);
+            if cloudflare_id != current.cloudflare_id || require_signed_urls != current.require_signed_urls {
+                // What comes next may fail, and nobody would know the id and the privacy any more.
                 let changes = RemoteChanges {
                     cloudflare_id: cloudflare_id.clone(),
                     metadata: None,
-                    require_signed_urls: None,
+                    require_signed_urls: Some(require_signed_urls),
                     creator: None,
                 };
                 store::images::change(&mut transaction, image.id, &changes).await.map_err(to_taken)?;
                 transaction.commit().await?;
             }
-            return Ok(Recording::ChangedMeanwhile(Image { cloudflare_id, ..current }));
+            return Ok(Recording::ChangedMeanwhile(Image { cloudflare_id, require_signed_urls, ..current }));
         }
         let changes = RemoteChanges {
             cloudflare_id: new_id.clone(),
