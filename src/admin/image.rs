@@ -14,10 +14,8 @@ use crate::domain::{Image, ImageId, ImageStatus, ImageUsage, LogEntry, Timestamp
 use crate::http::query::Query;
 use crate::service::{self, DEFAULT_LIFETIME};
 
-/// The most entries of the log that are shown.
-const MAX_LOG_ENTRIES: usize = 100;
-/// The most references that are shown.
-const MAX_USAGES: usize = 100;
+/// The most entries of the log, and the most references, that are shown.
+const MAX_LINES: u32 = 100;
 /// The most variants that are shown, and signed.
 const MAX_VARIANTS: usize = 50;
 /// How much of a JSON value is shown.
@@ -39,9 +37,9 @@ struct ImagePage {
     variants: Vec<VariantLine>,
     upload: Option<UploadLine>,
     usages: Vec<UsageLine>,
-    more_usages: usize,
+    has_more_usages: bool,
     log: Vec<LogLine>,
-    more_log: usize,
+    has_more_log: bool,
     metadata: String,
     cloudflare_metadata: String,
 }
@@ -135,8 +133,10 @@ async fn page(
     notice: Option<Notice>,
 ) -> Result<ImagePage, PageError> {
     let now = admin.service.clock().now();
-    let usages = admin.service.list_image_usages(image.id).await?;
-    let log = admin.service.list_logs(image.id).await?;
+    // The one too many says that there are more.
+    let mut usages = admin.service.list_latest_image_usages(image.id, MAX_LINES + 1).await?;
+    let mut log = admin.service.list_latest_logs(image.id, MAX_LINES + 1).await?;
+    let mut has_key = true;
     Ok(ImagePage {
         frame: Frame::new(admin, staff, Section::Images),
         csrf: staff.csrf.to_string(),
@@ -145,21 +145,29 @@ async fn page(
         name: name(image, 120),
         status: status_badge(&image.status),
         is_private: image.require_signed_urls,
-        preview: preview(admin, image).await,
+        preview: preview(admin, image, &mut has_key).await,
         facts: facts(image, owner, now),
-        variants: variants(admin, image).await,
+        variants: variants(admin, image, has_key).await,
         upload: upload(image, now),
-        more_usages: usages.len().saturating_sub(MAX_USAGES),
-        usages: usages.iter().take(MAX_USAGES).map(|usage| usage_line(usage, now)).collect(),
-        more_log: log.len().saturating_sub(MAX_LOG_ENTRIES),
-        log: log.iter().take(MAX_LOG_ENTRIES).map(|entry| log_line(entry, image, now)).collect(),
+        has_more_usages: cut(&mut usages),
+        usages: usages.iter().map(|usage| usage_line(usage, now)).collect(),
+        has_more_log: cut(&mut log),
+        log: log.iter().map(|entry| log_line(entry, image, now)).collect(),
         metadata: json(image.metadata.as_str()),
         cloudflare_metadata: json(image.cloudflare_metadata.as_str()),
     })
 }
 
-/// The picture itself, signed where it is private.
-async fn preview(admin: &Admin, image: &Image) -> Result<String, String> {
+/// Leaves as much as is shown; whether there was more.
+fn cut<T>(lines: &mut Vec<T>) -> bool {
+    let max = MAX_LINES as usize;
+    let has_more = lines.len() > max;
+    lines.truncate(max);
+    has_more
+}
+
+/// The picture itself, signed where it is private. `has_key` tells where there is no key to sign with.
+async fn preview(admin: &Admin, image: &Image, has_key: &mut bool) -> Result<String, String> {
     const NO_PICTURE: &str = "There is no picture yet.";
     const NO_URL: &str =
         "Nothing tells where the picture is delivered from: CLOUDFLARE_IMAGES_ACCOUNT_HASH is not set.";
@@ -170,7 +178,10 @@ async fn preview(admin: &Admin, image: &Image) -> Result<String, String> {
         Ok(variant) => variant.url.as_str().to_owned(),
         // Cloudflare listed URLs, which are good without the account hash.
         Err(service::Error::NoAccountHash) => admin.links.public_url(image).ok_or_else(|| NO_URL.to_owned())?,
-        Err(error) => return Err(visible(&error.to_string())),
+        Err(error) => {
+            *has_key = !matches!(error, service::Error::NoSigningKey(_));
+            return Err(visible(&error.to_string()));
+        }
     };
     if is_of_the_web(&url) { Ok(url) } else { Err(NO_URL.to_owned()) }
 }
@@ -211,13 +222,14 @@ fn facts(image: &Image, owner: Option<&User>, now: Timestamp) -> Vec<Fact> {
     .into()
 }
 
-/// The variants that Cloudflare listed, signed where the picture is private.
-async fn variants(admin: &Admin, image: &Image) -> Vec<VariantLine> {
+/// The variants that Cloudflare listed, signed where the picture is private. Cloudflare is not asked for a key again and again.
+async fn variants(admin: &Admin, image: &Image, mut has_key: bool) -> Vec<VariantLine> {
     let mut lines = Vec::new();
     for (name, listed) in image.variants.entries().into_iter().take(MAX_VARIANTS) {
-        let signed = if image.require_signed_urls && image.is_uploaded() {
-            let variant = admin.service.variant_url(image, &admin.links, &name, DEFAULT_LIFETIME).await.ok();
-            variant.map(|variant| variant.url.as_str().to_owned())
+        let signed = if has_key && image.require_signed_urls && image.is_uploaded() {
+            let variant = admin.service.variant_url(image, &admin.links, &name, DEFAULT_LIFETIME).await;
+            has_key = !matches!(variant, Err(service::Error::NoSigningKey(_)));
+            variant.ok().map(|variant| variant.url.as_str().to_owned())
         } else {
             None
         };
@@ -275,9 +287,5 @@ pub(super) fn event_title(event_type: &str) -> String {
 }
 
 fn json(text: &str) -> String {
-    let text = indented(text);
-    match text.char_indices().nth(MAX_JSON_CHARS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    indented(text, MAX_JSON_CHARS)
 }

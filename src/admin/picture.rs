@@ -68,16 +68,20 @@ pub(super) fn is_of_the_web(url: &str) -> bool {
     is_plain && (url.starts_with("https://") || url.starts_with("http://"))
 }
 
-/// JSON with a line for each value. Texts and numbers stay as they are written.
-pub(super) fn indented(json: &str) -> String {
-    let mut out = String::with_capacity(json.len() * 2);
+/// JSON with a line for each value, cut where it is longer than `max_chars`. Texts and numbers stay as they are written.
+pub(super) fn indented(json: &str, max_chars: usize) -> String {
+    // Deep JSON would grow with the square of its length: no more is written than may be shown, and a line.
+    let max_bytes = max_chars.saturating_mul(char::MAX_LEN_UTF8);
+    let mut out = String::new();
     let (mut depth, mut is_in_text, mut is_escaped) = (0_usize, false, false);
     let mut characters = json.chars().peekable();
     let new_line = |out: &mut String, depth: usize| {
         out.push('\n');
-        out.extend(std::iter::repeat_n("  ", depth));
+        out.extend(std::iter::repeat_n("  ", depth.min(max_bytes)));
     };
-    while let Some(c) = characters.next() {
+    while out.len() <= max_bytes
+        && let Some(c) = characters.next()
+    {
         if is_in_text {
             out.push(c);
             is_in_text = is_escaped || c != '"';
@@ -112,7 +116,11 @@ pub(super) fn indented(json: &str) -> String {
             }
         }
     }
-    visible(&out)
+    let text = visible(&out);
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 #[cfg(test)]
@@ -122,10 +130,18 @@ mod tests {
     #[test]
     fn json_is_indented_as_it_is_written() {
         assert_eq!(
-            indented(r#"{"a":[1.50,{}],"b":"x, \"y\": {\\","c":[ ]}"#),
+            indented(r#"{"a":[1.50,{}],"b":"x, \"y\": {\\","c":[ ]}"#, 1000),
             "{\n  \"a\": [\n    1.50,\n    {}\n  ],\n  \"b\": \"x, \\\"y\\\": {\\\\\",\n  \"c\": []\n}"
         );
-        assert_eq!((indented("[]"), indented("null")), ("[]".to_owned(), "null".to_owned()));
+        assert_eq!((indented("[]", 4), indented("null", 4)), ("[]".to_owned(), "null".to_owned()));
+    }
+
+    #[test]
+    fn long_json_is_cut_before_it_is_indented() {
+        assert_eq!(indented(r#"["ééé"]"#, 6), "[\n  \"é…");
+        // In full this would be hundreds of gigabytes.
+        let deep = "[".repeat(1_000_000);
+        assert_eq!(indented(&deep, 20_000).chars().count(), 20_001);
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub(super) async fn show(
 /// The secret of a browser that has the form, in the form that we gave it.
 fn form_secret(cookies: &Cookies) -> Option<String> {
     let is_ours = |secret: &String| secret.len() == 64 && secret.bytes().all(|byte| byte.is_ascii_hexdigit());
-    cookies.get(FORM_COOKIE).filter(is_ours)
+    cookies.first(FORM_COOKIE).filter(is_ours)
 }
 
 /// Takes the form.
@@ -126,7 +126,7 @@ fn refusal(error: AdminSignInError) -> Result<(StatusCode, String, Option<Durati
 
 /// Every sign-in has a token of its own: the one before ends.
 async fn end_former_session(admin: &Admin, cookies: &Cookies) -> Result<(), PageError> {
-    if let Some(token) = cookies.get(SESSION_COOKIE)
+    if let Some(token) = cookies.first(SESSION_COOKIE)
         && let Some((session, user)) = admin.accounts.find_admin_session(&token).await?
     {
         admin.accounts.end_admin_session(&user, session.id).await?;

@@ -56,7 +56,7 @@ impl Staff {
     /// Whoever is signed in by our own session, or else by Django's; the former is the later choice.
     pub(super) async fn find(headers: &HeaderMap, admin: &Admin) -> Result<Option<Self>, PageError> {
         let cookies = Cookies::of(headers);
-        if let Some(token) = cookies.get(SESSION_COOKIE)
+        if let Some(token) = cookies.first(SESSION_COOKIE)
             && let Some((session, user)) = admin.accounts.find_admin_session(&token).await?
         {
             let csrf = CsrfToken::of(&token);

@@ -7,13 +7,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, ensure};
 use clap::Args;
 use tokio::net::TcpListener;
 
 use super::{Context, data_folder};
 use crate::app::{self, Lifecycle, SystemClock};
 use crate::config::{Purpose, parse_listen};
+use crate::domain::is_loopback_url;
 use crate::emulator::{
     Destination, Emulator, EmulatorConfig, Fault, FaultPlan, InvalidPermission, LimitedToken, RateLimit, Sources,
     StorageKind, Variant,
@@ -37,7 +38,7 @@ pub(super) struct EmulatorArgs {
     /// Where it listens; for others than this machine only with a token of your own.
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen, default_value = "127.0.0.1:8001")]
     listen: SocketAddr,
-    /// Where clients reach it, the start of upload URLs [default: http:// and the address it listens on].
+    /// Where clients reach it, the start of upload URLs; for others than this machine, too, only with a token of your own [default: http:// and the address it listens on].
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// The folder for pictures and settings.
@@ -160,9 +161,7 @@ fn parse_limited_token(text: &str) -> Result<LimitedToken, String> {
 
 impl EmulatorArgs {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
-        if !self.listen.ip().is_loopback() && self.api_token == DEFAULT_TOKEN {
-            bail!("--listen {}: choose a token with --api-token, since others may reach it", self.listen);
-        }
+        self.check_token()?;
         let plan = self.faults.plan()?;
         app::init_telemetry(&context.loader().load(Purpose::Database)?.log)?;
         let lifecycle = Lifecycle::default();
@@ -180,6 +179,17 @@ impl EmulatorArgs {
         let _ = std::io::stdout().write_all(self.welcome(&url).as_bytes());
         run_emulator(emulator, listener, lifecycle).await;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Others than this machine need more than the token that everybody knows.
+    fn check_token(&self) -> anyhow::Result<()> {
+        let open = match &self.public_url {
+            _ if !self.listen.ip().is_loopback() => format!("--listen {}", self.listen),
+            Some(url) if !is_loopback_url(url) => format!("--public-url {url}"),
+            _ => return Ok(()),
+        };
+        ensure!(self.api_token != DEFAULT_TOKEN, "{open}: choose a token with --api-token, since others may reach it");
+        Ok(())
     }
 
     fn config(&self, url: &str, address: SocketAddr) -> EmulatorConfig {

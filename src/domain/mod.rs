@@ -11,6 +11,8 @@ mod image;
 mod image_keys;
 mod isoformat;
 mod json;
+#[cfg(any(feature = "server", feature = "emulator"))]
+mod loopback;
 #[cfg(feature = "server")]
 mod networks;
 mod page;
@@ -39,6 +41,8 @@ pub use image::{
 };
 pub use image_keys::{ImageKey, ImageKeys};
 pub use json::{Json, JsonError};
+#[cfg(any(feature = "server", feature = "emulator"))]
+pub use loopback::is_loopback_url;
 #[cfg(feature = "server")]
 pub use networks::{Networks, ParseNetworksError};
 pub use page::{Page, PageRequest};

@@ -1,4 +1,4 @@
-//! Cookies of requests, by Django's rules.
+//! Cookies of requests.
 
 use axum::http::{HeaderMap, header};
 
@@ -13,15 +13,22 @@ impl Cookies {
         Self(values.map(|value| String::from_utf8_lossy(value.as_bytes())).collect::<Vec<_>>().join(";"))
     }
 
-    /// The value of a cookie; the last where there are several of one name.
+    /// The value of one of Django's cookies; the last where there are several of one name, as Django has it.
     ///
     /// upstream: `django.http.cookie.parse_cookie`
     pub fn get(&self, name: &str) -> Option<String> {
-        let pairs = self.0.split(';').rev().filter_map(|pair| pair.split_once('='));
-        pairs
-            .map(|(key, value)| (key.trim(), value.trim()))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| unquote(value))
+        self.values(name).next_back()
+    }
+
+    /// The value of a cookie; the first where there are several of one name. Browsers send the one with the longest path first, so
+    /// one for more of the site cannot take its place.
+    pub fn first(&self, name: &str) -> Option<String> {
+        self.values(name).next()
+    }
+
+    fn values(&self, name: &str) -> impl DoubleEndedIterator<Item = String> {
+        let pairs = self.0.split(';').filter_map(|pair| pair.split_once('='));
+        pairs.filter(move |(key, _)| key.trim() == name).map(|(_, value)| unquote(value.trim()))
     }
 }
 
@@ -75,6 +82,13 @@ mod tests {
         ] {
             assert_eq!(cookies.get(name).as_deref(), want, "{name}");
         }
+    }
+
+    #[test]
+    fn the_first_of_a_name_is_that_of_the_longest_path() {
+        let cookies = cookies(b"b=0; a=own; a=of the whole site");
+        assert_eq!(cookies.first("a").as_deref(), Some("own"));
+        assert_eq!(cookies.first("c"), None);
     }
 
     #[test]

@@ -106,8 +106,8 @@ impl Accounts {
         Ok((user, token))
     }
 
-    /// The session with a token and its user; nobody where it has ended, where the user is gone, inactive or no member of the staff any
-    /// more, and where the password was changed since.
+    /// The session with a token and its user; nobody where it has ended. It ends where the user is gone, inactive or no member of the
+    /// staff any more, and where the password was changed since.
     ///
     /// # Errors
     /// If the database fails.
@@ -122,7 +122,13 @@ impl Accounts {
                 && bool::from(digest(&found.password).as_slice().ct_eq(&stored.password_digest))
         };
         let found = store::users::find_with_password(&self.database, id).await?;
-        let Some(UserWithPassword { user, .. }) = found.filter(is_current) else { return Ok(None) };
+        let Some(UserWithPassword { user, .. }) = found.filter(is_current) else {
+            // Whoever gets their rights back has to sign in again.
+            let mut transaction = self.database.begin().await?;
+            admin_sessions::delete(&mut transaction, stored.session.id, &stored.session.user_key).await?;
+            transaction.commit().await?;
+            return Ok(None);
+        };
         self.touch_admin_session(&stored.session, now).await?;
         Ok(Some((stored.session, user)))
     }

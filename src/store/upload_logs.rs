@@ -30,11 +30,17 @@ pub async fn insert(
     Ok(())
 }
 
-const LIST: &str = r#"
+macro_rules! list {
+    () => {
+        r#"
     SELECT id, image_id, event_type, message, data, "timestamp"
     FROM cloudflare_image_logs
     WHERE image_id = $1
-    ORDER BY "timestamp" DESC, id DESC"#;
+    ORDER BY "timestamp" DESC, id DESC"#
+    };
+}
+
+const LIST: &str = list!();
 
 /// The log of an image, newest first.
 ///
@@ -42,6 +48,19 @@ const LIST: &str = r#"
 /// If the database fails.
 pub async fn list(database: &Database, image: ImageId) -> Result<Vec<LogEntry>, Error> {
     Ok(on!(database.reader(), pool => sqlx::query_as::<_, LogEntry>(LIST).bind(image).fetch_all(pool).await)?)
+}
+
+const LIST_LATEST_OF_IMAGE: &str = concat!(list!(), " LIMIT $2");
+
+/// The latest entries of the log of an image, newest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_latest_of_image(database: &Database, image: ImageId, limit: u32) -> Result<Vec<LogEntry>, Error> {
+    Ok(on!(database.reader(), pool => {
+        let query = sqlx::query_as::<_, LogEntry>(LIST_LATEST_OF_IMAGE).bind(image).bind(i64::from(limit));
+        query.fetch_all(pool).await
+    })?)
 }
 
 // The keys of rows grow with time, and there is an index on them.

@@ -21,6 +21,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("admin_images::the_view_is_remembered", view);
     suite.on_both_engines("admin_images::fifty_rows_are_small", size_of_page);
     suite.on_both_engines("admin_images::an_image_shows_all_that_is_known_of_it", detail);
+    suite.on_both_engines("admin_images::of_many_uses_and_entries_the_latest_are_shown", many_lines);
     suite.on_both_engines("admin_images::private_pictures_are_signed", private_pictures);
     suite.on_both_engines("admin_images::an_upload_url_is_shown_while_it_is_good", upload_urls);
     suite.on_both_engines("admin_images::a_check_is_logged_with_who_made_it", checks);
@@ -135,6 +136,12 @@ async fn pages(engine: Engine) {
         backward.reverse();
         assert_eq!(backward, forward, "{sort}");
     }
+    let first = browser.page("images/?per=25&privacy=private").await;
+    let next = link(&first, "next").unwrap();
+    sql::execute(url, "DELETE FROM cloudflare_images").await;
+    let html = browser.page(&format!("images/{next}")).await;
+    assert!(html.contains("There is nothing on this page any more"), "{html}");
+    assert!(!html.contains("No image fits") && !html.contains("No images yet"), "{html}");
 }
 
 /// Where a link of the list leads, with its escapes undone.
@@ -244,6 +251,29 @@ async fn detail(engine: Engine) {
     }
 }
 
+async fn many_lines(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    let mut browser = Browser::signed_in(&app, "alice").await;
+    let (id, _) = ImageRow::default().insert(url).await;
+    let page = format!("images/{id}/");
+    for number in 1..=101 {
+        insert_usage(url, 1, "shop.product", &number.to_string(), "hero", "field").await;
+        if number < 100 {
+            continue;
+        }
+        sql::execute(url, "DELETE FROM cloudflare_image_logs").await;
+        let log = "INSERT INTO cloudflare_image_logs (event_type, message, data, \"timestamp\", image_id) \
+                   SELECT 'test', object_id, '{}', updated_at, image_id FROM cloudflare_image_usages";
+        sql::execute(url, log).await;
+        let html = browser.page(&page).await;
+        assert_eq!((html.matches("shop.product").count(), html.matches("timeline-head").count()), (100, 100));
+        for more in ["More are not shown.", "Older entries are not shown."] {
+            assert_eq!(html.contains(more), number > 100, "{more} {number}");
+        }
+    }
+}
+
 async fn private_pictures(engine: Engine) {
     for has_key in [true, false] {
         let builder = TestApp::builder();
@@ -343,7 +373,7 @@ async fn hostile_texts(engine: Engine) {
     );
     sql::execute(url, &log).await;
     let id = uuid::Uuid::from_u128(1);
-    let query: String = hostile.bytes().map(|byte| format!("%{byte:02X}")).collect();
+    let query = percent_encoding::utf8_percent_encode(hostile, percent_encoding::NON_ALPHANUMERIC);
     for page in [
         String::new(),
         "images/?view=gallery".to_owned(),

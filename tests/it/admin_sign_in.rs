@@ -112,6 +112,7 @@ async fn endings(engine: Engine) {
         assert_eq!(browser.get("sessions/").await.status, StatusCode::SEE_OTHER, "{change}");
         if !back.is_empty() {
             sql::execute(url, &format!("UPDATE auth_user SET {back} WHERE username = 'alice'")).await;
+            assert_eq!(browser.get("sessions/").await.status, StatusCode::SEE_OTHER, "{change} has ended it");
         }
     }
 }

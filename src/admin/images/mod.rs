@@ -66,7 +66,7 @@ pub(super) async fn list(
         .map_err(|_| PageError::BadRequest("The address has too many parameters."))?;
     let selection = Selection::read(&query);
     let chosen_view = query.get("view").filter(|view| matches!(*view, "gallery" | "table"));
-    let known_view = Cookies::of(request.headers()).get(VIEW_COOKIE);
+    let known_view = Cookies::of(request.headers()).first(VIEW_COOKIE);
     let is_gallery = chosen_view.or(known_view.as_deref()) != Some("table");
 
     let (problems, page) = match selection.query(&admin).await? {

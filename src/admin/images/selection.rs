@@ -88,6 +88,16 @@ impl Selection {
         self.filters().next().is_some()
     }
 
+    /// Whether the page is one of those after the first, or was when its address was made.
+    pub(super) fn has_place(&self) -> bool {
+        self.after.is_some() || self.before.is_some()
+    }
+
+    /// The first page of the same list.
+    pub(super) fn first_page(&self) -> String {
+        self.link(|_| true)
+    }
+
     /// Whether one of the filters is set that are not always shown.
     pub(super) fn has_more_filters(&self) -> bool {
         ["owner", "creator", "from", "to", "min", "max"].iter().any(|name| !self.get(name).is_empty())

@@ -17,6 +17,7 @@ use axum::response::{IntoResponse, Response};
 use reqwest::Url;
 
 use super::{Account, session};
+use crate::domain::is_loopback_url;
 
 /// What every answer bears, unless it has something else to say.
 const HEADERS: [(HeaderName, HeaderValue); 5] = [
@@ -33,6 +34,13 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
+/// What proxies and tunnels say of those whom they speak for.
+const FORWARDED: [HeaderName; 4] = [
+    header::FORWARDED,
+    HeaderName::from_static("x-forwarded-for"),
+    HeaderName::from_static("x-forwarded-host"),
+    HeaderName::from_static("cf-connecting-ip"),
+];
 const WRONG_HOST: &str = "The page of the emulator is not answered under this name. Open it at the address that the emulator \
                           printed when it started, or tell it the name with --public-url.\n";
 const FOREIGN: &str = "This can be asked for by the page of the emulator only.\n";
@@ -43,18 +51,21 @@ const NO_TRUST: &str = "Present the API token on the page of the emulator first.
 pub(in crate::emulator) struct Access {
     address: IpAddr,
     public_host: Option<String>,
+    /// Whether it listens to this machine alone, and is not called something else, as behind a tunnel.
+    is_local: bool,
 }
 
 impl Access {
     pub(in crate::emulator) fn new(address: SocketAddr, public_url: &str) -> Self {
         let url = Url::parse(public_url).ok();
         let public_host = url.as_ref().and_then(Url::host_str).map(str::to_owned);
-        Self { address: address.ip().to_canonical(), public_host }
+        let address = address.ip().to_canonical();
+        Self { address, public_host, is_local: address.is_loopback() && is_loopback_url(public_url) }
     }
 
-    /// Whether nobody but this machine can come.
-    fn is_local(&self) -> bool {
-        self.address.is_loopback()
+    /// Whether a request comes from this machine, as far as can be known: others come by proxies and tunnels alone.
+    fn is_local(&self, headers: &HeaderMap) -> bool {
+        self.is_local && !FORWARDED.iter().any(|name| headers.contains_key(name))
     }
 
     /// Whether a `Host` is a name or an address of the emulator, at any port, since ports may be forwarded.
@@ -125,9 +136,9 @@ pub(super) async fn require_trust(State(account): State<Arc<Account>>, request: 
     }
 }
 
-/// Whether the visitor may know the token: because nobody but this machine can come, or because it was presented.
+/// Whether the visitor may know the token: because the request comes from this machine, or because it was presented.
 pub(super) fn is_trusted(account: &Account, headers: &HeaderMap) -> bool {
-    account.page_access.is_local() || session::is_open(account, headers)
+    account.page_access.is_local(headers) || session::is_open(account, headers)
 }
 
 #[cfg(test)]
@@ -184,7 +195,17 @@ mod tests {
             ("[::]:1", false),
             ("192.0.2.1:1", false),
         ] {
-            assert_eq!(access(address, "http://localhost").is_local(), want, "{address}");
+            assert_eq!(access(address, "http://localhost").is_local(&HeaderMap::new()), want, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_a_tunnel_or_proxy_lets_in_is_not_local() {
+        assert!(!access("127.0.0.1:1", "https://emu.example.com").is_local(&HeaderMap::new()));
+        let local = access("127.0.0.1:1", "http://127.0.0.1:1");
+        for name in ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "CF-Connecting-IP"] {
+            let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(""))]);
+            assert!(!local.is_local(&headers), "{name}");
         }
     }
 

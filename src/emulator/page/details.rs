@@ -101,9 +101,9 @@ async fn picture(account: &Account, image: &StoredImage, original: &Original) ->
 }
 
 fn variants(account: &Account, image: &StoredImage) -> Vec<VariantUrl> {
-    let named = account.variants.get();
+    let variants = account.variants.get();
     let flexible = account.options.get().flexible_variants && !image.require_signed_urls;
-    let names = named.names().chain(flexible.then_some(FLEXIBLE));
+    let names = variants.names().chain(flexible.then_some(FLEXIBLE));
     let url = |name: &str| {
         let path = path_of(account, image, name, account.clock.now());
         let is_signed = path.contains('?');

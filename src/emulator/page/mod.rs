@@ -4,7 +4,7 @@
 //! - `/` shows all of it, and is what the page's script asks for again and again;
 //! - `/_cfimages/image?id=` tells everything about one image or draft, `/_cfimages/picture?id=` is the picture of one;
 //! - `POST /_cfimages/upload` takes a file as `POST images/v1` does, for the form on the page;
-//! - `POST /_cfimages/session` lets in whoever presents the token of the account, where others than this machine may come.
+//! - `POST /_cfimages/session` lets in whoever presents the token of the account, where it may come from another machine.
 //!
 //! Two segments are never the path of a picture. What the page itself asks for is neither recorded nor hit by faults.
 

@@ -1,4 +1,4 @@
-//! Letting in whoever presents the token, where the emulator listens to others than this machine. What a browser keeps is derived
+//! Letting in whoever presents the token, where others than this machine may reach the emulator. What a browser keeps is derived
 //! from the token, so that nothing is kept here, and another token ends it.
 
 use std::sync::Arc;

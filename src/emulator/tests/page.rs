@@ -273,7 +273,7 @@ async fn requests_are_listed_without_anything_secret() {
 #[tokio::test]
 async fn requests_in_progress_and_those_given_up_are_listed_as_such() {
     let app = App::new();
-    app.emulator.faults().add(Fault::slow(Duration::from_secs(3600))).unwrap();
+    app.emulator.faults().add(Fault::slow(Duration::from_hours(1))).unwrap();
     let mut call = Box::pin(app.api(Method::GET, "v1/stats"));
     tokio::select! {
         biased;
