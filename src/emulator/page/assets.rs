@@ -9,6 +9,7 @@ use axum::routing::get;
 
 use super::Account;
 
+const TOKENS_CSS: &str = include_str!("../../../static/tokens.css");
 const FAMILY_CSS: &str = include_str!("../../../static/cfimages.css");
 const CSS: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");
@@ -16,6 +17,7 @@ const LOGO: &str = include_str!("../../../static/logo.svg");
 
 pub(super) fn router() -> Router<Arc<Account>> {
     Router::new()
+        .route("/_cfimages/tokens.css", get(async || file("text/css; charset=utf-8", TOKENS_CSS)))
         .route("/_cfimages/cfimages.css", get(async || file("text/css; charset=utf-8", FAMILY_CSS)))
         .route("/_cfimages/page.css", get(async || file("text/css; charset=utf-8", CSS)))
         .route("/_cfimages/page.js", get(async || file("text/javascript; charset=utf-8", SCRIPT)))
