@@ -176,6 +176,21 @@ async fn every_answer_is_for_this_page_alone() {
 }
 
 #[tokio::test]
+async fn everything_that_the_page_loads_is_there() {
+    let app = App::new();
+    let page = app.page("/", &[]).await;
+    let named = page.text().split('"').filter(|text| text.starts_with("/_cfimages/") && text.contains('.'));
+    let mut paths: Vec<_> = named.map(str::to_owned).collect();
+    assert!(paths.len() >= 4, "{paths:?}");
+    while let Some(path) = paths.pop() {
+        let answer = app.page(&path, &[]).await;
+        assert_eq!(answer.status, 200, "{path}");
+        let imports = answer.text().split("@import url(\"").skip(1);
+        paths.extend(imports.filter_map(|rest| Some(format!("/_cfimages/{}", rest.split_once('"')?.0))));
+    }
+}
+
+#[tokio::test]
 async fn other_names_are_not_answered() {
     let app = App::new();
     let id = app.image(&[], "image/png", &png()).await;
