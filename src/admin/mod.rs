@@ -1,8 +1,8 @@
 //! The admin site, for people: HTML below `<prefix>/admin/`.
 //!
 //! A page is a file here with its handlers and the structs of its templates, which are in `templates/admin/` under the same name.
-//! [`Staff`] says who is signed in, [`StaffForm`] reads what a page sends and is the only way to change something, and
-//! [`PageError`] becomes a page in the look of the others. All of it works without scripts; htmx spares reloads where it is there.
+//! `Staff` says who is signed in, `StaffForm` reads what a page sends and is the only way to change something, and
+//! `PageError` becomes a page in the look of the others. All of it works without scripts; htmx spares reloads where it is there.
 
 mod dashboard;
 mod error;
