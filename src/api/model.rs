@@ -502,23 +502,23 @@ pub struct StatsResponse {
 }
 
 impl From<ImageStats> for StatsResponse {
-    fn from(stats: ImageStats) -> Self {
+    fn from(ImageStats { counts, usages, orphaned }: ImageStats) -> Self {
         Self {
-            total_images: stats.total,
-            uploaded_images: stats.uploaded,
-            pending_images: stats.pending,
-            draft_images: stats.draft,
-            failed_images: stats.failed,
-            expired_images: stats.expired,
-            total_file_size: stats.total_file_size,
-            images_with_signed_urls: stats.signed,
-            total_usages: stats.usages,
-            orphaned_images: stats.orphaned,
-            total_uploads: stats.total,
-            successful_uploads: stats.uploaded,
-            failed_uploads: stats.failed,
-            pending_uploads: stats.pending,
-            success_rate: stats.success_rate(),
+            total_images: counts.total,
+            uploaded_images: counts.uploaded,
+            pending_images: counts.pending,
+            draft_images: counts.draft,
+            failed_images: counts.failed,
+            expired_images: counts.expired,
+            total_file_size: counts.total_file_size,
+            images_with_signed_urls: counts.signed,
+            total_usages: usages,
+            orphaned_images: orphaned,
+            total_uploads: counts.total,
+            successful_uploads: counts.uploaded,
+            failed_uploads: counts.failed,
+            pending_uploads: counts.pending,
+            success_rate: counts.success_rate(),
         }
     }
 }

@@ -238,7 +238,7 @@ impl CloudflareService {
                 if !store::cleanup::is_orphan(&self.database, image.id, before).await? {
                     continue;
                 }
-                match service.delete_removable(image.id, &image.cloudflare_id).await {
+                match service.delete_removable(image.id).await {
                     Ok(true) => observer(CleanupEvent::OrphanDeleted(image)),
                     // Somebody else has just deleted it.
                     Ok(false) => {}

@@ -156,7 +156,7 @@ impl CloudflareService {
         if !force {
             self.require_unused(id).await?;
         }
-        self.delete_removable(id, cloudflare_id).await?;
+        self.delete_removable(id).await?;
         info!(image.cloudflare_id = ?cloudflare_id.as_str(), "Deleted image {:?}", cloudflare_id.as_str());
         Ok(())
     }
@@ -226,15 +226,12 @@ impl CloudflareService {
     }
 
     /// Deletes an image unless a row of the application forbids it; whether it was still there.
-    pub(super) async fn delete_removable(&self, id: ImageId, cloudflare_id: &CloudflareId) -> Result<bool, Error> {
+    pub(super) async fn delete_removable(&self, id: ImageId) -> Result<bool, Error> {
         self.records.require_removable(id).await?;
-        let (service, found) = (self.clone(), cloudflare_id.clone());
+        let service = self.clone();
         self.run_to_end(async move {
             // It may be gone since it was found, or have another id: the one that was found may be somebody else's by now.
             let Some(image) = service.find_record(id).await? else { return Ok(false) };
-            if image.cloudflare_id != found {
-                info!(image.id = %id, "Image {:?} is {:?} now", found.as_str(), image.cloudflare_id.as_str());
-            }
             service.client.delete_image(&image.cloudflare_id).await.map_err(Error::cloudflare(OPERATION))?;
             service.records.remove_one(id).await
         })

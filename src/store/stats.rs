@@ -40,21 +40,10 @@ const FIND_USAGES: &str = r"
 /// # Errors
 /// If the database fails.
 pub async fn find(database: &Database, owner: UserId) -> Result<ImageStats, Error> {
-    let row: StatusCounts = on!(database.reader(), pool => sqlx::query_as(FIND).bind(owner).fetch_one(pool).await)?;
+    let counts: StatusCounts = on!(database.reader(), pool => sqlx::query_as(FIND).bind(owner).fetch_one(pool).await)?;
     let usage: UsageRow =
         on!(database.reader(), pool => sqlx::query_as(FIND_USAGES).bind(owner).fetch_one(pool).await)?;
-    Ok(ImageStats {
-        total: row.total,
-        uploaded: row.uploaded,
-        pending: row.pending,
-        draft: row.draft,
-        failed: row.failed,
-        expired: row.expired,
-        signed: row.signed,
-        total_file_size: row.total_file_size,
-        usages: usage.usages,
-        orphaned: (row.total - usage.used_images).max(0),
-    })
+    Ok(ImageStats { counts, usages: usage.usages, orphaned: (counts.total - usage.used_images).max(0) })
 }
 
 /// How many images there are in all. The cost does not grow with their number.

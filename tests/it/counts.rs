@@ -84,7 +84,7 @@ async fn concurrent(engine: Engine) {
     tokio::join!(writer(0), writer(100), writer(200), writer(300));
     assert_exact(url).await;
     let stats = store::stats::find(&connect(url).await, cfimages::domain::UserId::Number(1)).await.unwrap();
-    assert_eq!((stats.total, stats.uploaded, stats.total_file_size), (40, 40, 400));
+    assert_eq!((stats.counts.total, stats.counts.uploaded, stats.counts.total_file_size), (40, 40, 400));
 }
 
 async fn repair(engine: Engine) {

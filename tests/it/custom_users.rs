@@ -135,7 +135,7 @@ async fn main_job(engine: &Engine, users: UserModel, keys: [&str; 2]) {
     let mut transaction = database.begin().await.unwrap();
     store::stats::recount(&mut transaction).await.unwrap();
     transaction.commit().await.unwrap();
-    assert_eq!(store::stats::find(&database, id).await.unwrap().total, 2);
+    assert_eq!(store::stats::find(&database, id).await.unwrap().counts.total, 2);
 }
 
 const KEPT: &str = "SELECT user_key || ' ' || status || ' ' || CAST(sum(images) AS text) FROM cfimages_image_counts \

@@ -186,7 +186,10 @@ async fn remote_first(engine: Engine) {
     deleting.await.unwrap().unwrap();
     assert!(fixture.find(1).await.is_none());
     assert_eq!(fixture.count("cloudflare_image_logs").await, 0);
-    assert_eq!(store::stats::find(&connect(fixture.url.as_str()).await, UserId::Number(1)).await.unwrap().total, 0);
+    assert_eq!(
+        store::stats::find(&connect(fixture.url.as_str()).await, UserId::Number(1)).await.unwrap().counts.total,
+        0
+    );
 }
 
 async fn failing_cloudflare(engine: Engine) {

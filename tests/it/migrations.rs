@@ -112,7 +112,14 @@ async fn adoption(engine: Engine) {
     let database = connect(url).await;
     let stats = store::stats::find(&database, cfimages::domain::UserId::Number(7)).await.unwrap();
     assert_eq!(
-        (stats.total, stats.uploaded, stats.signed, stats.total_file_size, stats.usages, stats.orphaned),
+        (
+            stats.counts.total,
+            stats.counts.uploaded,
+            stats.counts.signed,
+            stats.counts.total_file_size,
+            stats.usages,
+            stats.orphaned
+        ),
         (1, 1, 1, 5, 1, 0)
     );
 }
