@@ -45,6 +45,10 @@ pub struct RecentEvent {
 pub enum StaffAction {
     /// Had Cloudflare asked about it.
     CheckStatus,
+    /// Asked for a URL to upload it to.
+    RequestUpload,
+    /// Uploaded it, from a file or a URL.
+    Upload,
 }
 
 impl StaffAction {
@@ -52,6 +56,8 @@ impl StaffAction {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CheckStatus => "check_status",
+            Self::RequestUpload => "request_upload",
+            Self::Upload => "upload",
         }
     }
 
@@ -59,6 +65,8 @@ impl StaffAction {
     fn predicate(self) -> &'static str {
         match self {
             Self::CheckStatus => "had Cloudflare asked for the status",
+            Self::RequestUpload => "asked for an upload URL",
+            Self::Upload => "uploaded the picture",
         }
     }
 }
