@@ -39,6 +39,7 @@ mod openapi;
 mod reconciliation;
 mod registration;
 mod sign_in;
+mod staff_actions;
 mod store;
 mod support;
 mod usages;
@@ -87,6 +88,7 @@ fn main() -> ExitCode {
         migrations::register,
         openapi::register,
         sign_in::register,
+        staff_actions::register,
         reconciliation::register,
         registration::register,
         store::register,
