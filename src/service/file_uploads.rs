@@ -8,7 +8,7 @@ use super::uploads::duplicate_to_taken;
 use super::{CloudflareService, Error, IncomingFile, PictureProblem, SourceUrl, SourceUrlError, UploadRequest};
 use crate::cloudflare::{self, ImageDetails, NewImageFields, UploadFile};
 use crate::domain::{
-    CloudflareId, Image, ImageChanges, ImageStatus, NewImage, StaffAction, Timestamp, UploadEvent, UploadUrl, User,
+    CloudflareId, Image, ImageChanges, ImageStatus, NewImage, Timestamp, UploadEvent, UploadUrl, User,
 };
 use crate::store;
 
@@ -203,7 +203,7 @@ impl CloudflareService {
         let event = UploadEvent::ImageUploaded { response: &details.raw };
         store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
         if by_staff {
-            let event = UploadEvent::StaffActed { staff: owner, action: StaffAction::Upload };
+            let event = UploadEvent::StaffUpload { staff: owner, is_done: true };
             store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
         }
         transaction.commit().await?;

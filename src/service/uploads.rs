@@ -4,7 +4,7 @@ use tracing::{info, instrument};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, DirectUpload, DirectUploadRequest, NewImageFields};
-use crate::domain::{CloudflareId, Image, Json, NewImage, StaffAction, UploadEvent, User};
+use crate::domain::{CloudflareId, Image, Json, NewImage, UploadEvent, User};
 use crate::store;
 
 const OPERATION: &str = "Failed to create upload URL";
@@ -154,7 +154,7 @@ impl CloudflareService {
         let event = UploadEvent::UploadUrlCreated { response };
         store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
         if request.by_staff {
-            let event = UploadEvent::StaffActed { staff: owner, action: StaffAction::RequestUpload };
+            let event = UploadEvent::StaffUpload { staff: owner, is_done: false };
             store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
         }
         transaction.commit().await?;

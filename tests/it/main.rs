@@ -41,6 +41,7 @@ mod openapi;
 mod reconciliation;
 mod registration;
 mod sign_in;
+mod staff_actions;
 mod store;
 mod support;
 mod usages;
@@ -91,6 +92,7 @@ fn main() -> ExitCode {
         migrations::register,
         openapi::register,
         sign_in::register,
+        staff_actions::register,
         reconciliation::register,
         registration::register,
         store::register,
