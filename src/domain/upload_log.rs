@@ -1,6 +1,8 @@
 //! What happened to an image.
 
-use super::{ImageId, ImageStatus, Json, StaffActed, Timestamp};
+use serde_json::json;
+
+use super::{ImageId, ImageStatus, Json, StaffActed, Timestamp, User};
 
 /// A row of an image's log.
 #[derive(Debug, Clone)]
@@ -77,6 +79,13 @@ pub enum UploadEvent<'a> {
     },
     /// A member of the staff did something in the admin site.
     StaffActed(StaffActed<'a>),
+    /// A member of the staff uploads the picture in the admin site.
+    StaffUpload {
+        /// Who does it.
+        staff: &'a User,
+        /// Whether the picture is there; otherwise there is a URL to upload it to.
+        is_done: bool,
+    },
 }
 
 impl UploadEvent<'_> {
@@ -92,7 +101,7 @@ impl UploadEvent<'_> {
             Self::ImageImported { .. } => Self::IMAGE_IMPORTED,
             Self::ImageUploaded { .. } => "image_uploaded",
             Self::WebhookReceived { .. } => "webhook_received",
-            Self::StaffActed(_) => "staff_action",
+            Self::StaffActed(_) | Self::StaffUpload { .. } => "staff_action",
         }
     }
 
@@ -107,6 +116,8 @@ impl UploadEvent<'_> {
             Self::ImageUploaded { .. } => "Image uploaded through the server".to_owned(),
             Self::WebhookReceived { .. } => "Webhook processed successfully".to_owned(),
             Self::StaffActed(acted) => acted.message(),
+            Self::StaffUpload { staff, is_done: true } => format!("{} uploaded the picture", staff.username),
+            Self::StaffUpload { staff, .. } => format!("{} asked for an upload URL", staff.username),
         }
     }
 
@@ -120,6 +131,10 @@ impl UploadEvent<'_> {
             | Self::ImageUploaded { response } => response.wrapped("response"),
             Self::WebhookReceived { payload } => payload.wrapped("payload"),
             Self::StaffActed(acted) => acted.data(),
+            Self::StaffUpload { staff, is_done } => Json::of(&json!({
+                "action": if *is_done { "upload" } else { "request_upload" },
+                "user": {"id": staff.id.to_string(), "username": staff.username},
+            })),
         }
     }
 }

@@ -152,6 +152,21 @@ impl CloudflareService {
         self.settings.max_file_bytes
     }
 
+    /// Whether pictures are private of which nobody says otherwise.
+    pub fn is_private_by_default(&self) -> bool {
+        self.settings.require_signed_urls
+    }
+
+    /// Cloudflare's `creator` where nobody names one; may be empty.
+    pub fn default_creator(&self) -> &str {
+        &self.settings.default_creator
+    }
+
+    /// The origin that upload URLs lead to, see [`Client::upload_origin`].
+    pub fn upload_origin(&self) -> String {
+        self.client.upload_origin()
+    }
+
     /// The clock of the service.
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()

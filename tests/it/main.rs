@@ -4,6 +4,8 @@
 mod account_reconciliation;
 mod admin_images;
 mod admin_sign_in;
+mod admin_upload;
+mod admin_workbench;
 mod api_auth;
 mod api_delivery_urls;
 mod api_file_uploads;
@@ -55,6 +57,8 @@ fn main() -> ExitCode {
         account_reconciliation::register,
         admin_images::register,
         admin_sign_in::register,
+        admin_upload::register,
+        admin_workbench::register,
         api_auth::register,
         api_delivery_urls::register,
         api_file_uploads::register,
