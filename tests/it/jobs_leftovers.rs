@@ -43,6 +43,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("access_changes::of_two_that_look_alike_neither_is_taken", ambiguous_change);
     suite.on_both_engines("access_changes::what_was_not_changed_after_all_is_forgotten", unmade_change);
     suite.on_both_engines("access_changes::an_image_deleted_meanwhile_goes_under_its_new_id_too", deleted_meanwhile);
+    suite.on_both_engines("access_changes::a_deletion_follows_an_image_to_its_new_id", deletion_at_the_same_moment);
 }
 
 pub(crate) async fn record(url: &str, id: &str, reason: &DeletionReason) {
@@ -572,4 +573,22 @@ async fn deleted_meanwhile(engine: Engine) {
     let outcome = see_to_next(&world).await;
     assert!(matches!(outcome, Some(LeftoverOutcome::Deleted(_))), "{outcome:?}");
     assert!(world.cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
+}
+
+async fn deletion_at_the_same_moment(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    world.cloudflare.hold();
+    let service = world.fixture.another_service().await;
+    let changing = async {
+        world.cloudflare.was_called(1).await;
+        world.cloudflare.rename("made-1", &json!({}));
+        sql::execute(world.url(), "UPDATE cloudflare_images SET cloudflare_id = 'new-made-1'").await;
+        world.cloudflare.release();
+    };
+    let (deleted, ()) = tokio::join!(service.delete_image(&image, false), changing);
+    deleted.unwrap();
+    assert_eq!(world.cloudflare.take_calls(), ["DELETE images/v1/made-1", "DELETE images/v1/new-made-1"]);
+    assert!(world.cloudflare.ids().is_empty());
+    assert_eq!(sql::count(world.url(), "SELECT count(*) FROM cloudflare_images").await, 0);
 }
