@@ -1,5 +1,6 @@
 # To be sourced by scripts that set $binary and $here: starts `$binary dev` in a folder of its own, and ends it when the script does.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154
+set -euo pipefail
 
 target=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")
 server=
