@@ -122,12 +122,12 @@ async fn dates(engine: Engine) {
         ImageRow { number, created_at, ..ImageRow::default() }.insert(url).await;
     }
     for (query, found, steps) in [
-        ("", &[4, 3, 2, 1][..], "2019 2020 2022"),
+        ("", &[4, 3, 2, 1][..], "Created in 2019 2020 2022"),
         ("from=2020-01-01&to=2020-12-31", &[3, 2], "All days 2020 Mar"),
         ("from=2020-03-01&to=2020-03-31", &[3, 2], "All days 2020 March 1 31"),
         ("from=2020-03-31&to=2020-03-31", &[3], "All days 2020 March 31"),
         ("from=2021-01-01&to=2021-12-31", &[], "All days 2021"),
-        ("from=2020-01-02&to=2020-12-30&status=uploaded", &[3, 2], "2019 2020 2022"),
+        ("from=2020-01-02&to=2020-12-30&status=uploaded", &[3, 2], "Created in 2019 2020 2022"),
     ] {
         let html = browser.page(&format!("images/?{query}")).await;
         assert_eq!(numbers_on(&html), found, "{query}");
