@@ -115,6 +115,8 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(at("").trim_end_matches('/'), get(add_slash))
         .route(&at(""), get(dashboard::show))
         .route(&at("images/"), get(images::list))
+        .route(&at("images/export.csv"), get(images::export::csv))
+        .route(&at("images/export.json"), get(images::export::json))
         .route(&at("images/{id}/"), get(image::show))
         .route(&at("images/{id}/check-status/"), post(image::check_status))
         .route(&at("sign-in/"), get(sign_in::show).post(sign_in::submit))

@@ -9,6 +9,7 @@ pub mod entity_tag;
 pub mod hosts;
 pub mod media_type;
 pub mod query;
+pub mod streamed;
 pub mod timeout;
 pub mod unread;
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod account_reconciliation;
+mod admin_export;
 mod admin_images;
 mod admin_sign_in;
 mod api_auth;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
     let mut suite = support::suite::Suite::new();
     for register in [
         account_reconciliation::register,
+        admin_export::register,
         admin_images::register,
         admin_sign_in::register,
         api_auth::register,

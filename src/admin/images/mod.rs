@@ -1,12 +1,13 @@
 //! The list of all images: as a gallery or as a table, filtered and sorted by the URL.
 
 mod cursor;
+pub(super) mod export;
 mod selection;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{Uri, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
 use self::selection::Selection;
@@ -62,8 +63,7 @@ pub(super) async fn list(
     staff: Staff,
     request: Request,
 ) -> Result<Response, PageError> {
-    let query = Query::parse(request.uri().query().unwrap_or_default())
-        .map_err(|_| PageError::BadRequest("The address has too many parameters."))?;
+    let query = read_query(request.uri())?;
     let selection = Selection::read(&query);
     let chosen_view = query.get("view").filter(|view| matches!(*view, "gallery" | "table"));
     let known_view = Cookies::of(request.headers()).first(VIEW_COOKIE);
@@ -92,6 +92,11 @@ pub(super) async fn list(
     let remember =
         chosen_view.map(|view| (header::SET_COOKIE, cookie(&admin, &context, VIEW_COOKIE, view, VIEW_SECONDS)));
     Ok((AppendHeaders(remember), html).into_response())
+}
+
+fn read_query(uri: &Uri) -> Result<Query, PageError> {
+    Query::parse(uri.query().unwrap_or_default())
+        .map_err(|_| PageError::BadRequest("The address has too many parameters."))
 }
 
 /// How many images there are, or as much as is known of it.
