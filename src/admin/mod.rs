@@ -15,6 +15,8 @@ mod sessions;
 mod sign_in;
 mod staff;
 mod text;
+mod upload;
+mod workbench;
 
 use std::fmt;
 use std::sync::Arc;
@@ -46,6 +48,8 @@ pub struct Admin {
     links: ImageLinks,
     django: Option<DjangoSide>,
     policy: HeaderValue,
+    /// The policy of the page that sends files from the browser to Cloudflare.
+    upload_policy: HeaderValue,
 }
 
 /// The Django beside us, whose staff need not sign in again. Cheap to clone.
@@ -73,7 +77,10 @@ impl Admin {
         django: Option<DjangoSide>,
         delivery_url: Option<&str>,
     ) -> Self {
-        Self { prefix: prefix.into(), accounts, service, links, django, policy: content_security_policy(delivery_url) }
+        let policy = content_security_policy(delivery_url, "", "");
+        // The browser sends files there, and shows what it sends.
+        let upload_policy = content_security_policy(delivery_url, &format!(" {}", service.upload_origin()), " blob:");
+        Self { prefix: prefix.into(), accounts, service, links, django, policy, upload_policy }
     }
 
     /// The path of a page, `images/` for one.
@@ -97,12 +104,12 @@ impl Admin {
     }
 }
 
-/// No inline scripts and styles, nothing from elsewhere but pictures.
-fn content_security_policy(delivery_url: Option<&str>) -> HeaderValue {
+/// No inline scripts and styles, nothing from elsewhere but pictures; and what else may be connected to, and shown.
+fn content_security_policy(delivery_url: Option<&str>, connections: &str, pictures: &str) -> HeaderValue {
     let delivery = delivery_url.map(|url| format!(" {url}")).unwrap_or_default();
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {CLOUDFLARE_DELIVERY}{delivery}; \
-         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {CLOUDFLARE_DELIVERY}{delivery}{pictures}; \
+         connect-src 'self'{connections}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     // The configuration takes no URL that a header would not.
     HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
@@ -124,6 +131,10 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(&at("sessions/"), get(sessions::list))
         .route(&at("sessions/end/"), post(sessions::end))
         .route(&at("sessions/end-others/"), post(sessions::end_others))
+        .route(&at("upload/"), get(upload::show).post(upload::submit))
+        .route(&at("upload/url/"), post(upload::create_url))
+        .route(&at("upload/from-url/"), post(upload::fetch))
+        .route(&at("workbench/"), get(workbench::show))
         .route(&at("{*path}"), any(unknown_path))
         .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(error::panicked))
@@ -144,14 +155,16 @@ async fn unknown_path(method: Method, uri: Uri) -> Response {
 
 /// Turns errors into pages, and adds what every answer bears.
 async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let is_script = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "application/json");
     let response = next.run(request).await;
-    let mut response = error::as_page(&admin, response);
+    let mut response = error::as_page(&admin, is_script, response);
     add_headers(response.headers_mut(), &admin.policy);
     response
 }
 
 fn add_headers(headers: &mut HeaderMap, policy: &HeaderValue) {
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+    // A page that needs more has a policy of its own.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| policy.clone());
     let fixed: [(HeaderName, &str); 5] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "same-origin"),

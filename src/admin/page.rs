@@ -41,6 +41,8 @@ pub(super) enum Section {
     Elsewhere,
     Dashboard,
     Images,
+    Upload,
+    Workbench,
     Sessions,
 }
 

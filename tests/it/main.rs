@@ -5,6 +5,8 @@ mod account_reconciliation;
 mod admin_export;
 mod admin_images;
 mod admin_sign_in;
+mod admin_upload;
+mod admin_workbench;
 mod api_auth;
 mod api_delivery_urls;
 mod api_file_uploads;
@@ -40,6 +42,7 @@ mod openapi;
 mod reconciliation;
 mod registration;
 mod sign_in;
+mod staff_actions;
 mod store;
 mod support;
 mod usages;
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
         admin_export::register,
         admin_images::register,
         admin_sign_in::register,
+        admin_upload::register,
+        admin_workbench::register,
         api_auth::register,
         api_delivery_urls::register,
         api_file_uploads::register,
@@ -89,6 +94,7 @@ fn main() -> ExitCode {
         migrations::register,
         openapi::register,
         sign_in::register,
+        staff_actions::register,
         reconciliation::register,
         registration::register,
         store::register,
