@@ -1,9 +1,12 @@
 //! Going through all images, whoever owns them, page by page.
 
+use serde::{Deserialize, Serialize};
+
 use super::{CloudflareId, Image, ImageFilter, ImageId, Timestamp, UserId};
 
 /// Which of all images are wanted: conditions, all of which must hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ImageQuery {
     /// The conditions that users have for their own images, too.
     pub filter: ImageFilter,
@@ -13,6 +16,8 @@ pub struct ImageQuery {
     pub key: Option<(ImageId, CloudflareId)>,
     /// Whether only images that some content refers to are wanted.
     pub is_used: bool,
+    /// Whether only uploads that have not happened yet are wanted, `pending` or `draft`.
+    pub is_unfinished: bool,
     /// Made at this time or later.
     pub created_from: Option<Timestamp>,
     /// Made before this time.
@@ -31,7 +36,7 @@ impl ImageQuery {
             && self.created_before.is_none()
             && self.min_bytes.is_none()
             && self.max_bytes.is_none();
-        is_unconditional && !self.is_used && self.filter.depends_on_counts_only()
+        is_unconditional && !self.is_used && !self.is_unfinished && self.filter.depends_on_counts_only()
     }
 }
 
@@ -59,6 +64,8 @@ pub struct BrowseOrder {
 impl BrowseOrder {
     /// Newest first.
     pub const NEWEST_FIRST: Self = Self { by: BrowseBy::CreatedAt, descending: true };
+    /// Oldest first.
+    pub const OLDEST_FIRST: Self = Self { by: BrowseBy::CreatedAt, descending: false };
 
     /// The place of an image in this order.
     pub fn position(self, image: &Image) -> BrowsePosition {

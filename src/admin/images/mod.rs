@@ -1,5 +1,6 @@
 //! The list of all images: as a gallery or as a table, filtered and sorted by the URL.
 
+pub(super) mod bulk;
 mod cursor;
 pub(super) mod export;
 mod selection;
@@ -10,6 +11,7 @@ use axum::extract::{Request, State};
 use axum::http::{Uri, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
+pub(super) use self::selection::Chip;
 use self::selection::Selection;
 use super::error::PageError;
 use super::page::{Frame, Section, render};
@@ -33,6 +35,7 @@ const MAX_CHARS: usize = 60;
 #[template(path = "admin/images.html")]
 struct ImagesPage {
     frame: Frame,
+    csrf: String,
     selection: Selection,
     /// What is wrong with the filters; there are no images then.
     problems: Vec<String>,
@@ -88,10 +91,17 @@ pub(super) async fn list(
         None => (String::new(), Vec::new(), None, None),
     };
     let frame = Frame::new(&admin, &staff, Section::Images);
-    let html = render(&ImagesPage { frame, selection, problems, is_gallery, count, images, previous, next });
+    let csrf = staff.csrf.to_string();
+    let html = render(&ImagesPage { frame, csrf, selection, problems, is_gallery, count, images, previous, next });
     let remember =
         chosen_view.map(|view| (header::SET_COOKIE, cookie(&admin, &context, VIEW_COOKIE, view, VIEW_SECONDS)));
     Ok((AppendHeaders(remember), html).into_response())
+}
+
+/// The filters that the query string of a list sets.
+pub(super) fn chips_of(list: &str) -> Vec<Chip> {
+    let query = Query::parse(list.trim_start_matches('?')).unwrap_or_default();
+    Selection::read(&query).chips()
 }
 
 fn read_query(uri: &Uri) -> Result<Query, PageError> {
