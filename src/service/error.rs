@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delivery::SignError;
-use crate::domain::{CloudflareId, ImageUsage, StaffEdit};
+use crate::domain::{CloudflareId, ImageUsage, StaffEdit, Timestamp};
 use crate::{cloudflare, store};
 
 /// Why a use case failed.
@@ -45,9 +45,28 @@ pub enum Error {
     /// Something else is being done with what is, or was left, under this id at Cloudflare.
     #[error("something else is being done with {0} at Cloudflare. Try again in a moment.")]
     BeingCleared(CloudflareId),
+    /// Cloudflare may still be at what was asked of it before, so that nothing can be concluded from what is there now.
+    #[error("what came of an earlier request for {id} at Cloudflare is not certain before {until}. Try again then.")]
+    NotCertainYet {
+        /// The id at Cloudflare.
+        id: CloudflareId,
+        /// When it is certain.
+        until: Timestamp,
+    },
+    /// Another version of the program noted that something has to be seen to under this id.
+    #[error("another version of cfimages noted {0}, and knows what is to be done about it")]
+    NotedByOtherVersion(CloudflareId),
     /// The image got another id at Cloudflare when its privacy changed, and nobody knows which.
     #[error("the image {0} has another ID at Cloudflare since its privacy changed, and that ID was not found")]
     NewIdUnknown(CloudflareId),
+    /// The image got another id at Cloudflare when its privacy changed, its record is gone, and it is not certain which it is.
+    #[error("the image {id}, whose record is gone, may be {candidate} at Cloudflare now. Delete that there if it is.")]
+    NewIdUncertain {
+        /// The id that it had.
+        id: CloudflareId,
+        /// The id that it may have.
+        candidate: CloudflareId,
+    },
     /// Cloudflare does not know an image that is to be registered.
     #[error("Image {0} not found in Cloudflare")]
     UnknownToCloudflare(CloudflareId),

@@ -61,7 +61,8 @@ impl CloudflareService {
     /// says so.
     ///
     /// # Errors
-    /// If the picture is not accepted, the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
+    /// If the picture is not accepted, the custom id is taken, or something is left under it that cannot be deleted yet, Cloudflare
+    /// refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.uploads.file", skip_all, fields(user.id = %owner.id))]
     pub async fn upload_file(
         &self,
@@ -90,8 +91,8 @@ impl CloudflareService {
     /// [`upload_file`](Self::upload_file). It goes on to its end when the client goes away.
     ///
     /// # Errors
-    /// If Cloudflare cannot fetch the picture or does not take it, the custom id is taken, Cloudflare cannot be reached, or the
-    /// database fails.
+    /// If Cloudflare cannot fetch the picture or does not take it, the custom id is taken, or something is left under it that cannot be
+    /// deleted yet, Cloudflare cannot be reached, or the database fails.
     #[instrument(name = "service.uploads.url", skip_all, fields(user.id = %owner.id))]
     pub async fn upload_from_url(
         &self,
@@ -160,12 +161,13 @@ impl CloudflareService {
 
     async fn record_or_delete(&self, owner: &User, uploaded: Uploaded) -> Result<Image, Error> {
         let id = uploaded.details.id.clone().ok_or_else(|| malformed("it has no id"))?;
+        let is_custom = uploaded.asked.custom_id.is_some();
         let image = match self.record_uploaded(owner, &id, uploaded).await {
             Ok(image) => image,
             // Whoever recorded the id meanwhile has the same image.
             Err(Error::CustomIdTaken) => return Err(Error::CustomIdTaken),
             Err(error) => {
-                self.delete_unrecorded(&id).await;
+                self.delete_unrecorded(&id, is_custom).await;
                 return Err(error);
             }
         };

@@ -23,7 +23,7 @@ impl CloudflareService {
     /// The id comes from a client, and ids are in every delivery URL: to know one does not make an image one's own. So a user
     /// may register what is recorded as theirs already, and what bears their key or name as its `creator` at Cloudflare, if it is
     /// not recorded as somebody else's; staff may register all that nobody has. A creator that the caller expects is a condition
-    /// beside these, for everybody.
+    /// beside these, for everybody. It goes on to its end when the client goes away.
     ///
     /// # Errors
     /// [`Error::CloudflareIdTooLong`]; [`Error::UnknownToCloudflare`]; [`Error::NotUploaded`]; [`Error::OtherCreator`];
@@ -38,17 +38,26 @@ impl CloudflareService {
         if id.as_str().chars().count() > CloudflareId::MAX_CHARS {
             return Err(Error::CloudflareIdTooLong);
         }
-        let Some(leftover) = self.records.claim_leftover_of(&id).await? else {
-            return self.register_unclaimed(owner, id, expected_creator).await;
-        };
-        // What is registered is nobody's leftover any more.
+        let (service, owner) = (self.clone(), owner.clone());
+        self.run_to_end(async move { service.register_claimed(&owner, id, expected_creator).await }).await
+    }
+
+    /// The same, and nobody deletes the image at Cloudflare meanwhile.
+    async fn register_claimed(
+        &self,
+        owner: &User,
+        id: CloudflareId,
+        expected_creator: Option<String>,
+    ) -> Result<(Image, bool), Error> {
+        let leftover = self.records.claim_leftover_of(&id).await?;
         let registered = self.register_unclaimed(owner, id, expected_creator).await;
-        let is_settled = registered.is_ok() && leftover.reason != DeletionReason::IdUnsure;
-        let given_back = if is_settled {
+        let Some(leftover) = leftover else { return registered };
+        // What is registered is nobody's leftover any more.
+        let given_back = if registered.is_ok() && leftover.reason.is_to_delete() {
             self.records.settle_leftover(&leftover).await
         } else {
             let (why, next) = (&leftover.last_error, leftover.next_attempt_at);
-            self.records.postpone_leftover(&leftover, why, next).await
+            self.records.give_back_leftover(&leftover, why, next).await
         };
         if let Err(error) = given_back {
             let id = leftover.cloudflare_id.as_str();
@@ -57,7 +66,6 @@ impl CloudflareService {
         registered
     }
 
-    /// The same where nobody deletes the image at Cloudflare meanwhile.
     async fn register_unclaimed(
         &self,
         owner: &User,
@@ -178,8 +186,8 @@ impl CloudflareService {
     ///
     /// # Errors
     /// [`Error::CustomIdCannotBecomePrivate`]; [`Error::NotFound`] if the image was deleted meanwhile; [`Error::BeingCleared`] while
-    /// its privacy is changed by somebody else; [`Error::NewIdUnknown`]; otherwise if Cloudflare refuses or cannot be reached, or the
-    /// database fails.
+    /// its privacy is changed by somebody else; [`Error::NotCertainYet`] where it was just before, and nobody knows what came of that;
+    /// [`Error::NewIdUnknown`]; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.registration.update", skip_all, fields(image.id = %image.id))]
     pub async fn update_image(
         &self,

@@ -41,7 +41,8 @@ impl CloudflareService {
     /// id whose answer was lost, or that is left by a crash in between, is in no list and expires by itself.
     ///
     /// # Errors
-    /// If the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
+    /// If the custom id is taken, or something is left under it that cannot be deleted yet, Cloudflare refuses or cannot be reached, or
+    /// the database fails.
     #[instrument(name = "service.uploads.create", skip_all, fields(user.id = %owner.id))]
     pub async fn create_direct_upload_url(&self, owner: &User, request: UploadRequest) -> Result<Image, Error> {
         self.require_free(request.custom_id.as_ref()).await?;
@@ -75,12 +76,13 @@ impl CloudflareService {
                 return Err(to_error(cause, &asked.image));
             }
         };
+        let is_custom = asked.image.custom_id.is_some();
         let image = match self.record_upload(owner, request, asked, &upload).await {
             Ok(image) => image,
             // Whoever took the id meanwhile has the same draft.
             Err(Error::CustomIdTaken) => return Err(Error::CustomIdTaken),
             Err(error) => {
-                self.delete_unrecorded(&upload.id).await;
+                self.delete_unrecorded(&upload.id, is_custom).await;
                 return Err(error);
             }
         };
