@@ -41,10 +41,40 @@ const tellSize = (image) => {
 };
 document.addEventListener("load", ({ target }) => target instanceof HTMLImageElement && target.matches("[data-measured]") && tellSize(target), true);
 
+/* Images that are chosen for an action: all of a page at once, and how many they are. */
+const boxesOf = (form) => [...form.querySelectorAll('input[name="image"]')];
+const showChosen = (form) => {
+  const boxes = boxesOf(form);
+  const chosen = boxes.filter((box) => box.checked).length;
+  const all = form.querySelector("#choose-all input");
+  all.checked = chosen === boxes.length;
+  all.indeterminate = chosen > 0 && chosen < boxes.length;
+  const text = form.querySelector("#chosen");
+  text.hidden = chosen === 0;
+  text.textContent = chosen ? `${chosen} selected` : "";
+  form.querySelector(".bulk-bar").classList.toggle("has-chosen", chosen > 0);
+};
+const prepareChoice = () => {
+  const form = document.getElementById("bulk");
+  if (!form) return;
+  form.querySelector("#choose-all").hidden = false;
+  showChosen(form);
+};
+document.addEventListener("change", ({ target }) => {
+  const form = target.closest?.("#bulk");
+  if (!form || target.type !== "checkbox") return;
+  if (target.closest("#choose-all")) for (const box of boxesOf(form)) box.checked = target.checked;
+  form.elements.scope.value = "chosen";
+  showChosen(form);
+});
+/* A page that comes back from the browser's memory has its ticks, and no event tells of them. */
+addEventListener("pageshow", prepareChoice);
+
 const prepare = (root) => {
   showCopyButtons(root);
   findBroken(root);
   for (const image of root.querySelectorAll("[data-measured]")) tellSize(image);
+  prepareChoice();
 };
 prepare(document);
 document.addEventListener("htmx:afterSettle", () => {

@@ -11,6 +11,7 @@ mod image;
 mod images;
 mod page;
 mod picture;
+mod runs;
 mod sessions;
 mod sign_in;
 mod staff;
@@ -123,6 +124,10 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(at("").trim_end_matches('/'), get(add_slash))
         .route(&at(""), get(dashboard::show))
         .route(&at("images/"), get(images::list))
+        .route(&at("images/bulk/"), get(images::bulk::ask_nothing).post(images::bulk::ask))
+        .route(&at("images/bulk/start/"), post(images::bulk::start))
+        .route(&at("images/export.csv"), get(images::export::csv))
+        .route(&at("images/export.json"), get(images::export::json))
         .route(&at("images/{id}/"), get(image::show))
         .route(&at("images/{id}/check-status/"), post(image::check_status))
         .route(&at("images/{id}/mark-expired/"), post(image::mark_expired))
@@ -130,6 +135,10 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(&at("images/{id}/edit/"), get(image::show_editor).post(image::edit))
         .route(&at("images/{id}/delete/"), get(image::ask_to_delete).post(image::delete))
         .route(&at("images/{id}/cloudflare/"), get(image::show_raw))
+        .route(&at("runs/"), get(runs::list))
+        .route(&at("runs/{id}/"), get(runs::show))
+        .route(&at("runs/{id}/stop/"), post(runs::stop))
+        .route(&at("runs/{id}/retry/"), post(runs::retry))
         .route(&at("sign-in/"), get(sign_in::show).post(sign_in::submit))
         .route(&at("sign-out/"), post(sign_in::sign_out))
         .route(&at("sessions/"), get(sessions::list))

@@ -43,6 +43,7 @@ pub(super) enum Section {
     Images,
     Upload,
     Workbench,
+    Runs,
     Sessions,
 }
 

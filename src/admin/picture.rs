@@ -29,9 +29,7 @@ pub(super) fn status_badge(status: &ImageStatus) -> Badge {
 
 /// What people call an image: the name of its file, else its id at Cloudflare.
 pub(super) fn name(image: &Image, max_chars: usize) -> String {
-    let names = [&image.original_filename, &image.filename];
-    let name = names.into_iter().find(|name| !name.trim().is_empty());
-    match name.map_or_else(|| image.cloudflare_id.as_str(), |name| name.as_str()) {
+    match image.name() {
         "" => "(no name)".to_owned(),
         name => shortened(name, max_chars),
     }

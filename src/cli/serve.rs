@@ -95,8 +95,8 @@ fn warn_of_jobs_that_are_off(config: &Config) {
     if !config.jobs.is_on {
         warn!(
             "CFIMAGES_JOBS is false: unless another instance on this database has it true, nobody asks Cloudflare about uploads of \
-             which no webhook told, or whose notification could not be confirmed, and nothing is deleted there that was left after a \
-             failure. Set it to true on one instance at least"
+             which no webhook told, or whose notification could not be confirmed, nothing is deleted there that was left after a failure, \
+             and what staff want to be done with many images waits. Set it to true on one instance at least"
         );
     }
 }

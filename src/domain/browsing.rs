@@ -1,9 +1,12 @@
 //! Going through all images, whoever owns them, page by page.
 
+use serde::{Deserialize, Serialize};
+
 use super::{CloudflareId, Image, ImageFilter, ImageId, Timestamp, UserId};
 
 /// Which of all images are wanted: conditions, all of which must hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ImageQuery {
     /// The conditions that users have for their own images, too.
     pub filter: ImageFilter,
@@ -13,6 +16,8 @@ pub struct ImageQuery {
     pub key: Option<(ImageId, CloudflareId)>,
     /// Whether only images that some content refers to are wanted.
     pub is_used: bool,
+    /// Whether only uploads that have not happened yet are wanted, `pending` or `draft`.
+    pub is_unfinished: bool,
     /// Made at this time or later.
     pub created_from: Option<Timestamp>,
     /// Made before this time.
@@ -38,6 +43,7 @@ impl ImageQuery {
             && self.created_from.is_none()
             && self.created_before.is_none()
             && !self.is_used
+            && !self.is_unfinished
             && !self.has_unsorted_conditions()
             && self.filter.depends_on_counts_only()
     }
@@ -79,6 +85,8 @@ pub struct BrowseOrder {
 impl BrowseOrder {
     /// Newest first.
     pub const NEWEST_FIRST: Self = Self { by: BrowseBy::CreatedAt, descending: true };
+    /// Oldest first.
+    pub const OLDEST_FIRST: Self = Self { by: BrowseBy::CreatedAt, descending: false };
 
     /// The place of an image in this order.
     pub fn position(self, image: &Image) -> BrowsePosition {

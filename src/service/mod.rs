@@ -7,6 +7,7 @@ mod account_reconciliation;
 mod accounts;
 mod admin_sessions;
 mod browsing;
+mod bulk_runs;
 mod cleanup;
 mod deletions;
 mod delivery_urls;
@@ -58,6 +59,7 @@ pub use account_reconciliation::{
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use admin_sessions::{AdminSignInError, Browser, SessionToken};
 pub use browsing::{ImagePage, OwnerProblem, SearchError};
+pub use bulk_runs::BulkProgress;
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;

@@ -9,7 +9,7 @@ use super::images::columns;
 use super::selections::{fetch, push_counted, push_filter};
 use super::sql::{Argument, Dialect, Statement, bind_all};
 use super::{Database, Error, on};
-use crate::domain::{BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, Image, ImageQuery, Timestamp};
+use crate::domain::{BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, Image, ImageQuery, ImageStatus, Timestamp};
 
 /// At most `limit` images that meet the conditions, in this order, from a place on or up to one.
 ///
@@ -136,6 +136,23 @@ pub async fn count(database: &Database, query: &ImageQuery) -> Result<Option<u64
     Ok(Some(u64::try_from(count).unwrap_or(0)))
 }
 
+/// How many images meet the conditions, by looking at them; no more than `limit` are counted.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_up_to(database: &Database, query: &ImageQuery, limit: u64) -> Result<u64, Error> {
+    let mut statement =
+        Statement::new(Dialect::of(database), "SELECT count(*) FROM (SELECT 1 FROM cloudflare_images WHERE TRUE");
+    push_query(&mut statement, query);
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    statement.push(" LIMIT ").bind(Argument::Number(limit)).push(") AS found");
+    let Statement { text, arguments, .. } = statement;
+    let count: i64 = on!(database.reader(), pool => {
+        bind_all!(sqlx::query_scalar(AssertSqlSafe(text)), arguments).fetch_one(pool).await
+    })?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 fn push_query(statement: &mut Statement, query: &ImageQuery) {
     if let Some(owner) = query.owner {
         statement.push(" AND user_id = ").bind(Argument::User(owner));
@@ -147,6 +164,9 @@ fn push_query(statement: &mut Statement, query: &ImageQuery) {
     push_filter(statement, &query.filter);
     if query.is_used {
         statement.push(USED);
+    }
+    if query.is_unfinished {
+        statement.push(" AND status").bind_in([ImageStatus::Pending, ImageStatus::Draft].map(Argument::Status));
     }
     for (condition, time) in [
         (" AND created_at >= ", query.created_from),

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod account_reconciliation;
+mod admin_bulk;
+mod admin_export;
 mod admin_image;
 mod admin_images;
 mod admin_sign_in;
@@ -20,6 +22,7 @@ mod api_stats;
 mod api_transform;
 mod api_uploads;
 mod api_usages;
+mod bulk_runs;
 mod cleanup;
 mod cli;
 mod cli_url;
@@ -56,6 +59,8 @@ fn main() -> ExitCode {
     let mut suite = support::suite::Suite::new();
     for register in [
         account_reconciliation::register,
+        admin_bulk::register,
+        admin_export::register,
         admin_image::register,
         admin_images::register,
         admin_sign_in::register,
@@ -72,6 +77,7 @@ fn main() -> ExitCode {
         api_stats::register,
         api_transform::register,
         api_uploads::register,
+        bulk_runs::register,
         cleanup::register,
         api_registration::register,
         api_usages::register,

@@ -1,16 +1,19 @@
 //! The list of all images: as a gallery or as a table, filtered and sorted by the URL.
 
+pub(super) mod bulk;
 mod cursor;
 mod dates;
+pub(super) mod export;
 mod selection;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{Uri, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
 use self::dates::Dates;
+pub(super) use self::selection::Chip;
 use self::selection::Selection;
 use super::error::PageError;
 use super::page::{Frame, Section, render};
@@ -36,6 +39,7 @@ struct ImagesPage {
     frame: Frame,
     /// What was done.
     notice: Option<&'static str>,
+    csrf: String,
     selection: Selection,
     /// What is wrong with the filters, or why nothing was found with them; there are no images then.
     problems: Vec<String>,
@@ -67,8 +71,7 @@ pub(super) async fn list(
     staff: Staff,
     request: Request,
 ) -> Result<Response, PageError> {
-    let query = Query::parse(request.uri().query().unwrap_or_default())
-        .map_err(|_| PageError::BadRequest("The address has too many parameters."))?;
+    let query = read_query(request.uri())?;
     let selection = Selection::read(&query);
     let chosen_view = query.get("view").filter(|view| matches!(*view, "gallery" | "table"));
     let known_view = Cookies::of(request.headers()).first(VIEW_COOKIE);
@@ -97,12 +100,35 @@ pub(super) async fn list(
         None => (String::new(), Vec::new(), None, None),
     };
     let frame = Frame::new(&admin, &staff, Section::Images);
+    let csrf = staff.csrf.to_string();
     let notice = (query.get("done") == Some("deleted")).then_some("The image is deleted, at Cloudflare and here.");
-    let html =
-        render(&ImagesPage { frame, notice, selection, problems, dates, is_gallery, count, images, previous, next });
+    let html = render(&ImagesPage {
+        frame,
+        csrf,
+        notice,
+        selection,
+        problems,
+        dates,
+        is_gallery,
+        count,
+        images,
+        previous,
+        next,
+    });
     let remember =
         chosen_view.map(|view| (header::SET_COOKIE, cookie(&admin, &context, VIEW_COOKIE, view, VIEW_SECONDS)));
     Ok((AppendHeaders(remember), html).into_response())
+}
+
+/// The filters that the query string of a list sets.
+pub(super) fn chips_of(list: &str) -> Vec<Chip> {
+    let query = Query::parse(list.trim_start_matches('?')).unwrap_or_default();
+    Selection::read(&query).chips()
+}
+
+fn read_query(uri: &Uri) -> Result<Query, PageError> {
+    Query::parse(uri.query().unwrap_or_default())
+        .map_err(|_| PageError::BadRequest("The address has too many parameters."))
 }
 
 /// How many images there are, or as much as is known of it.

@@ -40,7 +40,7 @@ pub(super) struct Choice {
     pub(super) label: &'static str,
 }
 
-const fn choice(value: &'static str, label: &'static str) -> Choice {
+pub(super) const fn choice(value: &'static str, label: &'static str) -> Choice {
     Choice { value, label }
 }
 
@@ -63,10 +63,10 @@ pub(super) const SORTS: [Choice; 6] = [
 ];
 
 /// A filter that is set, as people read it, and the list without it.
-pub(super) struct Chip {
-    pub(super) label: &'static str,
-    pub(super) value: String,
-    pub(super) without: String,
+pub(in crate::admin) struct Chip {
+    pub(in crate::admin) label: &'static str,
+    pub(in crate::admin) value: String,
+    pub(in crate::admin) without: String,
 }
 
 /// What is selected, as the URL says it. Parameters that say nothing are not there.
@@ -254,6 +254,7 @@ impl Selection {
             key,
             owner: None,
             is_used: self.get("usage") == "used",
+            is_unfinished: false,
             created_from: reader.day("from"),
             created_before: reader.day_after("to"),
             uploaded_from: reader.day("up-from"),
