@@ -90,7 +90,7 @@ pub async fn serve(mut listener: TcpListener, router: Router, lifecycle: Lifecyc
 /// Stops listening; the connections that were made and not taken yet.
 fn take_waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     let Ok(listener) = listener.into_std() else { return Vec::new() };
-    let taken = std::iter::from_fn(|| listener.accept().ok());
+    let taken = std::iter::from_fn(|| listener.accept().ok()).take(MAX_CONNECTIONS);
     taken
         .filter_map(|(stream, peer)| {
             stream.set_nonblocking(true).ok()?;
