@@ -76,7 +76,13 @@ class Machine:
         (root / "etc/cfimages/cfimages.toml").touch()
         self.script("systemctl", f"exec '{sys.executable}' '{HERE / 'systemctl.py'}' \"$@\"")
         self.script("runuser", 'shift 3\nPGUSER=postgres exec "$@"')
-        self.script("chown", ":")
+        if os.geteuid() == 0:
+            root.chmod(0o711)
+            (root / "etc/cfimages/secrets").chmod(0o700)
+            # The services run as `nobody`: see systemctl.py.
+            self.script("chown", "while [ $# -gt 1 ]; do shift; done\nexec /bin/chown -R nobody \"$1\"")
+        else:
+            self.script("chown", ":")
         self.environment = {
             "PATH": f"{root}/bin:{root}/usr/local/bin:{postgres_folder()}:{os.environ['PATH']}",
             "PYTHONDONTWRITEBYTECODE": "1",
@@ -253,6 +259,7 @@ def check_operations(machine):
         machine.cfimages("migrate")
         machine.cfimages("user", "create", "alice", "--staff", CFIMAGES_ADMIN_PASSWORD=secrets.token_hex(12))
         machine.token = machine.cfimages("token", "create", "alice").strip()
+        run("chown", "-R", "cfimages:", machine.root / "var/lib/cfimages", env=machine.environment)
 
     def serve_from_sqlite():
         """the unit's own commands start an instance on SQLite"""
@@ -284,6 +291,11 @@ def check_operations(machine):
         expect(everything() != before, "nothing has changed since the backup")
         machine.follow("SQLite", 2)
         expect(everything() == before, "what was restored is not what there was")
+
+    def clean_up():
+        """the unit for the night cleans up"""
+        printed = run("systemctl", "start", "cfimages-cleanup", env=machine.environment)
+        expect("No expired images found" in printed, f"it says {printed!r}")
 
     def start_postgres():
         """a PostgreSQL server is there"""
@@ -441,7 +453,7 @@ def check_operations(machine):
         return f"{traffic.done} requests during 2 restarts"
 
     return [
-        start_emulator, configure, serve_from_sqlite, back_up_sqlite, start_postgres, move_to_postgres, back_up_postgres, start_nginx,
+        start_emulator, configure, serve_from_sqlite, clean_up, back_up_sqlite, start_postgres, move_to_postgres, back_up_postgres, start_nginx,
         start_second_instance, identity_passes_nginx, uploads_pass_nginx, webhooks_pass_nginx, restart_behind_nginx, restart_behind_caddy,
     ]
 

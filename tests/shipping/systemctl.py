@@ -1,5 +1,5 @@
-"""Stands in for systemctl where no systemd runs: starts and stops the instances by what is in their unit, below a folder that takes the
-place of `/`, and has nginx reload.
+"""Stands in for systemctl where no systemd runs: runs the services by what is in their units, below a folder that takes the place of `/`,
+and has nginx reload.
 
 usage: systemctl.py start|stop|restart|enable --now|reload UNIT, with the folder in SHIPPING_ROOT
 """
@@ -14,9 +14,10 @@ import time
 from common import UNITS, directives, expect
 
 ROOT = pathlib.Path(os.environ["SHIPPING_ROOT"])
-UNIT = UNITS / "cfimages@.service"
 # A clean environment, as systemd gives, and what this machine is different by.
 PASSED_ON = ("PATH", "PGPORT", "SSL_CERT_FILE")
+# In the place of `cfimages`, who may not be there. Others than root cannot become somebody else.
+USER = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
 
 
 def is_running(pid):
@@ -26,51 +27,66 @@ def is_running(pid):
         return False
 
 
-def seconds(name):
-    return int(directives(UNIT, name)[0])
+class Service:
+    def __init__(self, name):
+        base, at, self.instance = name.removesuffix(".service").partition("@")
+        self.name = self.instance or base
+        self.unit = UNITS / f"{base}{at}.service"
+        self.credentials = ROOT / "run/credentials" / self.name
+        self.pid_file = ROOT / "run" / f"{self.name}.pid"
 
+    def values(self, directive):
+        return [self.here(value) for value in directives(self.unit, directive)]
 
-class Instance:
-    def __init__(self, port):
-        self.port = port
-        self.credentials = ROOT / "run/credentials" / port
-        self.pid_file = ROOT / "run" / f"{port}.pid"
+    def seconds(self, directive):
+        return int(self.values(directive)[0])
 
     def here(self, text):
-        text = text.replace("%i", self.port).replace("%d", str(self.credentials))
+        text = text.replace("%i", self.instance).replace("%d", str(self.credentials))
         for folder in ("/etc/", "/var/", "/usr/local/bin/"):
             text = text.replace(folder, f"{ROOT}{folder}")
         return text
 
-    def start(self):
+    def environment(self):
         self.credentials.mkdir(parents=True, exist_ok=True)
-        for credential in directives(UNIT, "LoadCredential"):
+        for credential in self.values("LoadCredential"):
             name, path = credential.split(":")
-            shutil.copy(self.here(path), self.credentials / name)
+            shutil.copy(path, self.credentials / name)
+            if USER:
+                shutil.chown(self.credentials / name, USER["user"])
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        environment |= dict(self.here(setting).split("=", 1) for setting in directives(UNIT, "Environment"))
-        with open(ROOT / "run" / f"{self.port}.log", "ab") as log:
+        return environment | dict(setting.split("=", 1) for setting in self.values("Environment"))
+
+    def run(self):
+        """For a service of the type `oneshot`."""
+        done = subprocess.run(self.values("ExecStart")[0].split(), env=self.environment(), cwd=self.values("WorkingDirectory")[0], check=False, **USER)
+        expect(done.returncode == 0, f"{self.name} fails")
+
+    def start(self):
+        environment = self.environment()
+        with open(ROOT / "run" / f"{self.name}.log", "ab") as log:
             server = subprocess.Popen(
-                self.here(directives(UNIT, "ExecStart")[0]).split(),
+                self.values("ExecStart")[0].split(),
                 env=environment,
-                cwd=self.here(directives(UNIT, "WorkingDirectory")[0]),
+                cwd=self.values("WorkingDirectory")[0],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                **USER,
             )
         self.pid_file.write_text(str(server.pid))
-        shell, flag, script = self.here(directives(UNIT, "ExecStartPost")[0]).replace("$$", "$").split(" ", 2)
         environment["MAINPID"] = str(server.pid)
-        started = subprocess.run([shell, flag, script.strip("'")], env=environment, timeout=seconds("TimeoutStartSec"), check=False)
-        expect(started.returncode == 0, f"the instance on port {self.port} does not start: see its log")
+        shell, flag, script = self.values("ExecStartPost")[0].replace("$$", "$").split(" ", 2)
+        started = subprocess.run([shell, flag, script.strip("'")], env=environment, timeout=self.seconds("TimeoutStartSec"), check=False, **USER)
+        expect(started.returncode == 0, f"{self.name} does not start: see its log")
 
     def stop(self):
         pid = int(self.pid_file.read_text())
         os.kill(pid, signal.SIGTERM)
-        deadline = time.monotonic() + seconds("TimeoutStopSec")
+        deadline = time.monotonic() + self.seconds("TimeoutStopSec")
         while is_running(pid):
-            expect(time.monotonic() < deadline, f"the instance on port {self.port} does not stop in time")
+            expect(time.monotonic() < deadline, f"{self.name} does not stop in time")
             time.sleep(0.02)
         self.pid_file.unlink()
 
@@ -80,14 +96,14 @@ def main(action, *units):
         if unit == "nginx":
             expect(action == "reload", f"{action} {unit}")
             os.kill(int((ROOT / "run/nginx.pid").read_text()), signal.SIGHUP)
-            continue
-        if not unit.startswith("cfimages@"):
-            continue
-        instance = Instance(unit.removeprefix("cfimages@"))
-        if action in ("stop", "restart"):
-            instance.stop()
-        if action in ("start", "restart", "enable"):
-            instance.start()
+        elif unit == "cfimages-cleanup":
+            Service(unit).run()
+        else:
+            service = Service(unit)
+            if action in ("stop", "restart"):
+                service.stop()
+            if action in ("start", "restart", "enable"):
+                service.start()
 
 
 if __name__ == "__main__":
