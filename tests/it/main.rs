@@ -31,6 +31,7 @@ mod cloudflare_faults;
 mod counts;
 mod custom_users;
 mod deletions;
+mod documents;
 mod emulator;
 mod emulator_memory;
 mod faults;
@@ -88,6 +89,7 @@ fn main() -> ExitCode {
         counts::register,
         custom_users::register,
         deletions::register,
+        documents::register,
         emulator::register,
         emulator_memory::register,
         faults::register,
