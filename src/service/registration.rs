@@ -3,7 +3,7 @@
 use tracing::{error, info, instrument, warn};
 
 use super::staff_actions::ByStaff;
-use super::{CloudflareService, Error};
+use super::{CloudflareService, EditProblem, Error};
 use crate::cloudflare::{self, ImageDetails, ImageUpdate};
 use crate::domain::{
     CloudflareId, Image, ImageEdit, ImageId, Json, MetadataEdit, RegisteredImage, RemoteChanges, Timestamp,
@@ -214,28 +214,39 @@ impl CloudflareService {
     }
 
     /// Of several changes at once, the last to be recorded is laid over all others, and is then the last at Cloudflare, too.
-    async fn update_until_recorded(&self, first: Image, asked: &Update) -> Result<Image, Error> {
+    async fn update_until_recorded(&self, mut image: Image, asked: &Update) -> Result<Image, Error> {
         let mut tries_left = MAX_UPDATES;
-        let mut image = first.clone();
         loop {
             tries_left -= 1;
-            match self.update_and_record(&first, &image, asked, tries_left == 0).await? {
+            match self.update_and_record(&image, asked, tries_left == 0 && !asked.unless_changed).await? {
                 Recording::Done(image) => return Ok(image),
+                Recording::ChangedMeanwhile(changed) if asked.unless_changed => {
+                    self.put_back(&changed).await?;
+                    return Err(EditProblem::ChangedMeanwhile.into());
+                }
                 Recording::ChangedMeanwhile(changed) => image = changed,
             }
         }
     }
 
-    /// `first` is the image before all tries.
+    /// Has Cloudflare know again what is recorded, after a change that came too late.
+    async fn put_back(&self, image: &Image) -> Result<(), Error> {
+        let recorded = ImageUpdate {
+            metadata: Some(image.metadata.clone()),
+            creator: Some(image.creator.clone()),
+            ..ImageUpdate::default()
+        };
+        self.change_at_cloudflare(&image.cloudflare_id, &recorded).await.map(drop)
+    }
+
     async fn update_and_record(
         &self,
-        first: &Image,
         image: &Image,
         asked: &Update,
         is_last: bool,
     ) -> Result<Recording, Error> {
         let details = self.change_at_cloudflare(&image.cloudflare_id, &asked.of(image)).await?;
-        self.record_update(first, image, asked, &details, is_last).await.inspect_err(|error| {
+        self.record_update(image, asked, &details, is_last).await.inspect_err(|error| {
             let new_id = id_after(image, &details);
             error!(image.id = %image.id, image.cloudflare_id = ?new_id.as_str(), error = %error,
                 "Changed an image at Cloudflare, which has the id {:?} there, but could not record it: {error}", new_id.as_str());
@@ -260,7 +271,6 @@ impl CloudflareService {
 
     async fn record_update(
         &self,
-        first: &Image,
         image: &Image,
         asked: &Update,
         details: &ImageDetails,
@@ -277,18 +287,22 @@ impl CloudflareService {
             let has_old_id = current.cloudflare_id == image.cloudflare_id;
             let cloudflare_id = if has_old_id { new_id.clone() } else { current.cloudflare_id.clone() };
             let require_signed_urls = update.require_signed_urls.unwrap_or(current.require_signed_urls);
+            let changed = Image { cloudflare_id: cloudflare_id.clone(), require_signed_urls, ..current.clone() };
             if cloudflare_id != current.cloudflare_id || require_signed_urls != current.require_signed_urls {
                 // What comes next may fail, and nobody would know the id and the privacy any more.
                 let changes = RemoteChanges {
-                    cloudflare_id: cloudflare_id.clone(),
+                    cloudflare_id,
                     metadata: None,
                     require_signed_urls: Some(require_signed_urls),
                     creator: None,
                 };
                 store::images::change(&mut transaction, image.id, &changes).await.map_err(to_taken)?;
+                if let Some(by) = &asked.by {
+                    by.log(&mut transaction, &current, &changed, now).await?;
+                }
                 transaction.commit().await?;
             }
-            return Ok(Recording::ChangedMeanwhile(Image { cloudflare_id, require_signed_urls, ..current }));
+            return Ok(Recording::ChangedMeanwhile(changed));
         }
         let changes = RemoteChanges {
             cloudflare_id: new_id,
@@ -305,7 +319,7 @@ impl CloudflareService {
             image = store::images::edit(&mut transaction, &image, &edit, now).await?.ok_or(Error::NotFound)?;
         }
         if let Some(by) = &asked.by {
-            by.log(&mut transaction, first, &image, now).await?;
+            by.log(&mut transaction, &current, &image, now).await?;
         }
         transaction.commit().await?;
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "Updated image {:?}", image.cloudflare_id.as_str());
@@ -323,6 +337,8 @@ pub(super) struct Update {
     pub(super) original_filename: Option<String>,
     /// Who is recorded as having changed it.
     pub(super) by: Option<ByStaff>,
+    /// Whether it is given up where somebody else changes the image meanwhile.
+    pub(super) unless_changed: bool,
 }
 
 impl Update {

@@ -152,10 +152,15 @@ impl CloudflareService {
         }
         if image.is_uploaded() && (creator.is_some() || metadata.is_some()) {
             let metadata = metadata.and(edit.metadata.clone());
-            let (require_signed_urls, by) = (None, Some(by.clone()));
-            return self
-                .update_for(image, Update { metadata, require_signed_urls, creator, original_filename, by })
-                .await;
+            let update = Update {
+                metadata,
+                require_signed_urls: None,
+                creator,
+                original_filename,
+                by: Some(by.clone()),
+                unless_changed: edit.seen.is_some(),
+            };
+            return self.update_for(image, update).await;
         }
         self.edit_here(&image, &ImageEdit { original_filename, metadata, ..ImageEdit::default() }, by).await
     }

@@ -14,6 +14,8 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("staff_actions::what_is_as_it_is_to_be_is_left_and_not_logged", unchanged);
     suite.on_both_engines("staff_actions::an_edit_goes_to_cloudflare_where_it_keeps_the_field", edits);
     suite.on_both_engines("staff_actions::an_edit_that_cannot_be_kept_changes_nothing", refused_edits);
+    suite.on_both_engines("staff_actions::of_two_edits_of_what_both_have_seen_one_is_refused", edits_at_once);
+    suite.on_both_engines("staff_actions::each_entry_of_the_log_tells_of_its_own_change_alone", changes_at_once);
     suite.on_both_engines("staff_actions::a_deletion_is_refused_while_content_uses_the_image", deletions);
     suite.on_both_engines("staff_actions::what_may_have_worked_is_logged_as_a_try", doubts);
 }
@@ -38,6 +40,23 @@ impl World {
 
     async fn perform(&self, action: StaffAction) -> Result<StaffOutcome, Error> {
         self.fixture.service.perform(&action, self.image.id, &self.fixture.staff).await
+    }
+
+    /// Both are at Cloudflare at the same time.
+    async fn perform_at_once(&self, actions: [StaffAction; 2]) -> Vec<Result<StaffOutcome, Error>> {
+        self.cloudflare.take_calls();
+        self.cloudflare.hold();
+        let performing = actions.map(|action| {
+            let (service, id, staff) = (self.fixture.service.clone(), self.image.id, self.fixture.staff.clone());
+            tokio::spawn(async move { service.perform(&action, id, &staff).await })
+        });
+        self.cloudflare.was_called(2).await;
+        self.cloudflare.release();
+        let mut outcomes = Vec::new();
+        for outcome in performing {
+            outcomes.push(outcome.await.unwrap());
+        }
+        outcomes
     }
 
     async fn edit(&self, edit: StaffEdit) -> Result<StaffOutcome, Error> {
@@ -173,6 +192,38 @@ async fn refused_edits(engine: Engine) {
     sql::execute(world.fixture.url.as_str(), "UPDATE cloudflare_images SET status = 'draft'").await;
     let refused = world.edit(creator("y".to_owned())).await;
     assert!(matches!(refused, Err(Error::Edit(EditProblem::CreatorWithoutPicture))));
+}
+
+/// Both have read the same record, and asked Cloudflare, before either is recorded.
+async fn edits_at_once(engine: Engine) {
+    let world = World::new(&engine, "uploaded").await;
+    let seen = Some(world.now().await.updated_at);
+    let edit = |text: &str| StaffAction::Edit(StaffEdit { seen, ..replace(text) });
+    let outcomes = world.perform_at_once([edit(r#"{"by": 1}"#), edit(r#"{"by": 2}"#)]).await;
+    let refused =
+        |outcome: &Result<StaffOutcome, Error>| matches!(outcome, Err(Error::Edit(EditProblem::ChangedMeanwhile)));
+    assert_eq!(outcomes.iter().filter(|outcome| refused(outcome)).count(), 1, "{outcomes:?}");
+    let won = outcomes.iter().position(Result::is_ok).unwrap() + 1;
+    let recorded: Value = serde_json::from_str(world.now().await.metadata.as_str()).unwrap();
+    assert_eq!((recorded, world.log().await.len()), (json!({"by": won}), 1));
+    assert_eq!(world.cloudflare.details("img-1")["meta"], json!({"by": won}), "what is recorded is there, too");
+}
+
+async fn changes_at_once(engine: Engine) {
+    let world = World::new(&engine, "uploaded").await;
+    let edit = StaffAction::Edit(replace(r#"{"a": 1}"#));
+    for outcome in world.perform_at_once([StaffAction::MakePrivate, edit]).await {
+        outcome.unwrap();
+    }
+    let changed_by = async |action: &str| -> Vec<String> {
+        let entries = world.log().await.into_iter().filter(|(_, entry)| entry["action"] == action);
+        entries
+            .flat_map(|(_, entry)| entry["changes"].as_object().cloned().unwrap_or_default())
+            .map(|(field, _)| field)
+            .collect()
+    };
+    assert_eq!(changed_by("edit").await, ["metadata"]);
+    assert_eq!(changed_by("make_private").await, ["require_signed_urls"]);
 }
 
 async fn deletions(engine: Engine) {
