@@ -439,6 +439,8 @@ def check_operations(machine):
         expect("buffered to a temporary file" not in errors.read_text(), "nginx kept the file back")
         status, _, answer = machine.answer(machine.https, "POST", f"{API}images/upload/", bytes(14 * MEGABYTE), **headers)
         expect(status == 413, f"14 MB: {status}")
+        status, _, _ = machine.answer(machine.https, "POST", "/cloudflare-images/admin/upload/", body, Content_Type=content_type)
+        expect(status not in (413, 502), f"5 MB to the admin site: {status}")
         # Elsewhere the server refuses in its own words, and nginx keeps bodies back, so that it would be seen above.
         json_headers = {**headers, "Content_Type": "application/json"}
         status, _, answer = machine.answer(machine.https, "POST", f"{API}upload-url/", b" " * int(2.9 * MEGABYTE), **json_headers)
