@@ -1,4 +1,5 @@
 """What both parts need."""
+
 import pathlib
 import re
 import subprocess

@@ -2,6 +2,7 @@
 
 usage: files.py BINARY
 """
+
 import os
 import re
 import shlex
@@ -12,7 +13,7 @@ import tempfile
 import tomllib
 
 import yaml
-from common import PROJECT, UNITS, Failure, carry_out, directives, expect, run
+from common import PROJECT, UNITS, carry_out, directives, expect, run
 
 BINARY = sys.argv[1]
 DOCKERFILE = (PROJECT / "Dockerfile").read_text()
@@ -49,7 +50,11 @@ def dockerfile_fits_the_sources():
 def compose_is_valid():
     """Compose reads compose.yaml"""
     settings = {name: "x" for name in re.findall(r"\$\{(\w+)", (PROJECT / "compose.yaml").read_text())}
-    has_plugin = subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0 if shutil.which("docker") else False
+    has_plugin = (
+        subprocess.run(["docker", "compose", "version"], capture_output=True, check=False).returncode == 0
+        if shutil.which("docker")
+        else False
+    )
     compose = ["docker", "compose"] if has_plugin else ["docker-compose"]
     run(*compose, "--file", PROJECT / "compose.yaml", "config", "--quiet", env={**os.environ, **settings})
 
@@ -88,7 +93,10 @@ def units_are_valid():
         services = [name for name in names if name.endswith(".service")]
         expect(len(services) == 2, "there are two services")
         run("systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSURE}", *services)
-    sandboxes = {(UNITS / name).read_text().partition("# All that it needs")[2].partition("\n\n")[0].strip() for name in ("cfimages@.service", "cfimages-cleanup.service")}
+    sandboxes = {
+        (UNITS / name).read_text().partition("# All that it needs")[2].partition("\n\n")[0].strip()
+        for name in ("cfimages@.service", "cfimages-cleanup.service")
+    }
     expect(len(sandboxes) == 1 and "" not in sandboxes, "the two services are not confined in the same way")
 
 
@@ -153,15 +161,17 @@ def nothing_is_linked_that_the_image_lacks():
 
 
 if __name__ == "__main__":
-    carry_out([
-        dockerfile_is_clean,
-        dockerfile_fits_the_sources,
-        nothing_is_linked_that_the_image_lacks,
-        compose_is_valid,
-        containers_are_confined,
-        units_are_valid,
-        commands_exist,
-        waiting_fits_draining,
-        messages_exist,
-        scripts_are_clean,
-    ])
+    carry_out(
+        [
+            dockerfile_is_clean,
+            dockerfile_fits_the_sources,
+            nothing_is_linked_that_the_image_lacks,
+            compose_is_valid,
+            containers_are_confined,
+            units_are_valid,
+            commands_exist,
+            waiting_fits_draining,
+            messages_exist,
+            scripts_are_clean,
+        ]
+    )

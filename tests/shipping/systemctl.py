@@ -3,6 +3,7 @@ and has nginx reload.
 
 usage: systemctl.py start|stop|restart|enable --now|reload UNIT, with the folder in SHIPPING_ROOT
 """
+
 import os
 import pathlib
 import shutil
@@ -59,7 +60,9 @@ class Service:
 
     def run(self):
         """For a service of the type `oneshot`."""
-        done = subprocess.run(self.values("ExecStart")[0].split(), env=self.environment(), cwd=self.values("WorkingDirectory")[0], check=False, **USER)
+        done = subprocess.run(
+            self.values("ExecStart")[0].split(), env=self.environment(), cwd=self.values("WorkingDirectory")[0], check=False, **USER
+        )
         expect(done.returncode == 0, f"{self.name} fails")
 
     def start(self):
@@ -78,7 +81,9 @@ class Service:
         self.pid_file.write_text(str(server.pid))
         environment["MAINPID"] = str(server.pid)
         shell, flag, script = self.values("ExecStartPost")[0].replace("$$", "$").split(" ", 2)
-        started = subprocess.run([shell, flag, script.strip("'")], env=environment, timeout=self.seconds("TimeoutStartSec"), check=False, **USER)
+        started = subprocess.run(
+            [shell, flag, script.strip("'")], env=environment, timeout=self.seconds("TimeoutStartSec"), check=False, **USER
+        )
         expect(started.returncode == 0, f"{self.name} does not start: see its log")
 
     def stop(self):
