@@ -40,11 +40,9 @@ pub(in crate::admin) async fn delete(
     StaffForm { staff, form }: StaffForm,
 ) -> Result<Response, PageError> {
     let action = StaffAction::Delete { force: form.get("force") == "on" };
-    let error = match admin.service.perform(&action, super::read_id(&id)?, &staff.user).await {
-        // What was deleted before is as it was to be.
-        Ok(_) => return Ok(Redirect::to(&admin.path("images/?done=deleted")).into_response()),
-        Err(error) => error,
-    };
+    let deleted = admin.service.perform(&action, super::read_id(&id)?, &staff.user).await;
+    // What was deleted before is as it was to be.
+    let Err(error) = deleted else { return Ok(Redirect::to(&admin.path("images/?done=deleted")).into_response()) };
     let (status, problem) = match error {
         // The page lists the content.
         service::Error::InUse(_) => {

@@ -44,10 +44,7 @@ struct ImagePage {
     name: String,
     status: Badge,
     is_private: bool,
-    /// Whether there is a picture whose privacy could be changed.
-    is_uploaded: bool,
-    /// Whether the upload may still happen.
-    is_waiting: bool,
+    stage: Stage,
     /// Where the picture is shown from, or why it is not.
     preview: Result<String, String>,
     facts: Vec<Fact>,
@@ -83,6 +80,24 @@ impl Notice {
             _ => return None,
         };
         Some(Self { tone: "good", text: text.to_owned() })
+    }
+}
+
+/// How far the upload has come, as far as it matters for what can be done.
+enum Stage {
+    /// It may still happen.
+    Waiting,
+    Uploaded,
+    Ended,
+}
+
+impl Stage {
+    fn of(image: &Image) -> Self {
+        match image.status {
+            ImageStatus::Pending | ImageStatus::Draft => Self::Waiting,
+            ImageStatus::Uploaded => Self::Uploaded,
+            _ => Self::Ended,
+        }
     }
 }
 
@@ -163,8 +178,7 @@ async fn page(
         name: name(image, 120),
         status: status_badge(&image.status),
         is_private: image.require_signed_urls,
-        is_uploaded: image.is_uploaded(),
-        is_waiting: matches!(image.status, ImageStatus::Pending | ImageStatus::Draft),
+        stage: Stage::of(image),
         preview: preview(admin, image, &mut has_key).await,
         facts: facts(image, owner, now),
         variants: variants(admin, image, has_key).await,
