@@ -223,10 +223,16 @@ impl CloudflareService {
         let update = ImageUpdate { metadata, ..asked.clone() };
         let details = self.change_at_cloudflare(&image.cloudflare_id, &update).await?;
         let new_id = details.id.clone().unwrap_or_else(|| image.cloudflare_id.clone());
-        self.record_update(image, update, &details, &new_id, is_last).await.inspect_err(|error| {
+        let recorded = self.record_update(image, update, &details, &new_id, is_last).await;
+        if let Err(error) = &recorded {
             error!(image.id = %image.id, image.cloudflare_id = ?new_id.as_str(), error = %error,
                 "Changed an image at Cloudflare, which has the id {:?} there, but could not record it: {error}", new_id.as_str());
-        })
+        }
+        if matches!(recorded, Err(Error::NotFound)) && new_id != image.cloudflare_id {
+            // It was deleted meanwhile, under the id that it had.
+            self.delete_unrecorded(&new_id, false).await;
+        }
+        recorded
     }
 
     async fn change_at_cloudflare(&self, id: &CloudflareId, update: &ImageUpdate) -> Result<ImageDetails, Error> {
