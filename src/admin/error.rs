@@ -3,13 +3,16 @@
 use std::any::Any;
 
 use askama::Template;
+use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use serde::Serialize;
 use tracing::error;
 
 use super::Admin;
 use super::page::{Frame, render};
+use super::text::visible;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
 use crate::{service, store};
@@ -28,6 +31,8 @@ pub(super) enum PageError {
     BadRequest(&'static str),
     NotFound,
     MethodNotAllowed,
+    /// The time for a request was over.
+    TookTooLong,
     /// The database fails, and may work a little later or not.
     Store(store::Error),
     /// Anything else that went wrong, which the log tells of.
@@ -71,6 +76,18 @@ impl From<service::Error> for PageError {
     }
 }
 
+/// Why something was not done, as a sentence.
+pub(super) fn explain(error: &service::Error) -> String {
+    const CUSTOM_ID: &str = "Cloudflare does not allow private images with a custom id. To make this one private, delete it and upload it \
+                             again without its id.";
+    let text = match error {
+        service::Error::CustomIdCannotBecomePrivate => CUSTOM_ID.to_owned(),
+        error => visible(&error.to_string()),
+    };
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}{}", first.to_uppercase(), if rest.ends_with(['.', '!', '?']) { "" } else { "." })
+}
+
 impl From<getrandom::Error> for PageError {
     fn from(error: getrandom::Error) -> Self {
         error!(error = %error, "The system gave no random numbers: {error}");
@@ -90,6 +107,11 @@ impl IntoResponse for PageError {
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "That is not how this works", "The page takes no such request.")
             }
+            Self::TookTooLong => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "That took too long",
+                "The time for a request was over. What was begun at Cloudflare may still be done: look at it again in a moment.",
+            ),
             Self::Store(error) => {
                 error!(error = %error_chain(&error), "The database failed: {error}");
                 if error.is_transient() {
@@ -131,9 +153,18 @@ pub(super) fn panicked(cause: Box<dyn Any + Send>) -> HttpResponse<Body> {
     PageError::Internal.into_response()
 }
 
-/// Writes the page of an error; other answers stay as they are.
-pub(super) fn as_page(admin: &Admin, response: Response) -> Response {
+/// What scripts are told of an error that people get a page of.
+#[derive(Serialize)]
+pub(super) struct ErrorJson<'a> {
+    pub(super) error: &'a str,
+}
+
+/// Writes the page of an error, or for a script its text; other answers stay as they are.
+pub(super) fn as_page(admin: &Admin, is_script: bool, response: Response) -> Response {
     let Some(ErrorText { title, text }) = response.extensions().get::<ErrorText>().cloned() else { return response };
+    if is_script {
+        return (response.status(), Json(ErrorJson { error: text })).into_response();
+    }
     let (status, allowed) = (response.status(), response.headers().get(header::ALLOW).cloned());
     let request_id = RequestContext::current_id().filter(|_| status.is_server_error()).map(|id| id.to_string());
     let page = ErrorPage { frame: Frame::anonymous(admin), status: status.as_u16(), title, text, request_id };

@@ -11,10 +11,13 @@ mod image;
 mod images;
 mod page;
 mod picture;
+mod runs;
 mod sessions;
 mod sign_in;
 mod staff;
 mod text;
+mod upload;
+mod workbench;
 
 use std::fmt;
 use std::sync::Arc;
@@ -31,6 +34,7 @@ use self::error::PageError;
 use self::forms::StaffForm;
 use self::staff::Staff;
 use crate::http::assets::hashed_name;
+use crate::http::timeout::WorkDeadline;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks};
 
 /// Where Cloudflare delivers pictures from that are on no domain of the account's own.
@@ -46,6 +50,8 @@ pub struct Admin {
     links: ImageLinks,
     django: Option<DjangoSide>,
     policy: HeaderValue,
+    /// The policy of the page that sends files from the browser to Cloudflare.
+    upload_policy: HeaderValue,
 }
 
 /// The Django beside us, whose staff need not sign in again. Cheap to clone.
@@ -73,7 +79,10 @@ impl Admin {
         django: Option<DjangoSide>,
         delivery_url: Option<&str>,
     ) -> Self {
-        Self { prefix: prefix.into(), accounts, service, links, django, policy: content_security_policy(delivery_url) }
+        let policy = content_security_policy(delivery_url, "", "");
+        // The browser sends files there, and shows what it sends.
+        let upload_policy = content_security_policy(delivery_url, &format!(" {}", service.upload_origin()), " blob:");
+        Self { prefix: prefix.into(), accounts, service, links, django, policy, upload_policy }
     }
 
     /// The path of a page, `images/` for one.
@@ -97,12 +106,12 @@ impl Admin {
     }
 }
 
-/// No inline scripts and styles, nothing from elsewhere but pictures.
-fn content_security_policy(delivery_url: Option<&str>) -> HeaderValue {
+/// No inline scripts and styles, nothing from elsewhere but pictures; and what else may be connected to, and shown.
+fn content_security_policy(delivery_url: Option<&str>, connections: &str, pictures: &str) -> HeaderValue {
     let delivery = delivery_url.map(|url| format!(" {url}")).unwrap_or_default();
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {CLOUDFLARE_DELIVERY}{delivery}; \
-         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {CLOUDFLARE_DELIVERY}{delivery}{pictures}; \
+         connect-src 'self'{connections}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     // The configuration takes no URL that a header would not.
     HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
@@ -115,13 +124,30 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(at("").trim_end_matches('/'), get(add_slash))
         .route(&at(""), get(dashboard::show))
         .route(&at("images/"), get(images::list))
+        .route(&at("images/bulk/"), get(images::bulk::ask_nothing).post(images::bulk::ask))
+        .route(&at("images/bulk/start/"), post(images::bulk::start))
+        .route(&at("images/export.csv"), get(images::export::csv))
+        .route(&at("images/export.json"), get(images::export::json))
         .route(&at("images/{id}/"), get(image::show))
         .route(&at("images/{id}/check-status/"), post(image::check_status))
+        .route(&at("images/{id}/mark-expired/"), post(image::mark_expired))
+        .route(&at("images/{id}/privacy/"), get(image::ask_to_change_privacy).post(image::change_privacy))
+        .route(&at("images/{id}/edit/"), get(image::show_editor).post(image::edit))
+        .route(&at("images/{id}/delete/"), get(image::ask_to_delete).post(image::delete))
+        .route(&at("images/{id}/cloudflare/"), get(image::show_raw))
+        .route(&at("runs/"), get(runs::list))
+        .route(&at("runs/{id}/"), get(runs::show))
+        .route(&at("runs/{id}/stop/"), post(runs::stop))
+        .route(&at("runs/{id}/retry/"), post(runs::retry))
         .route(&at("sign-in/"), get(sign_in::show).post(sign_in::submit))
         .route(&at("sign-out/"), post(sign_in::sign_out))
         .route(&at("sessions/"), get(sessions::list))
         .route(&at("sessions/end/"), post(sessions::end))
         .route(&at("sessions/end-others/"), post(sessions::end_others))
+        .route(&at("upload/"), get(upload::show).post(upload::submit))
+        .route(&at("upload/url/"), post(upload::create_url))
+        .route(&at("upload/from-url/"), post(upload::fetch))
+        .route(&at("workbench/"), get(workbench::show))
         .route(&at("{*path}"), any(unknown_path))
         .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(error::panicked))
@@ -142,14 +168,23 @@ async fn unknown_path(method: Method, uri: Uri) -> Response {
 
 /// Turns errors into pages, and adds what every answer bears.
 async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    let mut response = error::as_page(&admin, response);
+    let is_script = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "application/json");
+    // A little before the whole service gives the request up, with an answer that is no page.
+    let deadline = request.extensions().get::<WorkDeadline>().copied();
+    let response = match deadline {
+        Some(WorkDeadline(deadline)) => tokio::time::timeout_at(deadline, next.run(request))
+            .await
+            .unwrap_or_else(|_| PageError::TookTooLong.into_response()),
+        None => next.run(request).await,
+    };
+    let mut response = error::as_page(&admin, is_script, response);
     add_headers(response.headers_mut(), &admin.policy);
     response
 }
 
 fn add_headers(headers: &mut HeaderMap, policy: &HeaderValue) {
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+    // A page that needs more has a policy of its own.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| policy.clone());
     let fixed: [(HeaderName, &str); 5] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "same-origin"),

@@ -41,6 +41,9 @@ pub(super) enum Section {
     Elsewhere,
     Dashboard,
     Images,
+    Upload,
+    Workbench,
+    Runs,
     Sessions,
 }
 

@@ -272,6 +272,8 @@ fn service_error(error: &service::Error) -> Response {
             message(StatusCode::BAD_GATEWAY, text_of(error))
         }
         service::Error::Cloudflare { .. } => message(StatusCode::BAD_REQUEST, text_of(error)),
+        // Of the admin site alone.
+        service::Error::Edit(problem) => message(StatusCode::BAD_REQUEST, problem.to_string()),
         service::Error::Store(cause) => store_error(cause),
     }
 }

@@ -103,6 +103,7 @@ pub(super) fn read_request(fields: &mut Fields<'_>) -> UploadRequest {
         expiry_minutes: None,
         filename: fields.text("filename", 255),
         creator: fields.text_or_blank("creator", 255),
+        by_staff: false,
     };
     if request.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
         fields.refuse("metadata", "metadata must be a JSON object.");

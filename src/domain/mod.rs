@@ -3,6 +3,7 @@
 mod account_figures;
 mod admin_session;
 mod browsing;
+mod bulk_run;
 mod clock;
 mod due_image;
 #[cfg(feature = "server")]
@@ -19,6 +20,7 @@ mod page;
 mod pending_deletion;
 mod picture_format;
 mod selection;
+mod staff_action;
 mod stats;
 mod table_name;
 mod timestamp;
@@ -31,6 +33,7 @@ mod webhook_delivery;
 pub use account_figures::AccountFigures;
 pub use admin_session::AdminSession;
 pub use browsing::{BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, ImageQuery};
+pub use bulk_run::{BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, ImagesInHand, ParseBulkStateError};
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
 #[cfg(feature = "server")]
@@ -49,10 +52,11 @@ pub use page::{Page, PageRequest};
 pub use pending_deletion::{DeletionReason, ImageMarks, NewPendingDeletion, PendingDeletion};
 pub use picture_format::PictureFormat;
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
+pub use staff_action::{FieldChanges, MetadataEdit, StaffActed, StaffAction, StaffEdit};
 pub use stats::{ImageStats, StatusCounts};
 pub use table_name::{ParseTableNameError, TableName, quote_identifier};
 pub use timestamp::{ParseTimestampError, Timestamp};
-pub use upload_log::{LogEntry, RecentEvent, StaffAction, UploadEvent};
+pub use upload_log::{LogEntry, RecentEvent, UploadEvent};
 pub use usage::{ContentType, ImageUsage, ParseContentTypeError, UsageOrder, UsageSelection, UsageSlot, UsageSort};
 pub use usage_source::{ParseUsageSourceError, UsageSource};
 pub use user::{NewUser, User, UserId, UserKey};

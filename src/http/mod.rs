@@ -8,7 +8,9 @@ pub mod cookies;
 pub mod entity_tag;
 pub mod hosts;
 pub mod media_type;
+pub mod multipart;
 pub mod query;
+pub mod streamed;
 pub mod timeout;
 pub mod unread;
 

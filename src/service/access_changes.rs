@@ -7,7 +7,7 @@
 use tracing::{error, info, warn};
 
 use super::leftovers::{CLAIM_MINUTES, fits};
-use super::registration::MAX_CREATOR_CHARS;
+use super::registration::{MAX_CREATOR_CHARS, Update};
 use super::retry::retry;
 use super::{CloudflareService, Error};
 use crate::cloudflare::{ImageDetails, ImageListFilter, ImagePage, ImageUpdate, ListedImage, PageToken};
@@ -33,12 +33,13 @@ impl CloudflareService {
     pub(super) async fn begin_access_change(
         &self,
         image: Image,
-        asked: &ImageUpdate,
+        asked: &Update,
     ) -> Result<(Image, PendingDeletion), Error> {
         self.clear_leftover(&image.cloudflare_id).await?;
         let image = store::images::find(&self.database, image.id).await?.ok_or(Error::NotFound)?;
         let is_busy = |error: &Error| matches!(error, Error::BeingCleared(_));
-        let change = retry(is_busy, async || self.note_access_change(&image, asked).await).await?;
+        let asked = asked.of(&image);
+        let change = retry(is_busy, async || self.note_access_change(&image, &asked).await).await?;
         Ok((image, change))
     }
 
@@ -197,7 +198,7 @@ impl CloudflareService {
 fn marks_of(image: &Image, asked: &ImageUpdate) -> ImageMarks {
     ImageMarks {
         record: Some(image.id),
-        metadata: asked.metadata.as_ref().map(|metadata| image.metadata.merged_with(metadata)),
+        metadata: asked.metadata.clone(),
         creator: asked.creator.clone(),
         require_signed_urls: asked.require_signed_urls,
         filename: Some(image.filename.clone()).filter(|filename| !filename.is_empty()),

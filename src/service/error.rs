@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delivery::SignError;
-use crate::domain::{CloudflareId, ImageUsage, Timestamp};
+use crate::domain::{CloudflareId, ImageUsage, StaffEdit, Timestamp};
 use crate::{cloudflare, store};
 
 /// Why a use case failed.
@@ -111,6 +111,9 @@ pub enum Error {
         #[source]
         cause: cloudflare::Error,
     },
+    /// What an image is to be changed to by hand is not accepted.
+    #[error(transparent)]
+    Edit(#[from] EditProblem),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -143,6 +146,32 @@ pub enum PictureProblem {
     /// It did not come to its end.
     #[error("The upload was cut off. Send the file again.")]
     CutOff,
+}
+
+/// Why what an image is to be changed to by hand is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EditProblem {
+    /// The creator cannot be kept.
+    #[error("The creator has at most {} characters, none of which is U+0000.", StaffEdit::MAX_CHARS)]
+    Creator,
+    /// The image has no picture, so that Cloudflare cannot be told.
+    #[error("The creator can be changed when the picture is uploaded.")]
+    CreatorWithoutPicture,
+    /// The name of the file cannot be kept.
+    #[error("The file name has at most {} characters, none of which is U+0000.", StaffEdit::MAX_CHARS)]
+    FileName,
+    /// The metadata are JSON, but no object.
+    #[error("The metadata are to be an object: {{...}}.")]
+    MetadataNoObject,
+    /// Cloudflare does not keep as much.
+    #[error("The metadata have {bytes} bytes. Cloudflare keeps at most {}.", StaffEdit::MAX_METADATA_BYTES)]
+    MetadataTooLong {
+        /// How many they are, without spaces.
+        bytes: usize,
+    },
+    /// Somebody changed the image since it was looked at.
+    #[error("The image was changed meanwhile.")]
+    ChangedMeanwhile,
 }
 
 impl Error {

@@ -43,6 +43,7 @@ struct Uploaded {
     details: ImageDetails,
     content_type: Option<&'static str>,
     file_size: Option<u64>,
+    by_staff: bool,
 }
 
 impl CloudflareService {
@@ -74,11 +75,13 @@ impl CloudflareService {
         let file = file.identify(self.settings.max_file_bytes).await?;
         let asked = self.image_with_defaults(&request);
         let original_filename = request.filename.unwrap_or_else(|| file.name.clone());
+        let by_staff = request.by_staff;
         let (service, owner) = (self.clone(), owner.clone());
         self.run_to_end(async move {
             let content_type = Some(file.format.content_type());
             let (details, file_size) = service.send_file(&asked, file, deadlines).await?;
-            let uploaded = Uploaded { asked, original_filename, details, content_type, file_size: Some(file_size) };
+            let file_size = Some(file_size);
+            let uploaded = Uploaded { asked, original_filename, details, content_type, file_size, by_staff };
             service.record_or_delete(&owner, uploaded).await
         })
         .await
@@ -101,6 +104,7 @@ impl CloudflareService {
         self.require_free(request.custom_id.as_ref()).await?;
         let asked = self.image_with_defaults(&request);
         let original_filename = request.filename.unwrap_or_default();
+        let by_staff = request.by_staff;
         let (service, owner, begun) = (self.clone(), owner.clone(), self.clock.now());
         self.run_to_end(async move {
             let uploading = service.client.upload_from_url(&asked, url.as_str(), deadlines.answer);
@@ -108,7 +112,8 @@ impl CloudflareService {
                 Ok(details) => details,
                 Err(cause) => service.resolve_upload(cause, &asked, begun, deadlines.end).await?,
             };
-            let uploaded = Uploaded { asked, original_filename, details, content_type: None, file_size: None };
+            let (content_type, file_size) = (None, None);
+            let uploaded = Uploaded { asked, original_filename, details, content_type, file_size, by_staff };
             service.record_or_delete(&owner, uploaded).await
         })
         .await
@@ -171,7 +176,7 @@ impl CloudflareService {
     }
 
     async fn record_uploaded(&self, owner: &User, id: &CloudflareId, uploaded: Uploaded) -> Result<Image, Error> {
-        let Uploaded { asked, original_filename, details, content_type, file_size } = uploaded;
+        let Uploaded { asked, original_filename, details, content_type, file_size, by_staff } = uploaded;
         if id.as_str().is_empty() || id.as_str().chars().count() > CloudflareId::MAX_CHARS {
             return Err(malformed("its id is empty or too long"));
         }
@@ -199,6 +204,10 @@ impl CloudflareService {
         let image = store::images::apply(&mut transaction, image.id, &changes, now).await?.ok_or(Error::NotFound)?;
         let event = UploadEvent::ImageUploaded { response: &details.raw };
         store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        if by_staff {
+            let event = UploadEvent::StaffUpload { staff: owner, is_done: true };
+            store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        }
         transaction.commit().await?;
         Ok(image)
     }

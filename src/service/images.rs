@@ -3,11 +3,12 @@
 use tracing::{info, instrument};
 
 use super::retry::retry;
+use super::staff_actions::ByStaff;
 use super::{CloudflareService, Error};
 use crate::cloudflare::ImageDetails;
 use crate::domain::{
-    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, LogEntry, Page, PageRequest, StaffAction,
-    Timestamp, UploadEvent, User,
+    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, Json, LogEntry, Page, PageRequest, Timestamp,
+    UploadEvent, User,
 };
 use crate::store::{self, Transaction};
 
@@ -85,6 +86,15 @@ impl CloudflareService {
         .await
     }
 
+    /// What Cloudflare answers when it is asked about an image. Nothing is recorded.
+    ///
+    /// # Errors
+    /// If Cloudflare refuses or cannot be reached.
+    pub async fn ask_about(&self, image: &Image) -> Result<Json, Error> {
+        let asked = self.client.get_image(&image.cloudflare_id).await;
+        Ok(asked.map_err(Error::cloudflare("Failed to get image"))?.raw)
+    }
+
     /// Asks Cloudflare about an image and records the answer.
     ///
     /// The call is made without a transaction; the row and its log row are then changed in one.
@@ -96,16 +106,9 @@ impl CloudflareService {
         self.check_status(image, None).await
     }
 
-    /// The same for a member of the staff, whose name is recorded with the answer.
-    ///
-    /// # Errors
-    /// As [`CloudflareService::check_image_status`].
-    pub async fn check_image_status_for(&self, image: &Image, staff: &User) -> Result<Image, Error> {
-        self.check_status(image, Some(staff)).await
-    }
-
+    /// The same, also for a member of the staff, who is recorded with the answer.
     #[instrument(name = "service.images.check_status", skip_all, fields(image.id = %image.id))]
-    async fn check_status(&self, image: &Image, staff: Option<&User>) -> Result<Image, Error> {
+    pub(super) async fn check_status(&self, image: &Image, by: Option<&ByStaff>) -> Result<Image, Error> {
         let details = self
             .client
             .get_image(&image.cloudflare_id)
@@ -113,10 +116,10 @@ impl CloudflareService {
             .map_err(Error::cloudflare("Failed to check image status"))?;
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
+        let before = image;
         let image = record_check(&mut transaction, image.id, &details, now).await?.ok_or(Error::NotFound)?;
-        if let Some(staff) = staff {
-            let event = UploadEvent::StaffActed { staff, action: StaffAction::CheckStatus };
-            store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        if let Some(by) = by {
+            by.log(&mut transaction, before, &image, now).await?;
         }
         transaction.commit().await?;
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Checked status of image {:?}: {}",

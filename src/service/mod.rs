@@ -7,6 +7,7 @@ mod account_reconciliation;
 mod accounts;
 mod admin_sessions;
 mod browsing;
+mod bulk_runs;
 mod cleanup;
 mod deletions;
 mod delivery_urls;
@@ -29,6 +30,7 @@ mod sign_in;
 mod signing;
 mod signing_keys;
 mod source_url;
+mod staff_actions;
 mod stats;
 mod uploads;
 mod usages;
@@ -37,6 +39,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -44,6 +47,7 @@ use crate::cloudflare::Client;
 use crate::domain::{Clock, Json};
 use crate::store::Database;
 
+use browsing::SEARCHES_AT_ONCE;
 use overview::FinishedDays;
 use signing_keys::SigningKeys;
 use webhooks::DeliveryQueue;
@@ -54,11 +58,12 @@ pub use account_reconciliation::{
 };
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use admin_sessions::{AdminSignInError, Browser, SessionToken};
-pub use browsing::ImagePage;
+pub use browsing::{ImagePage, OwnerProblem, SearchError};
+pub use bulk_runs::BulkProgress;
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;
-pub use error::{Error, PictureProblem};
+pub use error::{EditProblem, Error, PictureProblem};
 pub use file_uploads::UploadDeadlines;
 pub use incoming_file::{FileSender, IncomingFile};
 pub use leftovers::LeftoverOutcome;
@@ -70,6 +75,7 @@ pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesE
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;
 pub use source_url::{SourceUrl, SourceUrlError};
+pub use staff_actions::{StaffOutcome, Unchanged};
 pub use uploads::UploadRequest;
 pub use webhooks::{
     IncomingWebhook, RegisteredPart, RegistrationAction, RegistrationError, RegistrationPlan, WebhookAnswer,
@@ -87,6 +93,8 @@ pub struct CloudflareService {
     signing_keys: Arc<SigningKeys>,
     webhook_deliveries: Arc<DeliveryQueue>,
     finished_days: Arc<FinishedDays>,
+    /// Turns for searches that may look at all images.
+    searches: Arc<Semaphore>,
     /// What goes on to its end when the client goes away.
     tasks: TaskTracker,
 }
@@ -119,7 +127,18 @@ impl CloudflareService {
         let signing_keys = Arc::new(SigningKeys::new(settings.signing_key.clone()));
         let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
         let (webhook_deliveries, finished_days) = Default::default();
-        Self { client, database, records, clock, settings, signing_keys, webhook_deliveries, finished_days, tasks }
+        Self {
+            client,
+            database,
+            records,
+            clock,
+            settings,
+            signing_keys,
+            webhook_deliveries,
+            finished_days,
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            tasks,
+        }
     }
 
     /// The same service for what nobody waits for, see [`Client::patient`].
@@ -148,6 +167,21 @@ impl CloudflareService {
     /// The most bytes of a file that is uploaded through the server.
     pub fn max_file_bytes(&self) -> u64 {
         self.settings.max_file_bytes
+    }
+
+    /// Whether pictures are private of which nobody says otherwise.
+    pub fn is_private_by_default(&self) -> bool {
+        self.settings.require_signed_urls
+    }
+
+    /// Cloudflare's `creator` where nobody names one; may be empty.
+    pub fn default_creator(&self) -> &str {
+        &self.settings.default_creator
+    }
+
+    /// The origin that upload URLs lead to, see [`Client::upload_origin`].
+    pub fn upload_origin(&self) -> String {
+        self.client.upload_origin()
     }
 
     /// The clock of the service.

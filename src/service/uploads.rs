@@ -28,6 +28,8 @@ pub struct UploadRequest {
     pub filename: Option<String>,
     /// Cloudflare's `creator`; empty for none, whatever the default.
     pub creator: Option<String>,
+    /// Whether the owner acts as a member of the staff, in the admin site; the image's log then says so.
+    pub by_staff: bool,
 }
 
 impl CloudflareService {
@@ -46,10 +48,7 @@ impl CloudflareService {
         self.require_free(request.custom_id.as_ref()).await?;
         let asked = self.with_defaults(&request);
         let (service, owner) = (self.clone(), owner.clone());
-        self.run_to_end(
-            async move { service.create_and_record(&owner, request.filename.unwrap_or_default(), asked).await },
-        )
-        .await
+        self.run_to_end(async move { service.create_and_record(&owner, request, asked).await }).await
     }
 
     /// Whether there is an image with this id, whoever owns it.
@@ -63,7 +62,7 @@ impl CloudflareService {
     async fn create_and_record(
         &self,
         owner: &User,
-        filename: String,
+        request: UploadRequest,
         asked: DirectUploadRequest,
     ) -> Result<Image, Error> {
         let upload = match self.client.create_direct_upload(&asked).await {
@@ -78,7 +77,7 @@ impl CloudflareService {
             }
         };
         let is_custom = asked.image.custom_id.is_some();
-        let image = match self.record_upload(owner, filename, asked, &upload).await {
+        let image = match self.record_upload(owner, request, asked, &upload).await {
             Ok(image) => image,
             // Whoever took the id meanwhile has the same draft.
             Err(Error::CustomIdTaken) => return Err(Error::CustomIdTaken),
@@ -133,7 +132,7 @@ impl CloudflareService {
     async fn record_upload(
         &self,
         owner: &User,
-        filename: String,
+        request: UploadRequest,
         asked: DirectUploadRequest,
         upload: &DirectUpload,
     ) -> Result<Image, Error> {
@@ -144,7 +143,7 @@ impl CloudflareService {
         let image = NewImage {
             cloudflare_id: upload.id.clone(),
             user_id: owner.id,
-            original_filename: filename,
+            original_filename: request.filename.unwrap_or_default(),
             upload_url,
             require_signed_urls: asked.image.require_signed_urls,
             metadata: asked.image.metadata,
@@ -156,6 +155,10 @@ impl CloudflareService {
         let image = store::images::insert(&mut transaction, &image, now).await.map_err(duplicate_to_taken)?;
         let event = UploadEvent::UploadUrlCreated { response };
         store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        if request.by_staff {
+            let event = UploadEvent::StaffUpload { staff: owner, is_done: false };
+            store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        }
         transaction.commit().await?;
         Ok(image)
     }

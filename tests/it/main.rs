@@ -2,8 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod account_reconciliation;
+mod admin_bulk;
+mod admin_export;
+mod admin_image;
 mod admin_images;
 mod admin_sign_in;
+mod admin_upload;
+mod admin_workbench;
 mod api_auth;
 mod api_delivery_urls;
 mod api_file_uploads;
@@ -17,6 +22,7 @@ mod api_stats;
 mod api_transform;
 mod api_uploads;
 mod api_usages;
+mod bulk_runs;
 mod cleanup;
 mod cli;
 mod cli_url;
@@ -25,6 +31,7 @@ mod cloudflare_faults;
 mod counts;
 mod custom_users;
 mod deletions;
+mod documents;
 mod emulator;
 mod emulator_memory;
 mod faults;
@@ -39,6 +46,7 @@ mod openapi;
 mod reconciliation;
 mod registration;
 mod sign_in;
+mod staff_actions;
 mod store;
 mod support;
 mod usages;
@@ -52,8 +60,13 @@ fn main() -> ExitCode {
     let mut suite = support::suite::Suite::new();
     for register in [
         account_reconciliation::register,
+        admin_bulk::register,
+        admin_export::register,
+        admin_image::register,
         admin_images::register,
         admin_sign_in::register,
+        admin_upload::register,
+        admin_workbench::register,
         api_auth::register,
         api_delivery_urls::register,
         api_file_uploads::register,
@@ -65,6 +78,7 @@ fn main() -> ExitCode {
         api_stats::register,
         api_transform::register,
         api_uploads::register,
+        bulk_runs::register,
         cleanup::register,
         api_registration::register,
         api_usages::register,
@@ -75,6 +89,7 @@ fn main() -> ExitCode {
         counts::register,
         custom_users::register,
         deletions::register,
+        documents::register,
         emulator::register,
         emulator_memory::register,
         faults::register,
@@ -87,6 +102,7 @@ fn main() -> ExitCode {
         migrations::register,
         openapi::register,
         sign_in::register,
+        staff_actions::register,
         reconciliation::register,
         registration::register,
         store::register,

@@ -1,14 +1,19 @@
 //! The list of all images: as a gallery or as a table, filtered and sorted by the URL.
 
+pub(super) mod bulk;
 mod cursor;
+mod dates;
+pub(super) mod export;
 mod selection;
 
 use askama::Template;
 use axum::Extension;
 use axum::extract::{Request, State};
-use axum::http::header;
+use axum::http::{Uri, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
+use self::dates::Dates;
+pub(super) use self::selection::Chip;
 use self::selection::Selection;
 use super::error::PageError;
 use super::page::{Frame, Section, render};
@@ -19,7 +24,7 @@ use super::{Admin, Staff};
 use crate::domain::{Image, Timestamp};
 use crate::http::query::Query;
 use crate::http::{Cookies, RequestContext};
-use crate::service::ImagePage;
+use crate::service::{ImagePage, SearchError};
 
 /// The cookie that remembers how somebody looks at the list.
 const VIEW_COOKIE: &str = "cfimages_admin_view";
@@ -32,9 +37,13 @@ const MAX_CHARS: usize = 60;
 #[template(path = "admin/images.html")]
 struct ImagesPage {
     frame: Frame,
+    /// What was done.
+    notice: Option<&'static str>,
+    csrf: String,
     selection: Selection,
-    /// What is wrong with the filters; there are no images then.
+    /// What is wrong with the filters, or why nothing was found with them; there are no images then.
     problems: Vec<String>,
+    dates: Dates,
     is_gallery: bool,
     count: String,
     images: Vec<ImageLine>,
@@ -62,8 +71,7 @@ pub(super) async fn list(
     staff: Staff,
     request: Request,
 ) -> Result<Response, PageError> {
-    let query = Query::parse(request.uri().query().unwrap_or_default())
-        .map_err(|_| PageError::BadRequest("The address has too many parameters."))?;
+    let query = read_query(request.uri())?;
     let selection = Selection::read(&query);
     let chosen_view = query.get("view").filter(|view| matches!(*view, "gallery" | "table"));
     let known_view = Cookies::of(request.headers()).first(VIEW_COOKIE);
@@ -72,11 +80,15 @@ pub(super) async fn list(
     let (problems, page) = match selection.query(&admin).await? {
         Ok(query) => {
             let from = selection.from().map_err(PageError::BadRequest)?;
-            let page = admin.service.browse_images(&query, selection.order(), from, selection.per_page()).await?;
-            (Vec::new(), Some(page))
+            match admin.service.search_images(&query, selection.order(), from, selection.per_page()).await {
+                Ok(page) => (Vec::new(), Some(page)),
+                Err(SearchError::Failed(error)) => return Err(error.into()),
+                Err(refusal) => (vec![refusal.to_string()], None),
+            }
         }
         Err(problems) => (problems, None),
     };
+    let dates = if page.is_some() { Dates::of(&admin, &selection).await? } else { Dates::default() };
     let now = admin.service.clock().now();
     let (count, images, previous, next) = match page {
         Some(page) => (
@@ -88,10 +100,35 @@ pub(super) async fn list(
         None => (String::new(), Vec::new(), None, None),
     };
     let frame = Frame::new(&admin, &staff, Section::Images);
-    let html = render(&ImagesPage { frame, selection, problems, is_gallery, count, images, previous, next });
+    let csrf = staff.csrf.to_string();
+    let notice = (query.get("done") == Some("deleted")).then_some("The image is deleted, at Cloudflare and here.");
+    let html = render(&ImagesPage {
+        frame,
+        csrf,
+        notice,
+        selection,
+        problems,
+        dates,
+        is_gallery,
+        count,
+        images,
+        previous,
+        next,
+    });
     let remember =
         chosen_view.map(|view| (header::SET_COOKIE, cookie(&admin, &context, VIEW_COOKIE, view, VIEW_SECONDS)));
     Ok((AppendHeaders(remember), html).into_response())
+}
+
+/// The filters that the query string of a list sets.
+pub(super) fn chips_of(list: &str) -> Vec<Chip> {
+    let query = Query::parse(list.trim_start_matches('?')).unwrap_or_default();
+    Selection::read(&query).chips()
+}
+
+fn read_query(uri: &Uri) -> Result<Query, PageError> {
+    Query::parse(uri.query().unwrap_or_default())
+        .map_err(|_| PageError::BadRequest("The address has too many parameters."))
 }
 
 /// How many images there are, or as much as is known of it.
