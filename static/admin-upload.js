@@ -3,6 +3,8 @@ import { UploadError } from "./cfimages-upload.js";
 
 /** How many URLs are fetched at the same time. */
 const CONCURRENCY = 3;
+/** How many are fetched for one form. */
+const MAX_URLS = 100;
 
 const form = document.getElementById("upload");
 const uploader = form.querySelector("cfimages-upload");
@@ -41,7 +43,7 @@ function add(id) {
 /** Has pictures fetched, some at a time; the URLs of those that were not. */
 async function fetchAll(urls) {
   const [bar, text, failures] = fetching.children;
-  const waiting = urls.values();
+  const waiting = urls.slice(0, MAX_URLS).values();
   const left = [];
   let done = 0;
   const tell = () => {
@@ -69,6 +71,7 @@ async function fetchAll(urls) {
   tell();
   fetching.hidden = false;
   await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  for (const url of urls.slice(MAX_URLS)) fail(url, `At most ${MAX_URLS} URLs are fetched at once.`);
   return left;
 }
 
@@ -84,5 +87,6 @@ form.addEventListener("submit", async (event) => {
   urls.value = left.join("\n");
   button.disabled = false;
   if (left.length) urls.focus();
-  else form.submit();
+  // Files that were added meanwhile are sent first.
+  else form.requestSubmit();
 });

@@ -79,7 +79,7 @@ const prepare = (root) => {
 prepare(document);
 document.addEventListener("htmx:afterSettle", () => {
   prepare(document);
-  announce(document.getElementById("count")?.textContent ?? "");
+  announce(document.querySelector("#count, #outcome-title, #result .notice")?.textContent ?? "");
 });
 
 /* Filters that are not set have no place in the URL. */

@@ -34,7 +34,7 @@ use self::error::PageError;
 use self::forms::StaffForm;
 use self::staff::Staff;
 use crate::http::assets::hashed_name;
-use crate::http::timeout::WorkDeadline;
+use crate::http::timeout::AnswerDeadline;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks};
 
 /// Where Cloudflare delivers pictures from that are on no domain of the account's own.
@@ -170,9 +170,9 @@ async fn unknown_path(method: Method, uri: Uri) -> Response {
 async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let is_script = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "application/json");
     // A little before the whole service gives the request up, with an answer that is no page.
-    let deadline = request.extensions().get::<WorkDeadline>().copied();
+    let deadline = request.extensions().get::<AnswerDeadline>().copied();
     let response = match deadline {
-        Some(WorkDeadline(deadline)) => tokio::time::timeout_at(deadline, next.run(request))
+        Some(AnswerDeadline(deadline)) => tokio::time::timeout_at(deadline, next.run(request))
             .await
             .unwrap_or_else(|_| PageError::TookTooLong.into_response()),
         None => next.run(request).await,

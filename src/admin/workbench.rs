@@ -194,8 +194,10 @@ async fn workpiece(admin: &Admin, image: &Image, query: &Query) -> Result<Workpi
         (in_variant(admin, image, variant).await?, Vec::new())
     };
     let mut variants: Vec<_> = image.variants.entries().into_iter().map(|(name, _)| name).take(MAX_VARIANTS).collect();
-    if !variants.iter().any(|name| name == "public") {
-        variants.insert(0, "public".to_owned());
+    for name in ["public", variant] {
+        if !name.is_empty() && !variants.iter().any(|listed| listed == name) {
+            variants.insert(0, name.to_owned());
+        }
     }
     Ok(Workpiece {
         id: image.id.to_string(),
@@ -265,7 +267,8 @@ fn codes(admin: &Admin, image: &Image, original: &str, transform: &Transform, ur
 
 /// The picture in a named variant, signed where it is private.
 async fn in_variant(admin: &Admin, image: &Image, variant: &str) -> Result<Outcome, PageError> {
-    if variant.contains('=') {
+    // It stands in a URL and a command that are copied.
+    if !variant.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
         return Ok(Outcome::Problems(vec!["That is no name of a variant.".to_owned()]));
     }
     let made = match admin.service.variant_url(image, &admin.links, variant, DEFAULT_LIFETIME).await {
@@ -330,10 +333,11 @@ fn options_of(transform: &Transform) -> Vec<(String, String)> {
     options.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
-/// A word of a shell's command line.
+/// A word of a shell's command line. Terminals take what cannot be seen for keys, so that is left out.
 fn quoted(word: &str) -> String {
+    let word: String = word.chars().filter(|c| !c.is_control()).collect();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,:/=@%+".contains(&byte);
-    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if word.bytes().all(is_plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// All options in groups, with what was given and what is wrong with it.
@@ -384,6 +388,6 @@ mod tests {
     fn commands_are_quoted_for_a_shell() {
         assert_eq!(quoted("width=300"), "width=300");
         assert_eq!(quoted("background=#fff; rm -rf 'x'"), r"'background=#fff; rm -rf '\''x'\'''");
-        assert_eq!(quoted("a\nb$(c)"), "'a\nb$(c)'");
+        assert_eq!(quoted("a\nb\u{1b}$(c)"), "'ab$(c)'");
     }
 }
