@@ -246,11 +246,17 @@ impl CloudflareService {
         is_last: bool,
     ) -> Result<Recording, Error> {
         let details = self.change_at_cloudflare(&image.cloudflare_id, &asked.of(image)).await?;
-        self.record_update(image, asked, &details, is_last).await.inspect_err(|error| {
-            let new_id = id_after(image, &details);
+        let new_id = id_after(image, &details);
+        let recorded = self.record_update(image, asked, &details, is_last).await;
+        if let Err(error) = &recorded {
             error!(image.id = %image.id, image.cloudflare_id = ?new_id.as_str(), error = %error,
                 "Changed an image at Cloudflare, which has the id {:?} there, but could not record it: {error}", new_id.as_str());
-        })
+        }
+        if matches!(recorded, Err(Error::NotFound)) && new_id != image.cloudflare_id {
+            // It was deleted meanwhile, under the id that it had.
+            self.delete_unrecorded(&new_id, false).await;
+        }
+        recorded
     }
 
     async fn change_at_cloudflare(&self, id: &CloudflareId, update: &ImageUpdate) -> Result<ImageDetails, Error> {

@@ -54,6 +54,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("access_changes::a_change_is_not_looked_into_before_its_time_whoever_asks", change_too_early);
     suite.on_both_engines("access_changes::a_search_ends_with_its_time", endless_search);
     suite.on_both_engines("access_changes::an_image_deleted_meanwhile_goes_under_its_new_id_too", deleted_meanwhile);
+    suite.on_both_engines("access_changes::an_image_deleted_during_its_change_goes_at_once", deleted_during_change);
     suite.on_both_engines("access_changes::of_two_that_may_be_a_deleted_image_neither_goes", ambiguous_deletion);
     suite.on_both_engines("access_changes::what_is_hardly_known_to_be_a_deleted_image_stays", weak_marks);
     suite.on_both_engines("access_changes::a_deletion_follows_an_image_to_its_new_id", deletion_at_the_same_moment);
@@ -761,6 +762,25 @@ async fn deleted_meanwhile(engine: Engine) {
     assert_eq!(recorded(world.url()).await, ["new-made-1: it could not be recorded"]);
     assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Deleted(_))));
     assert!(world.cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
+}
+
+async fn deleted_during_change(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    world.cloudflare.hold();
+    let deleting = async {
+        world.cloudflare.was_called(1).await;
+        sql::execute_all(world.url(), "DELETE FROM cloudflare_image_logs; DELETE FROM cloudflare_images;").await;
+        world.cloudflare.release();
+    };
+    let service = world.fixture.another_service().await;
+    let (changed, ()) = tokio::join!(service.update_image(&image, None, Some(true), None), deleting);
+    assert!(matches!(changed, Err(Error::NotFound)), "{changed:?}");
+    assert_eq!(world.cloudflare.take_calls(), ["PATCH images/v1/made-1", "DELETE images/v1/new-made-1"]);
+    assert!(world.cloudflare.ids().is_empty());
+    world.fixture.clock.advance(60);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Kept(_))));
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
 }
 
 async fn ambiguous_deletion(engine: Engine) {
