@@ -3,6 +3,8 @@ import { UploadError } from "./cfimages-upload.js";
 
 /** How many URLs are fetched at the same time. */
 const CONCURRENCY = 3;
+/** How many are fetched for one form. */
+const MAX_URLS = 100;
 
 const form = document.getElementById("upload");
 const uploader = form.querySelector("cfimages-upload");
@@ -15,6 +17,7 @@ function ask(endpoint, more, signal) {
     const value = new FormData(form).get(name);
     if (value) fields.set(name, value);
   }
+  // htmx is told by an error that nobody is signed in any more, others by a redirect to a page.
   const headers = { Accept: "application/json", "HX-Request": "true", "X-CSRF-Token": form.elements.csrf.value };
   return fetch(endpoint, { method: "POST", headers, body: fields, signal });
 }
@@ -40,7 +43,7 @@ function add(id) {
 /** Has pictures fetched, some at a time; the URLs of those that were not. */
 async function fetchAll(urls) {
   const [bar, text, failures] = fetching.children;
-  const waiting = urls.values();
+  const waiting = urls.slice(0, MAX_URLS).values();
   const left = [];
   let done = 0;
   const tell = () => {
@@ -68,6 +71,7 @@ async function fetchAll(urls) {
   tell();
   fetching.hidden = false;
   await Promise.all(Array.from({ length: CONCURRENCY }, work));
+  for (const url of urls.slice(MAX_URLS)) fail(url, `At most ${MAX_URLS} URLs are fetched at once.`);
   return left;
 }
 
@@ -83,5 +87,6 @@ form.addEventListener("submit", async (event) => {
   urls.value = left.join("\n");
   button.disabled = false;
   if (left.length) urls.focus();
-  else form.submit();
+  // Files that were added meanwhile are sent first.
+  else form.requestSubmit();
 });

@@ -79,7 +79,7 @@ const prepare = (root) => {
 prepare(document);
 document.addEventListener("htmx:afterSettle", () => {
   prepare(document);
-  announce(document.getElementById("count")?.textContent ?? "");
+  announce(document.querySelector("#count, #outcome-title, #result .notice")?.textContent ?? "");
 });
 
 /* Filters that are not set have no place in the URL. */
@@ -94,3 +94,36 @@ for (const name of ["htmx:responseError", "htmx:sendError"]) {
     if (detail.requestConfig?.verb === "get") location.assign(detail.pathInfo.finalRequestPath ?? detail.pathInfo.requestPath);
   });
 }
+
+/* A field of JSON with data-json, the most bytes of it, says while one types what is wrong and where. The server decides. */
+const placeOf = (message, text) => {
+  const place = /line (\d+) column (\d+)/.exec(message);
+  if (place) return `Line ${place[1]}, column ${place[2]}: `;
+  const position = /position (\d+)/.exec(message);
+  return position ? `Line ${text.slice(0, Number(position[1])).split("\n").length}: ` : "";
+};
+
+const judgeJson = (text, maxBytes) => {
+  try {
+    const value = JSON.parse(text);
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return { problem: "The metadata are to be an object: {...}." };
+    const bytes = new TextEncoder().encode(JSON.stringify(value)).length;
+    return bytes > maxBytes ? { problem: `${bytes} bytes are too many: ${maxBytes} are kept.` } : { praise: `Valid: ${bytes} of ${maxBytes} bytes.` };
+  } catch ({ message }) {
+    const what = message.replace(/^JSON\.parse: |^JSON Parse error: /, "").replace(/(?: in JSON)? at (?:line|position) .*$/, "");
+    return { problem: `${placeOf(message, text)}${what}.` };
+  }
+};
+
+let waiting;
+document.addEventListener("input", ({ target }) => {
+  if (!target.dataset?.json) return;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    const { problem, praise } = judgeJson(target.value, Number(target.dataset.json));
+    target.setAttribute("aria-invalid", String(Boolean(problem)));
+    const said = document.getElementById(`${target.id}-said`);
+    said.className = problem ? "problem" : "help";
+    said.textContent = problem ?? praise;
+  }, 250);
+});

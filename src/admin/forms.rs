@@ -180,6 +180,7 @@ impl FormFiles {
                 break;
             }
             let name = part.name().unwrap_or_default().to_owned();
+            bytes_left = bytes_left.checked_sub(name.len()).ok_or(PageError::BadRequest(UNREADABLE))?;
             let mut value = Vec::new();
             while let Some(bytes) = self.parts.chunk(&mut part).await.map_err(unreadable)? {
                 value.extend_from_slice(&bytes);

@@ -5,9 +5,10 @@ use axum::Json as JsonBody;
 use axum::extract::{Extension, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
+use tracing::error;
 
 use super::error::{ErrorJson, PageError};
 use super::forms::{FormFiles, ReadForm, StaffUpload};
@@ -15,7 +16,7 @@ use super::page::{Frame, Section, render};
 use super::picture::{Badge, Thumbnail, name, status_badge};
 use super::text::{shortened, visible};
 use super::{Admin, Staff, StaffForm};
-use crate::domain::{CloudflareId, Image, ImageStatus, Json, Timestamp};
+use crate::domain::{CloudflareId, Image, ImageStatus, Json, StaffEdit, Timestamp, error_chain};
 use crate::http::multipart::{Part, PartsError};
 use crate::http::query::Query;
 use crate::http::timeout::WorkDeadline;
@@ -23,6 +24,10 @@ use crate::service::{self, IncomingFile, SourceUrl, UploadDeadlines, UploadReque
 
 /// The most images whose outcome is shown, and the most URLs that are fetched by one form.
 const MAX_IMAGES: usize = 100;
+/// The most characters of an address that browsers are led to: proxies take heads of four kilobytes.
+const MAX_ADDRESS: usize = 2000;
+/// What of an id cannot stand in an address as it is.
+const ID: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.');
 /// The most characters of names and URLs on the page.
 const MAX_SHOWN: usize = 120;
 const MAX_CREATOR_CHARS: usize = 255;
@@ -43,6 +48,7 @@ struct UploadPage {
 }
 
 struct Outcome {
+    title: String,
     images: Vec<UploadedImage>,
     failures: Vec<Failure>,
     /// The page that tells it again, where pictures are still on their way.
@@ -97,7 +103,15 @@ impl Wishes {
         let metadata = match self.metadata.as_str() {
             "" => None,
             text => match Json::parse(text) {
-                Ok(metadata) if metadata.is_object() => Some(metadata),
+                Ok(metadata) if metadata.is_object() => {
+                    if metadata.as_str().len() > StaffEdit::MAX_METADATA_BYTES {
+                        problems.push(format!(
+                            "Cloudflare keeps metadata of at most {} bytes.",
+                            StaffEdit::MAX_METADATA_BYTES
+                        ));
+                    }
+                    Some(metadata)
+                }
                 Ok(_) => {
                     problems.push("The metadata must be a JSON object, such as {\"album\": \"lakes\"}.".to_owned());
                     None
@@ -152,10 +166,23 @@ async fn outcome(admin: &Admin, ids: &[CloudflareId], failures: Vec<Failure>) ->
     let is_waiting = images.iter().any(|image| matches!(image.status, ImageStatus::Pending | ImageStatus::Draft));
     let now = admin.service.clock().now();
     Ok(Outcome {
+        title: title(&images, failures.len()),
         again: (is_waiting && failures.is_empty()).then(|| address_of(admin, &storable)),
         images: images.iter().map(|image| uploaded(admin, image, now)).collect(),
         failures,
     })
+}
+
+/// What became of all of them, in a line.
+fn title(images: &[Image], failed: usize) -> String {
+    let uploaded = images.iter().filter(|image| image.is_uploaded()).count();
+    match (uploaded, images.len() + failed) {
+        (0, _) if images.is_empty() => "Nothing was uploaded".to_owned(),
+        (1, 1) => "1 picture was uploaded".to_owned(),
+        (uploaded, all) if uploaded == all => format!("{all} pictures were uploaded"),
+        (uploaded, all) if failed == 0 => format!("{uploaded} of {all} pictures are uploaded so far"),
+        (uploaded, all) => format!("{uploaded} of {all} pictures were uploaded"),
+    }
 }
 
 fn uploaded(admin: &Admin, image: &Image, now: Timestamp) -> UploadedImage {
@@ -169,7 +196,7 @@ fn uploaded(admin: &Admin, image: &Image, now: Timestamp) -> UploadedImage {
 
 /// The page that tells what became of images.
 fn address_of(admin: &Admin, ids: &[CloudflareId]) -> String {
-    let pairs = ids.iter().map(|id| format!("image={}", utf8_percent_encode(id.as_str(), NON_ALPHANUMERIC)));
+    let pairs = ids.iter().map(|id| format!("image={}", utf8_percent_encode(id.as_str(), ID)));
     format!("{}?{}", admin.path("upload/"), pairs.collect::<Vec<_>>().join("&"))
 }
 
@@ -180,22 +207,33 @@ pub(super) async fn submit(
     StaffUpload { staff, form, files }: StaffUpload,
 ) -> Result<Response, PageError> {
     let wishes = Wishes::read(&form);
+    let sent: Vec<_> = form.fields.all("image").map(CloudflareId::new).take(MAX_IMAGES).collect();
     let request = match wishes.request() {
         Ok(request) => request,
         Err(problems) => {
-            return Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&admin, &staff, wishes, problems, None)).into_response());
+            // What scripts have sent to Cloudflare already is told all the same.
+            let outcome = if sent.is_empty() { None } else { Some(outcome(&admin, &sent, Vec::new()).await?) };
+            let page = page(&admin, &staff, wishes, problems, outcome);
+            return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
         }
     };
-    let sent = form.fields.all("image").map(CloudflareId::new).take(MAX_IMAGES).collect();
     let mut uploads = Uploads { admin: &admin, staff: &staff, request, until, done: sent, failures: Vec::new() };
-    uploads.take_files(files).await?;
-    let left = uploads.take_urls(&wishes).await?;
+    uploads.take_files(files).await;
+    let left = uploads.take_urls(&wishes).await;
     let Uploads { done, failures, .. } = uploads;
     if failures.is_empty() && !done.is_empty() {
-        return Ok(Redirect::to(&address_of(&admin, &done)).into_response());
+        let address = address_of(&admin, &done);
+        if address.len() <= MAX_ADDRESS {
+            return Ok(Redirect::to(&address).into_response());
+        }
+        let outcome = outcome(&admin, &done, failures).await?;
+        return Ok(page(&admin, &staff, Wishes::usual(&admin), Vec::new(), Some(outcome)));
     }
-    let problems = if failures.is_empty() { vec!["Choose a picture, or give a URL.".to_owned()] } else { Vec::new() };
-    let outcome = if failures.is_empty() { None } else { Some(outcome(&admin, &done, failures).await?) };
+    let (problems, outcome) = if failures.is_empty() {
+        (vec!["Choose a picture, or give a URL.".to_owned()], None)
+    } else {
+        (Vec::new(), Some(outcome(&admin, &done, failures).await?))
+    };
     let wishes = Wishes { urls: left, ..wishes };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&admin, &staff, wishes, problems, outcome)).into_response())
 }
@@ -212,32 +250,34 @@ struct Uploads<'a> {
 
 impl Uploads<'_> {
     /// Passes files on to Cloudflare, one after the other. One that is refused does not keep the others from it.
-    async fn take_files(&mut self, mut files: FormFiles) -> Result<(), PageError> {
-        if let Some(reason) = self.take_each(&mut files).await? {
+    async fn take_files(&mut self, mut files: FormFiles) {
+        if let Some(reason) = self.take_each(&mut files).await {
             self.failures.push(Failure { name: "The files after that".to_owned(), reason });
         }
-        Ok(())
     }
 
     /// Passes files on until the last, or until the rest of the form cannot be read: why not.
-    async fn take_each(&mut self, files: &mut FormFiles) -> Result<Option<String>, PageError> {
-        loop {
+    async fn take_each(&mut self, files: &mut FormFiles) -> Option<String> {
+        for taken in 0.. {
             let file = match timeout_at(self.until, files.next()).await {
-                Ok(Ok(Some(file))) => file,
-                Ok(Ok(None)) => return Ok(None),
-                Ok(Err(error)) => return Ok(Some(sentence(error))),
-                Err(_) => return Ok(Some(TOO_SLOW.to_owned())),
+                Ok(Ok(file)) => file?,
+                Ok(Err(error)) => return Some(sentence(error)),
+                Err(_) => return Some(TOO_SLOW.to_owned()),
             };
+            if taken >= StaffUpload::MAX_FILES {
+                return Some(format!("At most {} files are taken at once.", StaffUpload::MAX_FILES));
+            }
             let name = shortened(file.file_name().unwrap_or_default(), MAX_SHOWN);
             let (uploaded, fed) = self.pass_on(files, file).await;
             match uploaded {
                 Ok(image) => self.done.push(image.cloudflare_id),
-                Err(error) => self.failures.push(Failure { name, reason: refusal(error)?.1 }),
+                Err(error) => self.failures.push(Failure { name, reason: refusal(&error).1 }),
             }
             if let Err(reason) = fed {
-                return Ok(Some(reason));
+                return Some(reason);
             }
         }
+        None
     }
 
     /// Passes a file on; the image, and whether all of the file came.
@@ -269,7 +309,7 @@ impl Uploads<'_> {
     }
 
     /// Has Cloudflare fetch what URLs lead to, one after the other; the lines that it could not.
-    async fn take_urls(&mut self, wishes: &Wishes) -> Result<String, PageError> {
+    async fn take_urls(&mut self, wishes: &Wishes) -> String {
         let mut left = String::new();
         for (at, url) in wishes.urls().enumerate() {
             let fetched = if at >= MAX_IMAGES {
@@ -277,9 +317,7 @@ impl Uploads<'_> {
             } else if Instant::now() >= self.until {
                 Err(TOO_SLOW.to_owned())
             } else {
-                fetch_one(self.admin, self.staff, self.request.clone(), url, self.until)
-                    .await?
-                    .map_err(|(_, text)| text)
+                fetch_one(self.admin, self.staff, self.request.clone(), url, self.until).await.map_err(|(_, text)| text)
             };
             match fetched {
                 Ok(image) => self.done.push(image.cloudflare_id),
@@ -290,7 +328,7 @@ impl Uploads<'_> {
                 }
             }
         }
-        Ok(left)
+        left
     }
 }
 
@@ -301,22 +339,15 @@ async fn fetch_one(
     request: UploadRequest,
     url: &str,
     until: Instant,
-) -> Result<Result<Image, (StatusCode, String)>, PageError> {
+) -> Result<Image, (StatusCode, String)> {
+    let unusable = |text: String| (StatusCode::UNPROCESSABLE_ENTITY, text);
     if url.chars().count() > MAX_URL_CHARS {
-        return Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, "The URL is too long.".to_owned())));
+        return Err(unusable("The URL is too long.".to_owned()));
     }
-    let url = match SourceUrl::parse(url) {
-        Ok(url) => admin.service.require_fetchable(&url).await.map(|()| url),
-        Err(error) => Err(error),
-    };
-    let url = match url {
-        Ok(url) => url,
-        Err(error) => return Ok(Err((StatusCode::UNPROCESSABLE_ENTITY, error.to_string()))),
-    };
-    match admin.service.upload_from_url(&staff.user, request, url, UploadDeadlines::until(until)).await {
-        Ok(image) => Ok(Ok(image)),
-        Err(error) => Ok(Err(refusal(error)?)),
-    }
+    let url = SourceUrl::parse(url).map_err(|error| unusable(error.to_string()))?;
+    admin.service.require_fetchable(&url).await.map_err(|error| unusable(error.to_string()))?;
+    let uploaded = admin.service.upload_from_url(&staff.user, request, url, UploadDeadlines::until(until)).await;
+    uploaded.map_err(|error| refusal(&error))
 }
 
 /// Why a form cannot be read to its end.
@@ -328,12 +359,17 @@ fn sentence(error: PartsError) -> String {
     text.to_owned()
 }
 
-/// What people are told of an upload that was refused.
-fn refusal(error: service::Error) -> Result<(StatusCode, String), PageError> {
+/// What people are told of an upload that was refused. Those before it are uploaded all the same.
+fn refusal(error: &service::Error) -> (StatusCode, String) {
+    const DATABASE: &str =
+        "The database failed; the server's log tells why. Look whether the image is there before you try again.";
     match error {
-        service::Error::Store(error) => Err(error.into()),
-        service::Error::Picture(problem) => Ok((StatusCode::UNPROCESSABLE_ENTITY, problem.to_string())),
-        error => Ok((StatusCode::BAD_GATEWAY, visible(&error.to_string()))),
+        service::Error::Store(cause) => {
+            error!(error = %error_chain(cause), "The database failed: {cause}");
+            (StatusCode::SERVICE_UNAVAILABLE, DATABASE.to_owned())
+        }
+        service::Error::Picture(problem) => (StatusCode::UNPROCESSABLE_ENTITY, problem.to_string()),
+        error => (StatusCode::BAD_GATEWAY, visible(&error.to_string())),
     }
 }
 
@@ -371,7 +407,10 @@ pub(super) async fn create_url(
             };
             Ok((StatusCode::CREATED, JsonBody(answer)).into_response())
         }
-        Err(error) => refusal(error).map(|(status, text)| refused(status, &text)),
+        Err(error) => {
+            let (status, text) = refusal(&error);
+            Ok(refused(status, &text))
+        }
     }
 }
 
@@ -385,7 +424,7 @@ pub(super) async fn fetch(
         Ok(request) => request,
         Err(problems) => return Ok(refused(StatusCode::UNPROCESSABLE_ENTITY, &problems.join(" "))),
     };
-    match fetch_one(&admin, &staff, request, form.get("url").trim(), until).await? {
+    match fetch_one(&admin, &staff, request, form.get("url").trim(), until).await {
         Ok(image) => {
             let answer = ImageJson { cloudflare_id: image.cloudflare_id.as_str() };
             Ok((StatusCode::CREATED, JsonBody(answer)).into_response())

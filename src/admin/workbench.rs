@@ -134,8 +134,10 @@ impl Control {
         match self.info.kind {
             OptionKind::Integer { least, most } => format!("{least} to {most}"),
             OptionKind::Decimal { least, most: Some(most) } => format!("{least} to {most}"),
+            OptionKind::Decimal { most: None, .. } => "such as 1.2".to_owned(),
             OptionKind::Color => "#ff8800".to_owned(),
-            _ => String::new(),
+            OptionKind::Text(some) => some.first().map(|text| format!("such as {text}")).unwrap_or_default(),
+            OptionKind::Flag | OptionKind::Words(_) => String::new(),
         }
     }
 }
@@ -184,14 +186,18 @@ async fn workpiece(admin: &Admin, image: &Image, query: &Query) -> Result<Workpi
     let variant = query.get(VARIANT).unwrap_or_default();
     // Private pictures are delivered in named variants alone.
     let variant = if image.require_signed_urls && variant.is_empty() { "public" } else { variant };
-    let (result, errors) = if variant.is_empty() {
+    let (result, errors) = if !image.is_uploaded() {
+        (Outcome::Problems(vec!["There is no picture yet.".to_owned()]), Vec::new())
+    } else if variant.is_empty() {
         transformed(admin, image, &given)
     } else {
         (in_variant(admin, image, variant).await?, Vec::new())
     };
     let mut variants: Vec<_> = image.variants.entries().into_iter().map(|(name, _)| name).take(MAX_VARIANTS).collect();
-    if !variants.iter().any(|name| name == "public") {
-        variants.insert(0, "public".to_owned());
+    for name in ["public", variant] {
+        if !name.is_empty() && !variants.iter().any(|listed| listed == name) {
+            variants.insert(0, name.to_owned());
+        }
     }
     Ok(Workpiece {
         id: image.id.to_string(),
@@ -207,15 +213,15 @@ async fn workpiece(admin: &Admin, image: &Image, query: &Query) -> Result<Workpi
 
 /// The picture as options make it, and what is wrong with them.
 fn transformed(admin: &Admin, image: &Image, given: &[(&str, &str)]) -> (Outcome, Vec<TransformError>) {
-    let fail = |problem: &str| (Outcome::Problems(vec![problem.to_owned()]), Vec::new());
-    if !image.is_uploaded() {
-        return fail("There is no picture yet.");
-    }
+    let fail = |problem: String| (Outcome::Problems(vec![problem]), Vec::new());
     let Some(original) = admin.links.picture_url(image) else {
-        return fail("The URL of the picture is not known: CLOUDFLARE_IMAGES_ACCOUNT_HASH is not set.");
+        return fail("The URL of the picture is not known: CLOUDFLARE_IMAGES_ACCOUNT_HASH is not set.".to_owned());
+    };
+    let picture = match Picture::new(admin.links.urls(), &original) {
+        Ok(picture) => picture,
+        Err(error) => return fail(format!("The URL of the picture {error}.")),
     };
     let built = Transform::new().with_options(given.iter().copied()).and_then(|transform| {
-        let picture = Picture::new(admin.links.urls(), &original).map_err(|_| vec![TransformError::NotTransformed])?;
         let url = transform.build(&picture).map_err(|error| vec![error])?;
         Ok((transform, url))
     });
@@ -261,7 +267,8 @@ fn codes(admin: &Admin, image: &Image, original: &str, transform: &Transform, ur
 
 /// The picture in a named variant, signed where it is private.
 async fn in_variant(admin: &Admin, image: &Image, variant: &str) -> Result<Outcome, PageError> {
-    if variant.contains('=') {
+    // It stands in a URL and a command that are copied.
+    if !variant.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')) {
         return Ok(Outcome::Problems(vec!["That is no name of a variant.".to_owned()]));
     }
     let made = match admin.service.variant_url(image, &admin.links, variant, DEFAULT_LIFETIME).await {
@@ -326,10 +333,11 @@ fn options_of(transform: &Transform) -> Vec<(String, String)> {
     options.into_iter().map(|(name, value)| (name, text(value))).collect()
 }
 
-/// A word of a shell's command line.
+/// A word of a shell's command line. Terminals take what cannot be seen for keys, so that is left out.
 fn quoted(word: &str) -> String {
+    let word: String = word.chars().filter(|c| !c.is_control()).collect();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.,:/=@%+".contains(&byte);
-    if word.bytes().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if word.bytes().all(is_plain) { word } else { format!("'{}'", word.replace('\'', "'\\''")) }
 }
 
 /// All options in groups, with what was given and what is wrong with it.
@@ -380,6 +388,6 @@ mod tests {
     fn commands_are_quoted_for_a_shell() {
         assert_eq!(quoted("width=300"), "width=300");
         assert_eq!(quoted("background=#fff; rm -rf 'x'"), r"'background=#fff; rm -rf '\''x'\'''");
-        assert_eq!(quoted("a\nb$(c)"), "'a\nb$(c)'");
+        assert_eq!(quoted("a\nb\u{1b}$(c)"), "'ab$(c)'");
     }
 }

@@ -72,7 +72,8 @@ pub(super) async fn run_server(
     if config.jobs.is_on {
         jobs.spawn(jobs::run(service.clone(), lifecycle.token()));
     }
-    app::serve(listener, router, lifecycle, config.server.shutdown_timeout).await;
+    let listening = listening(lifecycle, config.server.shutdown_delay);
+    app::serve(listener, router, listening, config.server.shutdown_timeout).await;
     let finish = async {
         jobs.join_all().await;
         service.finish().await;
@@ -83,6 +84,20 @@ pub(super) async fn run_server(
     }
     info!("Stopped");
     Ok(())
+}
+
+/// What ends by `delay` after the service begins to stop. Until then `/readyz` says so to those who ask, and everybody is answered.
+fn listening(service: Lifecycle, delay: Duration) -> Lifecycle {
+    let listening = Lifecycle::default();
+    tokio::spawn({
+        let listening = listening.clone();
+        async move {
+            service.stopped().await;
+            tokio::time::sleep(delay).await;
+            listening.stop();
+        }
+    });
+    listening
 }
 
 fn warn_of_unsigned_webhooks(config: &Config) {

@@ -22,6 +22,14 @@ pub struct ImageQuery {
     pub created_from: Option<Timestamp>,
     /// Made before this time.
     pub created_before: Option<Timestamp>,
+    /// Uploaded at this time or later.
+    pub uploaded_from: Option<Timestamp>,
+    /// Uploaded before this time.
+    pub uploaded_before: Option<Timestamp>,
+    /// With an upload URL that ends at this time or later.
+    pub expires_from: Option<Timestamp>,
+    /// With an upload URL that ends before this time.
+    pub expires_before: Option<Timestamp>,
     /// At least so many bytes.
     pub min_bytes: Option<i64>,
     /// At most so many bytes.
@@ -31,12 +39,25 @@ pub struct ImageQuery {
 impl ImageQuery {
     /// Whether nothing but owner, status and privacy matters, which is what images are counted by.
     pub fn depends_on_counts_only(&self) -> bool {
-        let is_unconditional = self.key.is_none()
+        self.key.is_none()
             && self.created_from.is_none()
             && self.created_before.is_none()
-            && self.min_bytes.is_none()
-            && self.max_bytes.is_none();
-        is_unconditional && !self.is_used && !self.is_unfinished && self.filter.depends_on_counts_only()
+            && !self.is_used
+            && !self.is_unfinished
+            && !self.has_unsorted_conditions()
+            && self.filter.depends_on_counts_only()
+    }
+
+    /// Whether a page in this order is found through an index, wherever it is. Otherwise, all images may have to be looked at for it.
+    pub fn is_quick(&self, order: BrowseOrder) -> bool {
+        let is_sorted = order.by == BrowseBy::CreatedAt && !self.has_unsorted_conditions() && !self.is_used;
+        self.key.is_some() || (is_sorted && self.filter.depends_on_counts_only())
+    }
+
+    /// Whether there are conditions that no index serves together with an order.
+    fn has_unsorted_conditions(&self) -> bool {
+        let times = [self.uploaded_from, self.uploaded_before, self.expires_from, self.expires_before];
+        times.iter().any(Option::is_some) || self.min_bytes.is_some() || self.max_bytes.is_some()
     }
 }
 

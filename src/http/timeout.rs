@@ -18,10 +18,23 @@ const MAX_MARGIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy)]
 pub struct WorkDeadline(pub Instant);
 
+/// Until when a request may be answered by whoever works on it, after which it is given up; among the extensions of the request.
+#[derive(Debug, Clone, Copy)]
+pub struct AnswerDeadline(pub Instant);
+
 impl RequestTimeout {
     /// The time for the work: a tenth of the limit is kept for the answer, up to some seconds.
     fn work_time(self) -> Duration {
-        self.0.saturating_sub(MAX_MARGIN.min(self.0 / 10))
+        self.0.saturating_sub(self.margin())
+    }
+
+    /// The time for work and answer.
+    fn answer_time(self) -> Duration {
+        self.0.saturating_sub(self.margin() / 2)
+    }
+
+    fn margin(self) -> Duration {
+        MAX_MARGIN.min(self.0 / 10)
     }
 }
 
@@ -31,7 +44,9 @@ pub async fn limit_time<T: IntoResponse + Default>(
     mut request: Request,
     next: Next,
 ) -> Response {
-    request.extensions_mut().insert(WorkDeadline(Instant::now() + timeout.work_time()));
+    let now = Instant::now();
+    request.extensions_mut().insert(WorkDeadline(now + timeout.work_time()));
+    request.extensions_mut().insert(AnswerDeadline(now + timeout.answer_time()));
     match tokio::time::timeout(timeout.0, next.run(request)).await {
         Ok(response) => response,
         Err(_) => T::default().into_response(),

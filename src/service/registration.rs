@@ -6,8 +6,8 @@ use super::staff_actions::ByStaff;
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, ImageDetails, ImageUpdate};
 use crate::domain::{
-    CloudflareId, DeletionReason, Image, ImageEdit, ImageId, Json, MetadataEdit, RegisteredImage, RemoteChanges,
-    Timestamp, UploadEvent, User,
+    CloudflareId, Image, ImageEdit, ImageId, Json, MetadataEdit, RegisteredImage, RemoteChanges, Timestamp,
+    UploadEvent, User,
 };
 use crate::store::{self, Transaction};
 

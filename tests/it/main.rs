@@ -4,6 +4,7 @@
 mod account_reconciliation;
 mod admin_bulk;
 mod admin_export;
+mod admin_image;
 mod admin_images;
 mod admin_sign_in;
 mod admin_upload;
@@ -30,6 +31,7 @@ mod cloudflare_faults;
 mod counts;
 mod custom_users;
 mod deletions;
+mod documents;
 mod emulator;
 mod emulator_memory;
 mod faults;
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
         account_reconciliation::register,
         admin_bulk::register,
         admin_export::register,
+        admin_image::register,
         admin_images::register,
         admin_sign_in::register,
         admin_upload::register,
@@ -86,6 +89,7 @@ fn main() -> ExitCode {
         counts::register,
         custom_users::register,
         deletions::register,
+        documents::register,
         emulator::register,
         emulator_memory::register,
         faults::register,

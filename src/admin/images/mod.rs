@@ -2,6 +2,7 @@
 
 pub(super) mod bulk;
 mod cursor;
+mod dates;
 pub(super) mod export;
 mod selection;
 
@@ -11,6 +12,7 @@ use axum::extract::{Request, State};
 use axum::http::{Uri, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
+use self::dates::Dates;
 pub(super) use self::selection::Chip;
 use self::selection::Selection;
 use super::error::PageError;
@@ -22,7 +24,7 @@ use super::{Admin, Staff};
 use crate::domain::{Image, Timestamp};
 use crate::http::query::Query;
 use crate::http::{Cookies, RequestContext};
-use crate::service::ImagePage;
+use crate::service::{ImagePage, SearchError};
 
 /// The cookie that remembers how somebody looks at the list.
 const VIEW_COOKIE: &str = "cfimages_admin_view";
@@ -35,10 +37,13 @@ const MAX_CHARS: usize = 60;
 #[template(path = "admin/images.html")]
 struct ImagesPage {
     frame: Frame,
+    /// What was done.
+    notice: Option<&'static str>,
     csrf: String,
     selection: Selection,
-    /// What is wrong with the filters; there are no images then.
+    /// What is wrong with the filters, or why nothing was found with them; there are no images then.
     problems: Vec<String>,
+    dates: Dates,
     is_gallery: bool,
     count: String,
     images: Vec<ImageLine>,
@@ -75,11 +80,15 @@ pub(super) async fn list(
     let (problems, page) = match selection.query(&admin).await? {
         Ok(query) => {
             let from = selection.from().map_err(PageError::BadRequest)?;
-            let page = admin.service.browse_images(&query, selection.order(), from, selection.per_page()).await?;
-            (Vec::new(), Some(page))
+            match admin.service.search_images(&query, selection.order(), from, selection.per_page()).await {
+                Ok(page) => (Vec::new(), Some(page)),
+                Err(SearchError::Failed(error)) => return Err(error.into()),
+                Err(refusal) => (vec![refusal.to_string()], None),
+            }
         }
         Err(problems) => (problems, None),
     };
+    let dates = if page.is_some() { Dates::of(&admin, &selection).await? } else { Dates::default() };
     let now = admin.service.clock().now();
     let (count, images, previous, next) = match page {
         Some(page) => (
@@ -92,7 +101,20 @@ pub(super) async fn list(
     };
     let frame = Frame::new(&admin, &staff, Section::Images);
     let csrf = staff.csrf.to_string();
-    let html = render(&ImagesPage { frame, csrf, selection, problems, is_gallery, count, images, previous, next });
+    let notice = (query.get("done") == Some("deleted")).then_some("The image is deleted, at Cloudflare and here.");
+    let html = render(&ImagesPage {
+        frame,
+        csrf,
+        notice,
+        selection,
+        problems,
+        dates,
+        is_gallery,
+        count,
+        images,
+        previous,
+        next,
+    });
     let remember =
         chosen_view.map(|view| (header::SET_COOKIE, cookie(&admin, &context, VIEW_COOKIE, view, VIEW_SECONDS)));
     Ok((AppendHeaders(remember), html).into_response())

@@ -11,13 +11,18 @@ use crate::domain::{
     Timestamp,
 };
 use crate::http::query::Query;
+use crate::service::OwnerProblem;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The parameters that make a selection, in the order of the URL.
-const PARAMETERS: [&str; 12] =
-    ["q", "status", "privacy", "usage", "owner", "creator", "from", "to", "min", "max", "sort", "per"];
+const PARAMETERS: [&str; 16] = [
+    "q", "status", "privacy", "usage", "owner", "creator", "from", "to", "up-from", "up-to", "end-from", "end-to",
+    "min", "max", "sort", "per",
+];
 /// Those that are neither order nor size of a page.
-const FILTERS: usize = 10;
+const FILTERS: usize = 14;
+/// Those of the filters that are always shown.
+const BASIC_FILTERS: usize = 4;
 /// Longer values mean nothing.
 const MAX_CHARS: usize = 255;
 /// The most words of a search; each costs another look at every image.
@@ -100,7 +105,7 @@ impl Selection {
 
     /// Whether one of the filters is set that are not always shown.
     pub(super) fn has_more_filters(&self) -> bool {
-        ["owner", "creator", "from", "to", "min", "max"].iter().any(|name| !self.get(name).is_empty())
+        PARAMETERS[BASIC_FILTERS..FILTERS].iter().any(|name| !self.get(name).is_empty())
     }
 
     fn filters(&self) -> impl Iterator<Item = &(&'static str, String)> {
@@ -115,6 +120,16 @@ impl Selection {
             without: self.link(|other| other != *name),
         };
         self.filters().map(chip).collect()
+    }
+
+    /// The same list of what was made in these days; of all days where there are none.
+    pub(super) fn of_days(&self, days: Option<(NaiveDate, NaiveDate)>) -> String {
+        let mut link = self.link(|name| !matches!(name, "from" | "to"));
+        if let Some((from, to)) = days {
+            push(&mut link, "from", &from.to_string());
+            push(&mut link, "to", &to.to_string());
+        }
+        link
     }
 
     /// The list without any filter, in the same order.
@@ -206,9 +221,11 @@ impl Selection {
         };
         let owner = self.get("owner");
         if !owner.is_empty() {
-            query.owner = admin.service.find_owner(owner).await?;
-            if query.owner.is_none() {
-                return Ok(Err(vec![format!("There is no user {}.", visible(owner))]));
+            let name = visible(owner);
+            match admin.service.find_owner(owner).await? {
+                Ok(id) => query.owner = Some(id),
+                Err(OwnerProblem::Unknown) => return Ok(Err(vec![format!("There is no user {name}.")])),
+                Err(OwnerProblem::Ambiguous) => return Ok(Err(vec![format!("Several users have the name {name}.")])),
             }
         }
         Ok(Ok(query))
@@ -239,7 +256,11 @@ impl Selection {
             is_used: self.get("usage") == "used",
             is_unfinished: false,
             created_from: reader.day("from"),
-            created_before: reader.day("to").map(|day| day.plus_minutes(24 * 60)),
+            created_before: reader.day_after("to"),
+            uploaded_from: reader.day("up-from"),
+            uploaded_before: reader.day_after("up-to"),
+            expires_from: reader.day("end-from"),
+            expires_before: reader.day_after("end-to"),
             min_bytes: reader.kilobytes("min"),
             max_bytes: reader.kilobytes("max"),
         };
@@ -293,6 +314,11 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The end of a day.
+    fn day_after(&mut self, name: &str) -> Option<Timestamp> {
+        self.day(name).map(|day| day.plus_minutes(24 * 60))
+    }
+
     fn kilobytes(&mut self, name: &str) -> Option<i64> {
         self.read(name, "must be a number of kilobytes", |value| {
             let kilobytes = value.parse::<i64>().ok().filter(|kilobytes| (0..=MAX_KILOBYTES).contains(kilobytes));
@@ -321,6 +347,10 @@ fn label(name: &str) -> &'static str {
         "creator" => "Creator",
         "from" => "Created from",
         "to" => "Created to",
+        "up-from" => "Uploaded from",
+        "up-to" => "Uploaded to",
+        "end-from" => "Expires from",
+        "end-to" => "Expires to",
         "min" => "At least",
         "max" => "At most",
         _ => "",
