@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::PageError;
-use super::page::{Frame, Section, render};
+use super::page::{Frame, Notice, Section, render};
 use super::picture::{Badge, indented, is_of_the_web, name, status_badge};
 use super::text::{Grouped, Moment, shortened, size, visible};
 use super::{Admin, Staff, StaffForm};
@@ -42,11 +42,6 @@ struct ImagePage {
     has_more_log: bool,
     metadata: String,
     cloudflare_metadata: String,
-}
-
-struct Notice {
-    tone: &'static str,
-    text: String,
 }
 
 /// A field of an image.
@@ -98,7 +93,7 @@ pub(super) async fn show(
 ) -> Result<Response, PageError> {
     let query = Query::parse(request.uri().query().unwrap_or_default()).unwrap_or_default();
     let notice = (query.get("done") == Some("checked"))
-        .then(|| Notice { tone: "good", text: "Cloudflare was asked, and its answer is recorded.".to_owned() });
+        .then(|| Notice::good("Cloudflare was asked, and its answer is recorded."));
     let (image, owner) = admin.service.find_any_image(read_id(&id)?).await?;
     Ok(render(&page(&admin, &staff, &image, owner.as_ref(), notice).await?))
 }
@@ -114,7 +109,7 @@ pub(super) async fn check_status(
         Ok(_) => Ok(Redirect::to(&admin.path(&format!("images/{}/?done=checked", image.id))).into_response()),
         Err(error @ (service::Error::NotFound | service::Error::Store(_))) => Err(error.into()),
         Err(error) => {
-            let notice = Notice { tone: "bad", text: visible(&error.to_string()) };
+            let notice = Notice::bad(visible(&error.to_string()));
             let page = page(&admin, &staff, &image, owner.as_ref(), Some(notice)).await?;
             Ok((StatusCode::BAD_GATEWAY, render(&page)).into_response())
         }
@@ -256,19 +251,20 @@ fn usage_line(usage: &ImageUsage, now: Timestamp) -> UsageLine {
 }
 
 fn log_line(entry: &LogEntry, image: &Image, now: Timestamp) -> LogLine {
-    // The upload URL is shown in its place alone, and only while it is of use.
-    let without_secret = |text: &str| match image.upload_url.as_str() {
-        "" => text.to_owned(),
-        secret => text.replace(secret, "(the upload URL)"),
-    };
     LogLine {
         title: event_title(&entry.event_type),
         message: shortened(&entry.message, 500),
         time: Moment::new(entry.timestamp, now),
-        data: match entry.data.as_str() {
-            "{}" | "null" => String::new(),
-            data => json(&without_secret(data)),
-        },
+        data: entry_data(entry, image.upload_url.as_str(), MAX_JSON_CHARS),
+    }
+}
+
+/// The data of an entry, if any. The upload URL of its image is shown in another place alone, and only while it is of use.
+pub(super) fn entry_data(entry: &LogEntry, upload_url: &str, max_chars: usize) -> String {
+    match entry.data.as_str() {
+        "{}" | "null" => String::new(),
+        data if upload_url.is_empty() => indented(data, max_chars),
+        data => indented(&data.replace(upload_url, "(the upload URL)"), max_chars),
     }
 }
 
@@ -278,6 +274,7 @@ pub(super) fn event_title(event_type: &str) -> String {
         "upload_url_created" => "Upload URL handed out",
         "status_checked" => "Status checked",
         "image_registered" => "Registered",
+        "image_imported" => "Found in the account",
         "image_uploaded" => "Uploaded through the server",
         "webhook_received" => "Webhook received",
         "staff_action" => "By staff",

@@ -4,17 +4,23 @@
 //! `Staff` says who is signed in, `StaffForm` reads what a page sends and is the only way to change something, and
 //! `PageError` becomes a page in the look of the others. All of it works without scripts; htmx spares reloads where it is there.
 
+mod cursor;
 mod dashboard;
 mod error;
 mod forms;
 mod image;
 mod images;
+mod list;
+mod logs;
 mod page;
 mod picture;
+mod repairs;
 mod sessions;
 mod sign_in;
 mod staff;
 mod text;
+mod usages;
+mod webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -117,6 +123,14 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(&at("images/"), get(images::list))
         .route(&at("images/{id}/"), get(image::show))
         .route(&at("images/{id}/check-status/"), post(image::check_status))
+        .route(&at("logs/"), get(logs::list))
+        .route(&at("usages/"), get(usages::list))
+        .route(&at("webhooks/"), get(webhooks::list))
+        .route(&at("webhooks/{id}/"), get(webhooks::show))
+        .route(&at("repairs/"), get(repairs::list))
+        .route(&at("repairs/try/"), post(repairs::try_now))
+        .route(&at("repairs/try-all/"), post(repairs::try_all))
+        .route(&at("repairs/give-up/"), get(repairs::ask_to_give_up).post(repairs::give_up))
         .route(&at("sign-in/"), get(sign_in::show).post(sign_in::submit))
         .route(&at("sign-out/"), post(sign_in::sign_out))
         .route(&at("sessions/"), get(sessions::list))

@@ -41,7 +41,29 @@ pub(super) enum Section {
     Elsewhere,
     Dashboard,
     Images,
+    Logs,
+    Usages,
+    Webhooks,
+    Repairs,
     Sessions,
+}
+
+/// What a page says at its top of what was done, or was not.
+#[derive(Debug)]
+pub(super) struct Notice {
+    /// The class that colours it.
+    pub(super) tone: &'static str,
+    pub(super) text: String,
+}
+
+impl Notice {
+    pub(super) fn good(text: impl Into<String>) -> Self {
+        Self { tone: "good", text: text.into() }
+    }
+
+    pub(super) fn bad(text: impl Into<String>) -> Self {
+        Self { tone: "bad", text: text.into() }
+    }
 }
 
 impl Frame {

@@ -10,7 +10,7 @@ use super::Context;
 use super::database::open_current;
 use super::output::{print_error, print_line, print_rows, print_warning, printable};
 use crate::app::{self, SystemClock};
-use crate::domain::{CloudflareId, PendingDeletion};
+use crate::domain::{CloudflareId, PageFrom, PendingDeletion};
 use crate::service::{CleanupEvent, ImageRecords};
 
 /// The most that are listed.
@@ -104,7 +104,9 @@ impl LeftoversArgs {
 }
 
 async fn list(records: &ImageRecords, json: bool) -> anyhow::Result<ExitCode> {
-    let rows: Vec<Row> = records.list_leftovers(LISTED).await?.into_iter().map(Row::from).collect();
+    let part = records.list_leftovers(PageFrom::Start, LISTED).await?;
+    let has_more = part.next.is_some();
+    let rows: Vec<Row> = part.items.into_iter().map(Row::from).collect();
     let headings = ["ID AT CLOUDFLARE", "WHY", "SINCE", "TRIED", "NEXT", "LAST ERROR"];
     print_rows(json, &headings, &rows, |row| {
         vec![
@@ -116,8 +118,8 @@ async fn list(records: &ImageRecords, json: bool) -> anyhow::Result<ExitCode> {
             printable(&row.last_error),
         ]
     })?;
-    if rows.len() >= usize::try_from(LISTED)? {
-        print_warning(format_args!("these are the oldest {LISTED}; there may be more"));
+    if has_more {
+        print_warning(format_args!("these are the oldest {LISTED}; there are more"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -11,7 +11,10 @@ use super::registration::MAX_CREATOR_CHARS;
 use super::retry::retry;
 use super::{CleanupEvent, CleanupObserver, CloudflareService, Error, ImageRecords, with_jitter};
 use crate::cloudflare::{self, ImageDetails, NewImageFields};
-use crate::domain::{CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PendingDeletion, Timestamp};
+use crate::domain::{
+    CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PageFrom, PendingDeletion, PendingPlace,
+    Stretch, Timestamp,
+};
 use crate::store::{self, CloudflareIdSet};
 
 const OPERATION: &str = "Failed to delete image";
@@ -46,12 +49,25 @@ impl ImageRecords {
         Ok(store::pending_deletions::count_due(&self.database, self.clock.now()).await?)
     }
 
-    /// What has to be seen to at Cloudflare, now or later: the oldest, at most `limit`.
+    /// At most `size` of what has to be seen to at Cloudflare, now or later, the oldest first.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn list_leftovers(&self, limit: u32) -> Result<Vec<PendingDeletion>, Error> {
-        Ok(store::pending_deletions::list(&self.database, limit).await?)
+    pub async fn list_leftovers(
+        &self,
+        from: PageFrom<PendingPlace>,
+        size: u32,
+    ) -> Result<Stretch<PendingDeletion, PendingPlace>, Error> {
+        let found = store::pending_deletions::list(&self.database, &from, size.saturating_add(1)).await?;
+        Ok(Stretch::cut(found, size, &from, PendingDeletion::place))
+    }
+
+    /// What has to be seen to under an id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such thing.
+    pub async fn get_leftover(&self, id: &CloudflareId) -> Result<PendingDeletion, Error> {
+        store::pending_deletions::find(&self.database, id).await?.ok_or(Error::NotFound)
     }
 
     /// Forgets what has to be seen to at Cloudflare, which stays there then; whether there was such a thing.
@@ -170,6 +186,17 @@ impl CloudflareService {
             Some(leftover) => self.patient().see_to_leftover(leftover).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Sees to what is left under an id, whatever its time; `None` if there is no such thing. It goes on to its end when the client
+    /// goes away.
+    ///
+    /// # Errors
+    /// [`Error::BeingCleared`] while somebody else is at it; otherwise if the database fails.
+    pub async fn retry_leftover(&self, id: &CloudflareId) -> Result<Option<LeftoverOutcome>, Error> {
+        let Some(leftover) = self.records.claim_leftover_of(id).await? else { return Ok(None) };
+        let service = self.clone();
+        self.run_to_end(async move { service.see_to_leftover(leftover).await.map(Some) }).await
     }
 
     /// Sees to what is claimed, and gives it back or forgets it.

@@ -17,6 +17,7 @@ mod images;
 mod incoming_file;
 mod leftovers;
 mod links;
+mod logs;
 mod overview;
 mod passwords;
 mod polling;

@@ -1,6 +1,6 @@
 //! What is left at Cloudflare after failures, and gets deleted later.
 
-use cfimages::domain::{CloudflareId, DeletionReason, Image, ImageMarks, Json, NewPendingDeletion};
+use cfimages::domain::{CloudflareId, DeletionReason, Image, ImageMarks, Json, NewPendingDeletion, PageFrom};
 use cfimages::service::{
     CleanupEvent, CloudflareService, Error, LeftoverOutcome, SourceUrl, UploadDeadlines, UploadRequest,
 };
@@ -206,7 +206,7 @@ async fn backoff(engine: Engine) {
         world.fixture.clock.advance(minutes * 60 / 2 + 1);
     }
     let database = &world.fixture.database;
-    let left = store::pending_deletions::list(database, 10).await.unwrap();
+    let left = store::pending_deletions::list(database, &PageFrom::Start, 10).await.unwrap();
     assert_eq!((left.len(), left[0].attempts, &left[0].reason), (1, 3, &DeletionReason::Unrecorded));
     assert_eq!(left[0].last_error, "400 Client Error: Bad Request");
     world.cloudflare.fail_with(None);

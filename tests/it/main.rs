@@ -3,6 +3,7 @@
 
 mod account_reconciliation;
 mod admin_images;
+mod admin_lists;
 mod admin_sign_in;
 mod api_auth;
 mod api_delivery_urls;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
     for register in [
         account_reconciliation::register,
         admin_images::register,
+        admin_lists::register,
         admin_sign_in::register,
         api_auth::register,
         api_delivery_urls::register,

@@ -1,23 +1,22 @@
 //! The list of all images: as a gallery or as a table, filtered and sorted by the URL.
 
-mod cursor;
 mod selection;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::{Request, State};
-use axum::http::header;
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
 use self::selection::Selection;
 use super::error::PageError;
+use super::list::Asked;
 use super::page::{Frame, Section, render};
 use super::picture::{Badge, Thumbnail, status_badge};
 use super::staff::cookie;
 use super::text::{Grouped, Moment, shortened, size};
 use super::{Admin, Staff};
 use crate::domain::{Image, Timestamp};
-use crate::http::query::Query;
 use crate::http::{Cookies, RequestContext};
 use crate::service::ImagePage;
 
@@ -60,18 +59,17 @@ pub(super) async fn list(
     State(admin): State<Admin>,
     Extension(context): Extension<RequestContext>,
     staff: Staff,
-    request: Request,
+    Asked(query): Asked,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let query = Query::parse(request.uri().query().unwrap_or_default())
-        .map_err(|_| PageError::BadRequest("The address has too many parameters."))?;
     let selection = Selection::read(&query);
     let chosen_view = query.get("view").filter(|view| matches!(*view, "gallery" | "table"));
-    let known_view = Cookies::of(request.headers()).first(VIEW_COOKIE);
+    let known_view = Cookies::of(&headers).first(VIEW_COOKIE);
     let is_gallery = chosen_view.or(known_view.as_deref()) != Some("table");
 
     let (problems, page) = match selection.query(&admin).await? {
         Ok(query) => {
-            let from = selection.from().map_err(PageError::BadRequest)?;
+            let from = selection.from()?;
             let page = admin.service.browse_images(&query, selection.order(), from, selection.per_page()).await?;
             (Vec::new(), Some(page))
         }

@@ -40,6 +40,28 @@ impl<'a> Browser<'a> {
         browser
     }
 
+    /// All pages of a list from one on and back again, which must be the same: what `items` finds on each.
+    pub(crate) async fn walk<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        list: &str,
+        first: &str,
+        items: impl Fn(&str) -> Vec<T>,
+    ) -> Vec<Vec<T>> {
+        let (mut forward, mut html) = (Vec::new(), self.page(&format!("{list}{first}")).await);
+        loop {
+            forward.push(items(&html));
+            let Some(next) = link(&html, "next") else { break };
+            html = self.page(&format!("{list}{next}")).await;
+        }
+        let mut backward = vec![items(&html)];
+        while let Some(previous) = link(&html, "prev") {
+            html = self.page(&format!("{list}{previous}")).await;
+            backward.insert(0, items(&html));
+        }
+        assert_eq!(backward, forward);
+        forward
+    }
+
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
         self.cookies.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -105,6 +127,12 @@ impl<'a> Browser<'a> {
 pub(crate) fn token(html: &str) -> &str {
     let rest = html.split_once(r#"name="csrf" value=""#).unwrap_or_else(|| panic!("no form in {html}")).1;
     rest.split('"').next().unwrap()
+}
+
+/// Where a link of the list leads, with its escapes undone.
+pub(crate) fn link(html: &str, rel: &str) -> Option<String> {
+    let rest = html.split_once(&format!("rel=\"{rel}\" href=\""))?.1;
+    Some(rest.split('"').next()?.replace("&#38;", "&").replace("&amp;", "&"))
 }
 
 pub(crate) fn set_cookies(headers: &HeaderMap) -> Vec<&str> {
