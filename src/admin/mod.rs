@@ -16,10 +16,12 @@ mod page;
 mod picture;
 mod repairs;
 mod sessions;
+mod settings;
 mod sign_in;
 mod staff;
 mod text;
 mod usages;
+mod users;
 mod webhooks;
 
 use std::fmt;
@@ -34,8 +36,10 @@ use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::error::PageError;
-use self::forms::StaffForm;
-use self::staff::Staff;
+use self::forms::{StaffForm, SuperuserForm};
+use self::staff::{Staff, Superuser};
+use crate::config::EffectiveValue;
+use crate::domain::Timestamp;
 use crate::http::assets::hashed_name;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks};
 
@@ -52,6 +56,8 @@ pub struct Admin {
     links: ImageLinks,
     django: Option<DjangoSide>,
     policy: HeaderValue,
+    settings: Arc<[EffectiveValue]>,
+    started_at: Timestamp,
 }
 
 /// The Django beside us, whose staff need not sign in again. Cheap to clone.
@@ -70,7 +76,8 @@ impl fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// The admin site of a service whose pictures are shown from `delivery_url`, where it has a domain of its own.
+    /// The admin site of a service whose pictures are shown from `delivery_url`, where it has a domain of its own. `settings` are
+    /// those in effect, without secrets.
     pub fn new(
         prefix: &str,
         accounts: Accounts,
@@ -78,8 +85,10 @@ impl Admin {
         links: ImageLinks,
         django: Option<DjangoSide>,
         delivery_url: Option<&str>,
+        settings: Arc<[EffectiveValue]>,
     ) -> Self {
-        Self { prefix: prefix.into(), accounts, service, links, django, policy: content_security_policy(delivery_url) }
+        let (policy, started_at) = (content_security_policy(delivery_url), service.clock().now());
+        Self { prefix: prefix.into(), accounts, service, links, django, policy, settings, started_at }
     }
 
     /// The path of a page, `images/` for one.
@@ -131,6 +140,13 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(&at("repairs/try/"), post(repairs::try_now))
         .route(&at("repairs/try-all/"), post(repairs::try_all))
         .route(&at("repairs/give-up/"), get(repairs::ask_to_give_up).post(repairs::give_up))
+        .route(&at("users/"), get(users::list))
+        .route(&at("users/{id}/"), get(users::show))
+        .route(&at("users/{id}/create-token/"), post(users::create_token))
+        .route(&at("users/{id}/reveal-token/"), post(users::reveal_token))
+        .route(&at("users/{id}/rotate-token/"), get(users::ask_to_rotate).post(users::rotate_token))
+        .route(&at("users/{id}/revoke-token/"), get(users::ask_to_revoke).post(users::revoke_token))
+        .route(&at("settings/"), get(settings::show))
         .route(&at("sign-in/"), get(sign_in::show).post(sign_in::submit))
         .route(&at("sign-out/"), post(sign_in::sign_out))
         .route(&at("sessions/"), get(sessions::list))

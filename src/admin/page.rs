@@ -30,6 +30,8 @@ pub(super) struct Frame {
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) csrf: CsrfToken,
+    /// Whether pages for superusers are open.
+    pub(super) is_superuser: bool,
     /// Whether the sign-in was ours, so that the sign-out can be.
     pub(super) has_own_session: bool,
 }
@@ -45,6 +47,8 @@ pub(super) enum Section {
     Usages,
     Webhooks,
     Repairs,
+    Users,
+    Settings,
     Sessions,
 }
 
@@ -72,6 +76,7 @@ impl Frame {
         let member = Member {
             name: visible(&staff.user.username),
             csrf: staff.csrf.clone(),
+            is_superuser: staff.user.is_superuser,
             has_own_session: staff.own_session().is_some(),
         };
         Self { member: Some(member), section, ..Self::anonymous(admin) }

@@ -151,6 +151,11 @@ impl CloudflareService {
         self.settings.max_file_bytes
     }
 
+    /// The engine of the database, for people.
+    pub fn engine_name(&self) -> &'static str {
+        self.database.engine_name()
+    }
+
     /// The clock of the service.
     pub fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()

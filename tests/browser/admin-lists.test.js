@@ -1,10 +1,10 @@
-/** The admin's lists of what happened, as a person uses them. */
+/** The admin's lists of what happened, and the pages for superusers, as a person uses them. */
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { before, test } from "node:test";
 
-import { ADMIN, CFIMAGES, askServer, findings, openAdmin, signIn, uploadPicture } from "./support/admin.js";
+import { ADMIN, CFIMAGES, askServer, credentials, findings, openAdmin, signIn, uploadPicture } from "./support/admin.js";
 
 const HOSTILE = `<script>document.title="owned"</script><img src=x onerror=alert(1)>"'\u202Egpj.exe\u200B`;
 const LONG = "w".repeat(1500);
@@ -76,6 +76,28 @@ for (const javaScriptEnabled of [true, false]) {
   });
 }
 
+test("a token is shown once, rotated after a question, and the settings hide it", async (t) => {
+  const page = await openAdmin(t);
+  await signIn(page, { path: "users/" });
+  await page.getByLabel("Search").fill(credentials.username);
+  await page.waitForURL(/q=/);
+  await page.getByRole("link", { name: credentials.username, exact: true }).click();
+  await page.getByRole("heading", { name: "API token" }).waitFor();
+  assert.equal(await page.getByText(credentials.token).count(), 0);
+  await page.getByRole("button", { name: "Show it" }).click();
+  await page.getByText(credentials.token).waitFor();
+  await page.getByRole("link", { name: "Hide it" }).click();
+  assert.equal(await page.getByText(credentials.token).count(), 0);
+  // Other tests use the token: the question is left with no.
+  await page.getByRole("link", { name: "Rotate…" }).click();
+  await page.getByRole("heading", { name: "Rotate this token?" }).waitFor();
+  await page.getByRole("link", { name: "Keep it" }).click();
+  await page.getByRole("heading", { name: "API token" }).waitFor();
+  await page.getByRole("link", { name: "Settings" }).click();
+  await page.getByText("CFIMAGES_TRUSTED_PROXIES").first().waitFor();
+  assert.equal(await page.getByText(credentials.token).count(), 0);
+});
+
 const VIEWS = [
   ["webhooks", "webhooks/"],
   ["webhook", null],
@@ -84,6 +106,10 @@ const VIEWS = [
   ["usages", "usages/"],
   ["no-usages", "usages/?id=nothing"],
   ["broken-filter", "logs/?message=x"],
+  ["users", "users/"],
+  ["user", "users/1/"],
+  ["token-question", "users/1/rotate-token/"],
+  ["settings", "settings/"],
 ];
 
 for (const width of [360, 1280]) {

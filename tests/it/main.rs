@@ -5,6 +5,7 @@ mod account_reconciliation;
 mod admin_images;
 mod admin_lists;
 mod admin_sign_in;
+mod admin_users;
 mod api_auth;
 mod api_delivery_urls;
 mod api_file_uploads;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         admin_images::register,
         admin_lists::register,
         admin_sign_in::register,
+        admin_users::register,
         api_auth::register,
         api_delivery_urls::register,
         api_file_uploads::register,

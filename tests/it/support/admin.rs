@@ -8,7 +8,7 @@ use super::sql;
 
 /// The password of those whom [`make_staff`] has made members of the staff.
 pub(crate) const PASSWORD: &str = "correct horse battery";
-const PASSWORD_HASH: &str = "pbkdf2_sha256$10$salt$jse5kCwqc1BMREQnGQrxMs+btTRMrzTDStId1WOY62g=";
+pub(crate) const PASSWORD_HASH: &str = "pbkdf2_sha256$10$salt$jse5kCwqc1BMREQnGQrxMs+btTRMrzTDStId1WOY62g=";
 
 /// Makes a user a member of the staff, with [`PASSWORD`].
 pub(crate) async fn make_staff(app: &TestApp, username: &str) {
@@ -38,6 +38,13 @@ impl<'a> Browser<'a> {
         let answer = browser.sign_in(username, PASSWORD, "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         browser
+    }
+
+    /// The browser of a superuser.
+    pub(crate) async fn of_superuser(app: &'a TestApp, username: &str) -> Self {
+        let update = format!("UPDATE auth_user SET is_superuser = true WHERE username = '{username}'");
+        sql::execute(app.database_url.as_str(), &update).await;
+        Self::signed_in(app, username).await
     }
 
     /// All pages of a list from one on and back again, which must be the same: what `items` finds on each.
