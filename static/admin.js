@@ -32,9 +32,19 @@ const findBroken = (root) => {
   for (const image of root.querySelectorAll("img")) if (image.complete && !image.naturalWidth && image.loading !== "lazy") hideBroken(image);
 };
 
+/* The size of a picture that was made on request is known when it is there. */
+const tellSize = (image) => {
+  const place = image.closest("figure")?.querySelector("[data-measure]");
+  if (!place || !image.naturalWidth || image.dataset.measured) return;
+  image.dataset.measured = "yes";
+  place.prepend(`${image.naturalWidth} × ${image.naturalHeight} pixels. `);
+};
+document.addEventListener("load", ({ target }) => target instanceof HTMLImageElement && target.matches("[data-measured]") && tellSize(target), true);
+
 const prepare = (root) => {
   showCopyButtons(root);
   findBroken(root);
+  for (const image of root.querySelectorAll("[data-measured]")) tellSize(image);
 };
 prepare(document);
 document.addEventListener("htmx:afterSettle", () => {

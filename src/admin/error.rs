@@ -3,9 +3,11 @@
 use std::any::Any;
 
 use askama::Template;
+use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use serde::Serialize;
 use tracing::error;
 
 use super::Admin;
@@ -153,11 +155,20 @@ pub(super) fn panicked(cause: Box<dyn Any + Send>) -> HttpResponse<Body> {
     PageError::Internal.into_response()
 }
 
-/// Writes the page of an error; other answers stay as they are.
-pub(super) fn as_page(admin: &Admin, response: Response) -> Response {
+/// What scripts are told of an error that people get a page of.
+#[derive(Serialize)]
+pub(super) struct ErrorJson<'a> {
+    pub(super) error: &'a str,
+}
+
+/// Writes the page of an error, or for a script its text; other answers stay as they are.
+pub(super) fn as_page(admin: &Admin, is_script: bool, response: Response) -> Response {
     let Some(ErrorText { title, text, offers_sign_in }) = response.extensions().get::<ErrorText>().cloned() else {
         return response;
     };
+    if is_script {
+        return (response.status(), Json(ErrorJson { error: text })).into_response();
+    }
     let (status, allowed) = (response.status(), response.headers().get(header::ALLOW).cloned());
     let request_id = RequestContext::current_id().filter(|_| status.is_server_error()).map(|id| id.to_string());
     let page =

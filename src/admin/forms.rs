@@ -12,7 +12,9 @@ use super::error::PageError;
 use super::staff::Superuser;
 use super::{Admin, Staff};
 use crate::http::RequestContext;
-use crate::http::query::Query;
+use crate::http::body::MAX_BODY_BYTES;
+use crate::http::multipart::{Part, Parts, PartsError};
+use crate::http::query::{MAX_FIELDS, Query};
 use crate::signature::{encode_hex, secrets_match};
 
 /// The field that carries the token against forgeries.
@@ -68,22 +70,33 @@ pub(super) struct ReadForm {
 impl ReadForm {
     /// Reads a form, if it was sent by a page of this origin.
     pub(super) async fn read(request: Request) -> Result<Self, PageError> {
-        let origin = request.extensions().get::<RequestContext>().map_or("", |context| &context.origin);
-        if request.method() != Method::POST || !is_same_origin(request.headers(), origin) {
-            return Err(PageError::Forbidden(FOREIGN));
-        }
-        let header = request.headers().get(HEADER).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        require_same_origin(&request)?;
+        let header = token_header(request.headers());
         let body = Bytes::from_request(request, &()).await.map_err(|_| PageError::BadRequest(UNREADABLE))?;
         let text = std::str::from_utf8(&body).map_err(|_| PageError::BadRequest(UNREADABLE))?;
         let fields = Query::parse(text).map_err(|_| PageError::BadRequest(UNREADABLE))?;
+        Ok(Self::new(fields, header))
+    }
+
+    fn new(fields: Query, header: Option<String>) -> Self {
         let token = header.or_else(|| fields.get(FIELD).map(str::to_owned)).unwrap_or_default();
-        Ok(Self { fields, token })
+        Self { fields, token }
     }
 
     /// The last value of a field; empty where it was not sent.
     pub(super) fn get(&self, name: &str) -> &str {
         self.fields.get(name).unwrap_or_default()
     }
+}
+
+fn require_same_origin(request: &Request) -> Result<(), PageError> {
+    let origin = request.extensions().get::<RequestContext>().map_or("", |context| &context.origin);
+    let is_ours = request.method() == Method::POST && is_same_origin(request.headers(), origin);
+    if is_ours { Ok(()) } else { Err(PageError::Forbidden(FOREIGN)) }
+}
+
+fn token_header(headers: &HeaderMap) -> Option<String> {
+    headers.get(HEADER)?.to_str().ok().map(str::to_owned)
 }
 
 /// Whether a page of this origin sent the request. Browsers that do not say so themselves name the origin; a client that says neither
@@ -127,6 +140,94 @@ impl FromRequest<Admin> for SuperuserForm {
         let StaffForm { staff, .. } = StaffForm::from_request(request, admin).await?;
         Superuser::require(&staff)?;
         Ok(Self { staff })
+    }
+}
+
+/// A form with files that a member of the staff sent from a page of the admin site. Its fields stand before the first file, the token
+/// among them, so that no file is looked at before it is known who sends it.
+pub(super) struct StaffUpload {
+    pub(super) staff: Staff,
+    pub(super) form: ReadForm,
+    pub(super) files: FormFiles,
+}
+
+/// The files of a form, of which nothing has been read yet.
+pub(super) struct FormFiles {
+    parts: Parts,
+    next: Option<Part<'static>>,
+}
+
+impl StaffUpload {
+    /// The most files of a form.
+    pub(super) const MAX_FILES: u64 = 100;
+}
+
+impl FromRequest<Admin> for StaffUpload {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, admin: &Admin) -> Result<Self, PageError> {
+        let (mut parts, body) = request.into_parts();
+        let staff = Staff::of(&mut parts, admin).await?;
+        let request = Request::from_parts(parts, body);
+        require_same_origin(&request)?;
+        let header = token_header(request.headers());
+        let max_bytes = admin.service.max_file_bytes() * Self::MAX_FILES + MAX_BODY_BYTES as u64;
+        let mut files = FormFiles::of(request, max_bytes)?;
+        let form = ReadForm::new(files.read_fields().await?, header);
+        staff.csrf.check(&form)?;
+        Ok(Self { staff, form, files })
+    }
+}
+
+impl FormFiles {
+    fn of(request: Request, max_bytes: u64) -> Result<Self, PageError> {
+        let (head, body) = request.into_parts();
+        let content_type = head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let parts = Parts::new(content_type.unwrap_or_default(), body, max_bytes);
+        Ok(Self { parts: parts.ok_or(PageError::BadRequest(UNREADABLE))?, next: None })
+    }
+
+    /// Reads the fields up to the first file.
+    async fn read_fields(&mut self) -> Result<Query, PageError> {
+        let unreadable = |_| PageError::BadRequest(UNREADABLE);
+        let (mut fields, mut bytes_left) = (Vec::new(), MAX_BODY_BYTES);
+        while let Some(mut part) = self.parts.next().await.map_err(unreadable)? {
+            if part.file_name().is_some() {
+                self.next = Some(part);
+                break;
+            }
+            let name = part.name().unwrap_or_default().to_owned();
+            let mut value = Vec::new();
+            while let Some(bytes) = self.parts.chunk(&mut part).await.map_err(unreadable)? {
+                value.extend_from_slice(&bytes);
+                bytes_left = bytes_left.checked_sub(bytes.len()).ok_or(PageError::BadRequest(UNREADABLE))?;
+            }
+            fields.push((name, String::from_utf8_lossy(&value).into_owned()));
+            if fields.len() > MAX_FIELDS {
+                return Err(PageError::BadRequest(UNREADABLE));
+            }
+        }
+        Ok(fields.into())
+    }
+
+    /// The next file; none after the last. Fields that come late, and places for files that were left empty, are passed over.
+    pub(super) async fn next(&mut self) -> Result<Option<Part<'static>>, PartsError> {
+        let mut next = self.next.take();
+        loop {
+            let part = match next.take() {
+                Some(part) => Some(part),
+                None => self.parts.next().await?,
+            };
+            match part {
+                Some(mut part) if part.file_name().is_none_or(str::is_empty) => self.parts.skip(&mut part).await?,
+                part => return Ok(part),
+            }
+        }
+    }
+
+    /// The next piece of a file; none at its end.
+    pub(super) async fn chunk(&self, file: &mut Part<'_>) -> Result<Option<Bytes>, PartsError> {
+        self.parts.chunk(file).await
     }
 }
 

@@ -10,7 +10,7 @@ use super::page::{Frame, Notice, Section, render};
 use super::picture::{Badge, indented, is_of_the_web, name, status_badge};
 use super::text::{Grouped, Moment, shortened, size, visible};
 use super::{Admin, Staff, StaffForm};
-use crate::domain::{Image, ImageId, ImageStatus, ImageUsage, LogEntry, Timestamp, User};
+use crate::domain::{Image, ImageId, ImageStatus, ImageUsage, LogEntry, StaffAction, Timestamp, User};
 use crate::http::query::Query;
 use crate::service::{self, DEFAULT_LIFETIME};
 
@@ -105,7 +105,7 @@ pub(super) async fn check_status(
     StaffForm { staff, .. }: StaffForm,
 ) -> Result<Response, PageError> {
     let (image, owner) = admin.service.find_any_image(read_id(&id)?).await?;
-    match admin.service.check_image_status_for(&image, &staff.user).await {
+    match admin.service.perform(&StaffAction::CheckStatus, image.id, &staff.user).await {
         Ok(_) => Ok(Redirect::to(&admin.path(&format!("images/{}/?done=checked", image.id))).into_response()),
         Err(error @ (service::Error::NotFound | service::Error::Store(_))) => Err(error.into()),
         Err(error) => {

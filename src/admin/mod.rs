@@ -20,9 +20,11 @@ mod settings;
 mod sign_in;
 mod staff;
 mod text;
+mod upload;
 mod usages;
 mod users;
 mod webhooks;
+mod workbench;
 
 use std::fmt;
 use std::sync::Arc;
@@ -56,6 +58,8 @@ pub struct Admin {
     links: ImageLinks,
     django: Option<DjangoSide>,
     policy: HeaderValue,
+    /// The policy of the page that sends files from the browser to Cloudflare.
+    upload_policy: HeaderValue,
     settings: Arc<[EffectiveValue]>,
     started_at: Timestamp,
 }
@@ -87,8 +91,12 @@ impl Admin {
         delivery_url: Option<&str>,
         settings: Arc<[EffectiveValue]>,
     ) -> Self {
-        let (policy, started_at) = (content_security_policy(delivery_url), service.clock().now());
-        Self { prefix: prefix.into(), accounts, service, links, django, policy, settings, started_at }
+        let policy = content_security_policy(delivery_url, "", "");
+        // The browser sends files there, and shows what it sends.
+        let upload_policy = content_security_policy(delivery_url, &format!(" {}", service.upload_origin()), " blob:");
+        let started_at = service.clock().now();
+        let prefix = prefix.into();
+        Self { prefix, accounts, service, links, django, policy, upload_policy, settings, started_at }
     }
 
     /// The path of a page, `images/` for one.
@@ -112,12 +120,12 @@ impl Admin {
     }
 }
 
-/// No inline scripts and styles, nothing from elsewhere but pictures.
-fn content_security_policy(delivery_url: Option<&str>) -> HeaderValue {
+/// No inline scripts and styles, nothing from elsewhere but pictures; and what else may be connected to, and shown.
+fn content_security_policy(delivery_url: Option<&str>, connections: &str, pictures: &str) -> HeaderValue {
     let delivery = delivery_url.map(|url| format!(" {url}")).unwrap_or_default();
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {CLOUDFLARE_DELIVERY}{delivery}; \
-         connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' {CLOUDFLARE_DELIVERY}{delivery}{pictures}; \
+         connect-src 'self'{connections}; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     );
     // The configuration takes no URL that a header would not.
     HeaderValue::from_str(&policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
@@ -152,6 +160,10 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(&at("sessions/"), get(sessions::list))
         .route(&at("sessions/end/"), post(sessions::end))
         .route(&at("sessions/end-others/"), post(sessions::end_others))
+        .route(&at("upload/"), get(upload::show).post(upload::submit))
+        .route(&at("upload/url/"), post(upload::create_url))
+        .route(&at("upload/from-url/"), post(upload::fetch))
+        .route(&at("workbench/"), get(workbench::show))
         .route(&at("{*path}"), any(unknown_path))
         .method_not_allowed_fallback(async || PageError::MethodNotAllowed)
         .layer(CatchPanicLayer::custom(error::panicked))
@@ -172,14 +184,16 @@ async fn unknown_path(method: Method, uri: Uri) -> Response {
 
 /// Turns errors into pages, and adds what every answer bears.
 async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
+    let is_script = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "application/json");
     let response = next.run(request).await;
-    let mut response = error::as_page(&admin, response);
+    let mut response = error::as_page(&admin, is_script, response);
     add_headers(response.headers_mut(), &admin.policy);
     response
 }
 
 fn add_headers(headers: &mut HeaderMap, policy: &HeaderValue) {
-    headers.insert(header::CONTENT_SECURITY_POLICY, policy.clone());
+    // A page that needs more has a policy of its own.
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| policy.clone());
     let fixed: [(HeaderName, &str); 5] = [
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "same-origin"),

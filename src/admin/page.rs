@@ -43,6 +43,8 @@ pub(super) enum Section {
     Elsewhere,
     Dashboard,
     Images,
+    Upload,
+    Workbench,
     Logs,
     Usages,
     Webhooks,

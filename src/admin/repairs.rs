@@ -47,6 +47,8 @@ struct Line {
     since: Moment,
     next: Moment,
     is_claimed: bool,
+    /// Whether its time has come, or it was tried before.
+    can_be_tried: bool,
     /// The key of the image that it belongs to.
     record: Option<String>,
 }
@@ -73,8 +75,13 @@ fn done(word: &str) -> Option<Notice> {
         "deleted" => Notice::good("It is gone at Cloudflare, and done with."),
         "kept" => Notice::good("There was nothing to repair any more, so it is done with."),
         "failed" => Notice::bad("It could not be done. The reason is below; it will be tried again."),
+        "early" => {
+            Notice::bad("Cloudflare may still be at it, so nothing was done. It is tried by itself when that is over.")
+        }
         "gone" => Notice::good("Somebody was faster: it is done with."),
-        "all" => Notice::good("All are due now. The server sees to them one after the other, within minutes."),
+        "all" => Notice::good(
+            "All that were tried before are due now. The server sees to them one after the other, within minutes.",
+        ),
         "given-up" => Notice::good("It is left as it is, and nobody will see to it any more."),
         _ => return None,
     })
@@ -89,6 +96,7 @@ pub(super) async fn try_now(
     let word = match admin.service.retry_leftover(&id).await {
         Ok(Some(LeftoverOutcome::Deleted(_))) => "deleted",
         Ok(Some(LeftoverOutcome::Kept(_))) => "kept",
+        Ok(Some(LeftoverOutcome::Failed(_, service::Error::NotCertainYet { .. }))) => "early",
         Ok(Some(LeftoverOutcome::Failed(..))) => "failed",
         Ok(None) => "gone",
         Err(error @ service::Error::BeingCleared(_)) => {
@@ -170,6 +178,7 @@ fn line(leftover: &PendingDeletion, now: Timestamp) -> Line {
         since: Moment::new(leftover.created_at, now),
         next: Moment::new(leftover.next_attempt_at.max(now), now),
         is_claimed,
+        can_be_tried: leftover.attempts > 0 || leftover.next_attempt_at <= now,
         record: leftover.marks.record.map(|id| id.to_string()),
     }
 }

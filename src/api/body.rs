@@ -1,20 +1,14 @@
 //! Bodies of requests, by the rules of DRF's parsers.
 
-use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, ready};
-
-use axum::body::{Body, Bytes, HttpBody};
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, header};
-use hyper::body::Frame;
-use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::value::RawValue;
 
 use super::{ApiError, json_syntax};
 use crate::http::body::{MAX_BODY_BYTES, utf8};
 use crate::http::media_type;
+use crate::http::multipart::{Part, Parts, PartsError};
 use crate::http::query::{MAX_FIELDS, Query};
 
 /// What can be read, in the order in which it is tried.
@@ -27,8 +21,6 @@ const MULTIPART: &str = "multipart/form-data";
 const MAX_CONTENT_TYPE: usize = 256;
 /// The most bytes of a multipart body: files in it are passed over, and do not count towards [`MAX_BODY_BYTES`].
 const MAX_MULTIPART_BYTES: u64 = 32 * 1024 * 1024;
-/// The most bytes that wait in the parser of a form for the end of something.
-const MAX_HELD_BYTES: usize = 1024 * 1024;
 /// The most files: Django's `DATA_UPLOAD_MAX_NUMBER_FILES`.
 const MAX_FILES: usize = 100;
 
@@ -175,8 +167,7 @@ async fn read_multipart(request: Request) -> Result<Form, ApiError> {
 
 /// Reads a multipart form part by part.
 pub(super) struct FormReader {
-    parts: Multipart<'static>,
-    held: HeldBytes,
+    parts: Parts,
     form: Form,
     files: usize,
     bytes_left: usize,
@@ -185,23 +176,15 @@ pub(super) struct FormReader {
 impl FormReader {
     /// A reader of the body of a request, of which `max_bytes` are read at most.
     pub(super) fn new(request: Request, max_bytes: u64) -> Result<Self, ApiError> {
-        let boundary = multer::parse_boundary(content_type(request.headers()))
-            .map_err(|_| parse_error("Invalid boundary in multipart: None"))?;
-        let held = HeldBytes::default();
-        let body = Body::new(Counted { body: request.into_body(), held: held.clone() });
-        let limits = Constraints::new().size_limit(SizeLimit::new().whole_stream(max_bytes));
-        Ok(Self {
-            parts: Multipart::with_constraints(body.into_data_stream(), boundary, limits),
-            held,
-            form: Form::default(),
-            files: 0,
-            bytes_left: MAX_BODY_BYTES,
-        })
+        let content_type = content_type(request.headers());
+        let parts = Parts::new(&content_type, request.into_body(), max_bytes)
+            .ok_or_else(|| parse_error("Invalid boundary in multipart: None"))?;
+        Ok(Self { parts, form: Form::default(), files: 0, bytes_left: MAX_BODY_BYTES })
     }
 
     /// Reads up to the file in the field `file`, which is given back unread, or else to the end. Other files are passed over.
-    pub(super) async fn read_until(&mut self, file: Option<&str>) -> Result<Option<Field<'static>>, ApiError> {
-        while let Some(mut part) = self.next_part().await? {
+    pub(super) async fn read_until(&mut self, file: Option<&str>) -> Result<Option<Part<'static>>, ApiError> {
+        while let Some(mut part) = self.parts.next().await.map_err(unreadable)? {
             let Some(name) = part.name().map(str::to_owned) else {
                 self.skip(&mut part).await?;
                 continue;
@@ -243,19 +226,11 @@ impl FormReader {
     }
 
     /// The next piece of a part.
-    pub(super) async fn chunk(&self, part: &mut Field<'_>) -> Result<Option<Bytes>, ApiError> {
-        let chunk = part.chunk().await.map_err(|error| unreadable(&error))?;
-        self.held.release();
-        Ok(chunk)
+    pub(super) async fn chunk(&self, part: &mut Part<'_>) -> Result<Option<Bytes>, ApiError> {
+        self.parts.chunk(part).await.map_err(unreadable)
     }
 
-    async fn next_part(&mut self) -> Result<Option<Field<'static>>, ApiError> {
-        let part = self.parts.next_field().await.map_err(|error| unreadable(&error))?;
-        self.held.release();
-        Ok(part)
-    }
-
-    async fn read_text(&mut self, part: &mut Field<'_>) -> Result<String, ApiError> {
+    async fn read_text(&mut self, part: &mut Part<'_>) -> Result<String, ApiError> {
         let mut bytes = Vec::new();
         while let Some(chunk) = self.chunk(part).await? {
             self.use_up(chunk.len())?;
@@ -264,9 +239,8 @@ impl FormReader {
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    async fn skip(&self, part: &mut Field<'_>) -> Result<(), ApiError> {
-        while self.chunk(part).await?.is_some() {}
-        Ok(())
+    async fn skip(&self, part: &mut Part<'_>) -> Result<(), ApiError> {
+        self.parts.skip(part).await.map_err(unreadable)
     }
 
     fn use_up(&mut self, bytes: usize) -> Result<(), ApiError> {
@@ -275,53 +249,11 @@ impl FormReader {
     }
 }
 
-/// How many bytes the parser of a form holds at most before it gives any of them away, as the heads of parts that do not end.
-#[derive(Debug, Clone, Default)]
-struct HeldBytes(Arc<AtomicUsize>);
-
-impl HeldBytes {
-    fn release(&self) {
-        self.0.store(0, Ordering::Relaxed);
+fn unreadable(error: PartsError) -> ApiError {
+    match error {
+        PartsError::TooLarge => ApiError::BadRequestPage,
+        PartsError::Unreadable => parse_error(&error.to_string()),
     }
-
-    fn add(&self, bytes: usize) -> Result<(), HeadTooLong> {
-        if self.0.fetch_add(bytes, Ordering::Relaxed) > MAX_HELD_BYTES { Err(HeadTooLong) } else { Ok(()) }
-    }
-}
-
-/// The head of a part does not end.
-#[derive(Debug, thiserror::Error)]
-#[error("the head of a part is too long")]
-struct HeadTooLong;
-
-/// A body whose bytes are counted on their way to the parser of a form.
-struct Counted {
-    body: Body,
-    held: HeldBytes,
-}
-
-impl HttpBody for Counted {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        Poll::Ready(frame.map(|frame| {
-            let frame = frame?;
-            self.held.add(frame.data_ref().map_or(0, Bytes::len)).map_err(axum::Error::new)?;
-            Ok(frame)
-        }))
-    }
-}
-
-fn unreadable(error: &multer::Error) -> ApiError {
-    if matches!(error, multer::Error::StreamSizeExceeded { .. }) {
-        return ApiError::BadRequestPage;
-    }
-    parse_error("the body is cut off or not in multipart form")
 }
 
 fn parse_error(reason: &str) -> ApiError {

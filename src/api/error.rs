@@ -151,7 +151,9 @@ impl ApiError {
             service::Error::CustomIdTaken => {
                 Self::Field(StatusCode::CONFLICT, FieldErrors::of("custom_id", CUSTOM_ID_TAKEN))
             }
-            service::Error::BeingCleared(_) => {
+            service::Error::BeingCleared(_)
+            | service::Error::NotCertainYet { .. }
+            | service::Error::NotedByOtherVersion(_) => {
                 Self::Field(StatusCode::CONFLICT, FieldErrors::of("custom_id", &error.to_string()))
             }
             service::Error::CustomIdCannotBePrivate => FieldErrors::of("custom_id", PRIVATE_CUSTOM_ID).into(),
@@ -247,7 +249,10 @@ fn service_error(error: &service::Error) -> Response {
         service::Error::CloudflareIdTooLong => message(StatusCode::BAD_REQUEST, error.to_string()),
         service::Error::UnknownToCloudflare(_) => message(StatusCode::NOT_FOUND, error.to_string()),
         service::Error::BeingCleared(_)
+        | service::Error::NotCertainYet { .. }
+        | service::Error::NotedByOtherVersion(_)
         | service::Error::NewIdUnknown(_)
+        | service::Error::NewIdUncertain { .. }
         | service::Error::NotUploaded(_)
         | service::Error::AutomaticUsage => message(StatusCode::CONFLICT, error.to_string()),
         service::Error::OtherCreator(_) | service::Error::OtherOwner(_) | service::Error::UsageOfOtherOwner => {
@@ -267,6 +272,8 @@ fn service_error(error: &service::Error) -> Response {
             message(StatusCode::BAD_GATEWAY, text_of(error))
         }
         service::Error::Cloudflare { .. } => message(StatusCode::BAD_REQUEST, text_of(error)),
+        // Of the admin site alone.
+        service::Error::Edit(problem) => message(StatusCode::BAD_REQUEST, problem.to_string()),
         service::Error::Store(cause) => store_error(cause),
     }
 }

@@ -96,7 +96,7 @@ pub struct UploadImageRequest {
         (status = 400, description = "A field is not accepted, the body or the picture cannot be read or fetched, or Cloudflare refused", body = BadRequest),
         (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 409, description = "The custom id is taken, or what was left under it is just being deleted", body = FieldErrors),
+        (status = 409, description = "The custom id is taken, or something that an earlier request left under it has to be deleted first; the text tells when to try again", body = FieldErrors),
         (status = 413, description = "The picture is too large", body = FieldErrors),
         (status = 415, description = "The file is no picture of a kind that is accepted, or the body is neither JSON nor a form", body = UnsupportedType),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),

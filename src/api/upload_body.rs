@@ -3,18 +3,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::extract::{FromRequest, Request};
-use multer::Field;
 
 use super::body::{FormReader, RequestData, is_multipart};
 use super::{ApiError, FieldErrors};
+use crate::http::multipart::Part;
 use crate::service::{FileSender, IncomingFile};
 
 /// The field with the file.
 pub(super) const FILE: &str = "file";
 /// The most bytes of a form: the largest file that the settings allow, and what may stand around it.
 const MAX_FORM_BYTES: u64 = 110_000_000;
-/// The most characters of the name of a file that are kept.
-const MAX_NAME_CHARS: usize = 255;
 
 /// Marks requests to a view that takes a file; an extension.
 #[derive(Debug, Clone, Copy)]
@@ -67,14 +65,14 @@ impl<S: Send + Sync> FromRequest<S> for UploadBody {
 
 /// The file of a form, of which nothing has been read.
 pub(super) struct FilePart {
-    part: Field<'static>,
+    part: Part<'static>,
     reader: FormReader,
 }
 
 impl FilePart {
     /// The file for the service, and where to feed it.
     pub(super) fn channel(&self) -> (FileSender, IncomingFile) {
-        IncomingFile::channel(base_name(self.part.file_name().unwrap_or_default()))
+        IncomingFile::channel(self.part.file_name().unwrap_or_default())
     }
 
     /// Hands the file over piece by piece as long as it is wanted, and makes sure that nothing of importance comes after it.
@@ -97,24 +95,5 @@ impl FilePart {
         }
         sender.finish().await;
         Ok(())
-    }
-}
-
-/// The name without the folders that some clients send with it, and without what is no part of a name.
-fn base_name(name: &str) -> String {
-    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    name.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect::<String>().trim().to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_are_kept_without_folders_and_cut() {
-        assert_eq!(base_name("C:\\fakepath\\lake.png"), "lake.png");
-        assert_eq!(base_name("../../etc/\u{0}lake\n.png "), "lake.png");
-        assert_eq!(base_name(&"é".repeat(300)).chars().count(), 255);
-        assert_eq!((base_name(""), base_name("a/")), (String::new(), String::new()));
     }
 }

@@ -67,7 +67,7 @@ pub struct UploadUrlRequest {
         (status = 400, description = "A field is not accepted, the body cannot be read, or Cloudflare refused", body = BadRequest),
         (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 409, description = "What was left under the custom id is just being deleted", body = ErrorMessage),
+        (status = 409, description = "Something that an earlier request left under the custom id has to be deleted first; the text tells when to try again", body = ErrorMessage),
         (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
         (status = 503, description = "The database is not available", body = ErrorDetail),
@@ -103,6 +103,7 @@ pub(super) fn read_request(fields: &mut Fields<'_>) -> UploadRequest {
         expiry_minutes: None,
         filename: fields.text("filename", 255),
         creator: fields.text_or_blank("creator", 255),
+        by_staff: false,
     };
     if request.metadata.as_ref().is_some_and(|metadata| !metadata.is_object()) {
         fields.refuse("metadata", "metadata must be a JSON object.");

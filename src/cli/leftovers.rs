@@ -10,7 +10,7 @@ use super::Context;
 use super::database::open_current;
 use super::output::{print_error, print_line, print_rows, print_warning, printable};
 use crate::app::{self, SystemClock};
-use crate::domain::{CloudflareId, PageFrom, PendingDeletion};
+use crate::domain::{Clock, CloudflareId, PageFrom, PendingDeletion};
 use crate::service::{CleanupEvent, ImageRecords};
 
 /// The most that are listed.
@@ -39,7 +39,7 @@ enum LeftoversCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Try now to delete or find all of it. The exit code is 0 only if nothing is left.
+    /// Try now to delete or find all of it, but for what Cloudflare may still be at. The exit code is 0 only if nothing is left.
     Retry,
     /// Leave something at Cloudflare, and forget that it was to be deleted or found.
     Forget {
@@ -96,11 +96,26 @@ impl LeftoversArgs {
                 if claimed > 0 {
                     print_warning(format_args!("the server is at {claimed} of them; list them again in a few minutes"));
                 }
-                Ok(if failed + claimed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                let is_early = print_early(&records).await?;
+                Ok(if failed + claimed == 0 && !is_early { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
             LeftoversCommand::Forget { ids } => forget(&records, ids).await,
         }
     }
+}
+
+/// Tells of what was not tried because its time has not come; whether there is such a thing.
+async fn print_early(records: &ImageRecords) -> anyhow::Result<bool> {
+    let leftovers = records.list_leftovers(PageFrom::Start, LISTED).await?.items;
+    let (now, untried) = (SystemClock.now(), leftovers.iter().filter(|leftover| leftover.attempts == 0));
+    let early = untried.map(|leftover| leftover.next_attempt_at).filter(|first_try| *first_try > now);
+    let (count, last) = (early.clone().count(), early.max());
+    if let Some(last) = last {
+        print_warning(format_args!(
+            "Cloudflare may still be at {count} of them; they are tried by themselves, the last at {last}"
+        ));
+    }
+    Ok(last.is_some())
 }
 
 async fn list(records: &ImageRecords, json: bool) -> anyhow::Result<ExitCode> {

@@ -51,6 +51,14 @@ impl Client {
         self.transport.health()
     }
 
+    /// The origin that upload URLs lead to: Cloudflare's own, or that of what stands in for its API.
+    pub fn upload_origin(&self) -> String {
+        const API: &str = "https://api.cloudflare.com";
+        const UPLOADS: &str = "https://upload.imagedelivery.net";
+        let origin = self.transport.origin();
+        if origin == API { UPLOADS.to_owned() } else { origin }
+    }
+
     /// Whether the API is on this machine: an emulator.
     pub fn is_local(&self) -> bool {
         self.transport.is_local()

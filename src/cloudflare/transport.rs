@@ -146,6 +146,11 @@ impl Transport {
         Self { patience: Patience::Job, ..self.clone() }
     }
 
+    /// Scheme, host and port of the API.
+    pub(super) fn origin(&self) -> String {
+        reqwest::Url::parse(&self.account.url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
+    }
+
     /// Whether the API is on this machine: an emulator.
     pub(super) fn is_local(&self) -> bool {
         is_loopback_url(&self.account.url)

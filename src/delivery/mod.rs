@@ -28,5 +28,5 @@ pub use preset::{PRESETS, Preset, PresetError, PresetInfo};
 pub use resolved::Resolved;
 pub use signed_url::{SignError, SignatureError, VerifyError, round_up_expiry, sign, verify};
 pub use srcset::{density_srcset, parse_sizes, sizes, srcset};
-pub use transform::{OPTIONS, OptionInfo, SHORTHANDS, Transform, TransformError};
+pub use transform::{OPTIONS, OptionInfo, OptionKind, SHORTHANDS, Transform, TransformError};
 pub use urls::{DeliveryParts, DeliveryShape, DeliveryUrlError, DeliveryUrls};

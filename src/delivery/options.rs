@@ -73,6 +73,8 @@ macro_rules! words {
         impl $name {
             /// All of them.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// All of them, as they stand in URLs.
+            pub(super) const WORDS: &'static [&'static str] = &[$($word),+];
             /// What is allowed, for people.
             pub const ALLOWED: &'static str = one_of!($($word),+);
 

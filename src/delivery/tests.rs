@@ -434,6 +434,39 @@ fn sizes_keep_their_units() {
     }
 }
 
+#[test]
+fn what_forms_are_told_of_options_is_what_they_take() {
+    let accepts = |name: &str, value: &str| Transform::new().set(name, value).is_ok();
+    for OptionInfo { name, kind, .. } in OPTIONS.iter().chain(SHORTHANDS) {
+        let (taken, refused) = match kind {
+            OptionKind::Flag => (vec!["true".to_owned(), "false".to_owned()], vec!["maybe".to_owned()]),
+            OptionKind::Integer { least, most } => {
+                let below = least.checked_sub(1).map_or_else(|| "-1".to_owned(), |below| below.to_string());
+                (vec![least.to_string(), most.to_string()], vec![below, (most + 1).to_string()])
+            }
+            OptionKind::Decimal { least, most } => {
+                let most_taken = most.map_or_else(|| "1000".to_owned(), |most| most.to_string());
+                let beyond = most.map(|most| (most + 0.01).to_string());
+                let below = (least - 0.02).to_string();
+                (vec![least.to_string(), most_taken], beyond.into_iter().chain([below]).collect())
+            }
+            OptionKind::Words(words) => {
+                (words.iter().map(|word| (*word).to_owned()).collect(), vec!["nonsense".to_owned()])
+            }
+            OptionKind::Color => (vec!["#ff8800".to_owned()], vec!["nonsense".to_owned()]),
+            OptionKind::Text(some) => {
+                (some.iter().map(|text| (*text).to_owned()).collect(), vec!["nonsense".to_owned()])
+            }
+        };
+        for value in taken {
+            assert!(accepts(name, &value), "{name}={value}");
+        }
+        for value in refused {
+            assert!(!accepts(name, &value), "{name}={value}");
+        }
+    }
+}
+
 mod toolkit {
     //! The toolkit's own answers under four delivery settings.
 

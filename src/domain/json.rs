@@ -69,6 +69,14 @@ impl Json {
         Self::parse(&text).expect("our own types are JSON that can be stored")
     }
 
+    /// The JSON of a value of our own around values of the database, whose text is kept: they may be what [`Json::parse`] refuses.
+    ///
+    /// # Panics
+    /// As [`Json::of`].
+    pub fn around<T: Serialize + ?Sized>(value: &T) -> Self {
+        Self::from_trusted(serde_json::to_string(value).expect("our own types are JSON"))
+    }
+
     /// Takes a value out of the database, keeping its text.
     ///
     /// # Errors

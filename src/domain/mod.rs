@@ -20,6 +20,7 @@ mod page;
 mod pending_deletion;
 mod picture_format;
 mod selection;
+mod staff_action;
 mod stats;
 mod table_name;
 mod timestamp;
@@ -51,10 +52,11 @@ pub use page::{Page, PageFrom, PageRequest, Stretch};
 pub use pending_deletion::{DeletionReason, ImageMarks, NewPendingDeletion, PendingDeletion, PendingPlace};
 pub use picture_format::PictureFormat;
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
+pub use staff_action::{FieldChanges, MetadataEdit, StaffActed, StaffAction, StaffEdit};
 pub use stats::{ImageStats, StatusCounts};
 pub use table_name::{ParseTableNameError, TableName, quote_identifier};
 pub use timestamp::{ParseTimestampError, Timestamp};
-pub use upload_log::{LogEntry, RecentEvent, StaffAction, UploadEvent};
+pub use upload_log::{LogEntry, RecentEvent, UploadEvent};
 pub use usage::{
     ContentType, ImageUsage, ParseContentTypeError, UsageEntry, UsageOrder, UsageQuery, UsageSelection, UsageSlot,
     UsageSort,

@@ -17,11 +17,11 @@ pub struct PendingDeletion {
     pub reason: DeletionReason,
     /// When that was found.
     pub created_at: Timestamp,
-    /// How often it was tried since it was found last.
+    /// How often it was tried since it was found last; a claim counts as a try.
     pub attempts: i32,
     /// Why it could not be done the last time.
     pub last_error: String,
-    /// When it is tried next.
+    /// When it is tried next. The first try is not made before, as Cloudflare may still be at it; further tries may be.
     pub next_attempt_at: Timestamp,
     /// Until when it is somebody's own.
     pub claimed_until: Option<Timestamp>,
@@ -57,7 +57,7 @@ pub struct NewPendingDeletion {
     pub marks: ImageMarks,
     /// Why it could not be done at once.
     pub last_error: String,
-    /// When it is tried next.
+    /// When it may be tried first: when what is found at Cloudflare is certain.
     pub next_attempt_at: Timestamp,
 }
 
@@ -86,6 +86,11 @@ impl DeletionReason {
             Self::IdUnsure => "its id may have changed",
             Self::Other(words) => words,
         }
+    }
+
+    /// Whether it is to be deleted, as far as this version knows.
+    pub fn is_to_delete(&self) -> bool {
+        matches!(self, Self::Unrecorded | Self::AnswerLost | Self::UploadLost)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{ImageId, ImageStatus, Json, Timestamp, User};
+use super::{ImageId, ImageStatus, Json, StaffActed, Timestamp, User};
 
 /// A row of an image's log.
 #[derive(Debug, Clone)]
@@ -38,29 +38,6 @@ pub struct RecentEvent {
     pub event_type: String,
     /// When it happened.
     pub timestamp: Timestamp,
-}
-
-/// What a member of the staff did with an image in the admin site.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StaffAction {
-    /// Had Cloudflare asked about it.
-    CheckStatus,
-}
-
-impl StaffAction {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CheckStatus => "check_status",
-        }
-    }
-
-    /// What was done, after the name of who did it.
-    fn predicate(self) -> &'static str {
-        match self {
-            Self::CheckStatus => "had Cloudflare asked for the status",
-        }
-    }
 }
 
 /// An event that leaves a row in an image's log. Words, sentences and data are the toolkit's, but for what it does not know.
@@ -101,11 +78,13 @@ pub enum UploadEvent<'a> {
         payload: &'a Json,
     },
     /// A member of the staff did something in the admin site.
-    StaffActed {
-        /// Who did it.
+    StaffActed(StaffActed<'a>),
+    /// A member of the staff uploads the picture in the admin site.
+    StaffUpload {
+        /// Who does it.
         staff: &'a User,
-        /// What was done.
-        action: StaffAction,
+        /// Whether the picture is there; otherwise there is a URL to upload it to.
+        is_done: bool,
     },
 }
 
@@ -122,7 +101,7 @@ impl UploadEvent<'_> {
             Self::ImageImported { .. } => Self::IMAGE_IMPORTED,
             Self::ImageUploaded { .. } => "image_uploaded",
             Self::WebhookReceived { .. } => "webhook_received",
-            Self::StaffActed { .. } => "staff_action",
+            Self::StaffActed(_) | Self::StaffUpload { .. } => "staff_action",
         }
     }
 
@@ -136,7 +115,9 @@ impl UploadEvent<'_> {
             Self::ImageImported { .. } => "Image imported from Cloudflare".to_owned(),
             Self::ImageUploaded { .. } => "Image uploaded through the server".to_owned(),
             Self::WebhookReceived { .. } => "Webhook processed successfully".to_owned(),
-            Self::StaffActed { staff, action } => format!("{} {}", staff.username, action.predicate()),
+            Self::StaffActed(acted) => acted.message(),
+            Self::StaffUpload { staff, is_done: true } => format!("{} uploaded the picture", staff.username),
+            Self::StaffUpload { staff, .. } => format!("{} asked for an upload URL", staff.username),
         }
     }
 
@@ -149,8 +130,9 @@ impl UploadEvent<'_> {
             | Self::ImageImported { response }
             | Self::ImageUploaded { response } => response.wrapped("response"),
             Self::WebhookReceived { payload } => payload.wrapped("payload"),
-            Self::StaffActed { staff, action } => Json::of(&json!({
-                "action": action.as_str(),
+            Self::StaffActed(acted) => acted.data(),
+            Self::StaffUpload { staff, is_done } => Json::of(&json!({
+                "action": if *is_done { "upload" } else { "request_upload" },
                 "user": {"id": staff.id.to_string(), "username": staff.username},
             })),
         }

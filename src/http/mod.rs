@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod entity_tag;
 pub mod hosts;
 pub mod media_type;
+pub mod multipart;
 pub mod query;
 pub mod timeout;
 pub mod unread;

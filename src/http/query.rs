@@ -31,6 +31,11 @@ impl Query {
         Ok(Self(pairs.map(|(name, value)| (decode(name), decode(value))).collect()))
     }
 
+    /// All values of a parameter, in their order.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.pairs().filter(move |(key, _)| *key == name).map(|(_, value)| value)
+    }
+
     /// The last value of a parameter, as Django's `QueryDict` gives it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
@@ -60,6 +65,13 @@ impl Query {
         pairs.extend(changes.iter().filter_map(|(name, value)| Some((*name, (*value)?.to_string()))));
         pairs.sort_by_key(|(name, _)| *name);
         pairs.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect::<Vec<_>>().join("&")
+    }
+}
+
+/// Pairs that were read elsewhere, as they are.
+impl From<Vec<(String, String)>> for Query {
+    fn from(pairs: Vec<(String, String)>) -> Self {
+        Self(pairs)
     }
 }
 

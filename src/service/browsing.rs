@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::{CloudflareService, Error};
-use crate::domain::{BrowseFrom, BrowseOrder, BrowsePosition, Image, ImageId, ImageQuery, Stretch, User, UserId};
+use crate::domain::{
+    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, Stretch, User, UserId,
+};
 use crate::store;
 
 /// A page of the images of all users.
@@ -62,6 +64,16 @@ impl CloudflareService {
             None => None,
         };
         Ok((image, owner))
+    }
+
+    /// The images with these ids at Cloudflare, whoever owns them, in this order. Those that there are none of are left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_images_at_cloudflare(&self, ids: &[CloudflareId]) -> Result<Vec<Image>, Error> {
+        let mut images = store::images::find_by_cloudflare_ids(&self.database, &ids.iter().collect()).await?;
+        images.sort_by_key(|image| ids.iter().position(|id| *id == image.cloudflare_id));
+        Ok(images)
     }
 
     /// The key of the user with a name.

@@ -9,7 +9,7 @@ use tracing::{error, info, instrument};
 use super::retry::retry;
 use super::{CloudflareService, Error};
 use crate::domain::{Clock, CloudflareId, Image, ImageFilter, ImageId, ImageKey, ImageKeys, User};
-use crate::store::{self, Database, ImageSet, Transaction};
+use crate::store::{self, CloudflareIdSet, Database, ImageSet, Transaction};
 
 const OPERATION: &str = "Failed to delete image";
 
@@ -60,12 +60,19 @@ impl ImageRecords {
         .await
     }
 
-    async fn remove_one(&self, id: ImageId) -> Result<bool, Error> {
+    /// Deletes an image here if it has this id at Cloudflare; whether it has.
+    async fn remove_one(&self, id: ImageId, cloudflare_id: &CloudflareId) -> Result<bool, Error> {
         retry(Error::is_conflict, async || {
             let mut transaction = self.database.begin().await?;
-            let removed = self.remove(&mut transaction, &ImageSet::from_iter([id])).await?;
+            let ids = CloudflareIdSet::from_iter([cloudflare_id]);
+            let images = store::images::lock_by_cloudflare_ids(&mut transaction, &ids).await?;
+            if images.iter().all(|image| image.id != id) {
+                transaction.rollback().await?;
+                return Ok(false);
+            }
+            self.remove(&mut transaction, &ImageSet::from_iter([id])).await?;
             transaction.commit().await?;
-            Ok(removed > 0)
+            Ok(true)
         })
         .await
     }
@@ -229,13 +236,18 @@ impl CloudflareService {
     pub(super) async fn delete_removable(&self, id: ImageId) -> Result<bool, Error> {
         self.records.require_removable(id).await?;
         let service = self.clone();
-        self.run_to_end(async move {
-            // It may be gone since it was found, or have another id: the one that was found may be somebody else's by now.
-            let Some(image) = service.find_record(id).await? else { return Ok(false) };
-            service.client.delete_image(&image.cloudflare_id).await.map_err(Error::cloudflare(OPERATION))?;
-            service.records.remove_one(id).await
-        })
-        .await
+        self.run_to_end(async move { service.delete_under_each_id(id).await }).await
+    }
+
+    /// Deletes an image under the id that it has by now, and once more where it gets another one meanwhile.
+    async fn delete_under_each_id(&self, id: ImageId) -> Result<bool, Error> {
+        while let Some(image) = store::images::find(&self.database, id).await? {
+            self.client.delete_image(&image.cloudflare_id).await.map_err(Error::cloudflare(OPERATION))?;
+            if self.records.remove_one(id, &image.cloudflare_id).await? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delivery::SignError;
-use crate::domain::{CloudflareId, ImageUsage};
+use crate::domain::{CloudflareId, ImageUsage, StaffEdit, Timestamp};
 use crate::{cloudflare, store};
 
 /// Why a use case failed.
@@ -45,9 +45,28 @@ pub enum Error {
     /// Something else is being done with what is, or was left, under this id at Cloudflare.
     #[error("something else is being done with {0} at Cloudflare. Try again in a moment.")]
     BeingCleared(CloudflareId),
+    /// Cloudflare may still be at what was asked of it before, so that nothing can be concluded from what is there now.
+    #[error("what came of an earlier request for {id} at Cloudflare is not certain before {until}. Try again then.")]
+    NotCertainYet {
+        /// The id at Cloudflare.
+        id: CloudflareId,
+        /// When it is certain.
+        until: Timestamp,
+    },
+    /// Another version of the program noted that something has to be seen to under this id.
+    #[error("another version of cfimages noted {0}, and knows what is to be done about it")]
+    NotedByOtherVersion(CloudflareId),
     /// The image got another id at Cloudflare when its privacy changed, and nobody knows which.
     #[error("the image {0} has another ID at Cloudflare since its privacy changed, and that ID was not found")]
     NewIdUnknown(CloudflareId),
+    /// The image got another id at Cloudflare when its privacy changed, its record is gone, and it is not certain which it is.
+    #[error("the image {id}, whose record is gone, may be {candidate} at Cloudflare now. Delete that there if it is.")]
+    NewIdUncertain {
+        /// The id that it had.
+        id: CloudflareId,
+        /// The id that it may have.
+        candidate: CloudflareId,
+    },
     /// Cloudflare does not know an image that is to be registered.
     #[error("Image {0} not found in Cloudflare")]
     UnknownToCloudflare(CloudflareId),
@@ -92,6 +111,9 @@ pub enum Error {
         #[source]
         cause: cloudflare::Error,
     },
+    /// What an image is to be changed to by hand is not accepted.
+    #[error(transparent)]
+    Edit(#[from] EditProblem),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -124,6 +146,32 @@ pub enum PictureProblem {
     /// It did not come to its end.
     #[error("The upload was cut off. Send the file again.")]
     CutOff,
+}
+
+/// Why what an image is to be changed to by hand is not accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EditProblem {
+    /// The creator cannot be kept.
+    #[error("The creator has at most {} characters, none of which is U+0000.", StaffEdit::MAX_CHARS)]
+    Creator,
+    /// The image has no picture, so that Cloudflare cannot be told.
+    #[error("The creator can be changed when the picture is uploaded.")]
+    CreatorWithoutPicture,
+    /// The name of the file cannot be kept.
+    #[error("The file name has at most {} characters, none of which is U+0000.", StaffEdit::MAX_CHARS)]
+    FileName,
+    /// The metadata are JSON, but no object.
+    #[error("The metadata are to be an object: {{...}}.")]
+    MetadataNoObject,
+    /// Cloudflare does not keep as much.
+    #[error("The metadata have {bytes} bytes. Cloudflare keeps at most {}.", StaffEdit::MAX_METADATA_BYTES)]
+    MetadataTooLong {
+        /// How many they are, without spaces.
+        bytes: usize,
+    },
+    /// Somebody changed the image since it was looked at.
+    #[error("The image was changed meanwhile.")]
+    ChangedMeanwhile,
 }
 
 impl Error {

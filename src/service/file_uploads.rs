@@ -43,6 +43,7 @@ struct Uploaded {
     details: ImageDetails,
     content_type: Option<&'static str>,
     file_size: Option<u64>,
+    by_staff: bool,
 }
 
 impl CloudflareService {
@@ -60,7 +61,8 @@ impl CloudflareService {
     /// says so.
     ///
     /// # Errors
-    /// If the picture is not accepted, the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
+    /// If the picture is not accepted, the custom id is taken, or something is left under it that cannot be deleted yet, Cloudflare
+    /// refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.uploads.file", skip_all, fields(user.id = %owner.id))]
     pub async fn upload_file(
         &self,
@@ -73,11 +75,13 @@ impl CloudflareService {
         let file = file.identify(self.settings.max_file_bytes).await?;
         let asked = self.image_with_defaults(&request);
         let original_filename = request.filename.unwrap_or_else(|| file.name.clone());
+        let by_staff = request.by_staff;
         let (service, owner) = (self.clone(), owner.clone());
         self.run_to_end(async move {
             let content_type = Some(file.format.content_type());
             let (details, file_size) = service.send_file(&asked, file, deadlines).await?;
-            let uploaded = Uploaded { asked, original_filename, details, content_type, file_size: Some(file_size) };
+            let file_size = Some(file_size);
+            let uploaded = Uploaded { asked, original_filename, details, content_type, file_size, by_staff };
             service.record_or_delete(&owner, uploaded).await
         })
         .await
@@ -87,8 +91,8 @@ impl CloudflareService {
     /// [`upload_file`](Self::upload_file). It goes on to its end when the client goes away.
     ///
     /// # Errors
-    /// If Cloudflare cannot fetch the picture or does not take it, the custom id is taken, Cloudflare cannot be reached, or the
-    /// database fails.
+    /// If Cloudflare cannot fetch the picture or does not take it, the custom id is taken, or something is left under it that cannot be
+    /// deleted yet, Cloudflare cannot be reached, or the database fails.
     #[instrument(name = "service.uploads.url", skip_all, fields(user.id = %owner.id))]
     pub async fn upload_from_url(
         &self,
@@ -100,6 +104,7 @@ impl CloudflareService {
         self.require_free(request.custom_id.as_ref()).await?;
         let asked = self.image_with_defaults(&request);
         let original_filename = request.filename.unwrap_or_default();
+        let by_staff = request.by_staff;
         let (service, owner, begun) = (self.clone(), owner.clone(), self.clock.now());
         self.run_to_end(async move {
             let uploading = service.client.upload_from_url(&asked, url.as_str(), deadlines.answer);
@@ -107,7 +112,8 @@ impl CloudflareService {
                 Ok(details) => details,
                 Err(cause) => service.resolve_upload(cause, &asked, begun, deadlines.end).await?,
             };
-            let uploaded = Uploaded { asked, original_filename, details, content_type: None, file_size: None };
+            let (content_type, file_size) = (None, None);
+            let uploaded = Uploaded { asked, original_filename, details, content_type, file_size, by_staff };
             service.record_or_delete(&owner, uploaded).await
         })
         .await
@@ -155,12 +161,13 @@ impl CloudflareService {
 
     async fn record_or_delete(&self, owner: &User, uploaded: Uploaded) -> Result<Image, Error> {
         let id = uploaded.details.id.clone().ok_or_else(|| malformed("it has no id"))?;
+        let is_custom = uploaded.asked.custom_id.is_some();
         let image = match self.record_uploaded(owner, &id, uploaded).await {
             Ok(image) => image,
             // Whoever recorded the id meanwhile has the same image.
             Err(Error::CustomIdTaken) => return Err(Error::CustomIdTaken),
             Err(error) => {
-                self.delete_unrecorded(&id).await;
+                self.delete_unrecorded(&id, is_custom).await;
                 return Err(error);
             }
         };
@@ -169,7 +176,7 @@ impl CloudflareService {
     }
 
     async fn record_uploaded(&self, owner: &User, id: &CloudflareId, uploaded: Uploaded) -> Result<Image, Error> {
-        let Uploaded { asked, original_filename, details, content_type, file_size } = uploaded;
+        let Uploaded { asked, original_filename, details, content_type, file_size, by_staff } = uploaded;
         if id.as_str().is_empty() || id.as_str().chars().count() > CloudflareId::MAX_CHARS {
             return Err(malformed("its id is empty or too long"));
         }
@@ -197,6 +204,10 @@ impl CloudflareService {
         let image = store::images::apply(&mut transaction, image.id, &changes, now).await?.ok_or(Error::NotFound)?;
         let event = UploadEvent::ImageUploaded { response: &details.raw };
         store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        if by_staff {
+            let event = UploadEvent::StaffUpload { staff: owner, is_done: true };
+            store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        }
         transaction.commit().await?;
         Ok(image)
     }

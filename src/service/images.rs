@@ -3,11 +3,12 @@
 use tracing::{info, instrument};
 
 use super::retry::retry;
+use super::staff_actions::ByStaff;
 use super::{CloudflareService, Error};
 use crate::cloudflare::ImageDetails;
 use crate::domain::{
-    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, LogEntry, Page, PageRequest, StaffAction,
-    Timestamp, UploadEvent, User,
+    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, LogEntry, Page, PageRequest, Timestamp,
+    UploadEvent, User,
 };
 use crate::store::{self, Transaction};
 
@@ -96,16 +97,9 @@ impl CloudflareService {
         self.check_status(image, None).await
     }
 
-    /// The same for a member of the staff, whose name is recorded with the answer.
-    ///
-    /// # Errors
-    /// As [`CloudflareService::check_image_status`].
-    pub async fn check_image_status_for(&self, image: &Image, staff: &User) -> Result<Image, Error> {
-        self.check_status(image, Some(staff)).await
-    }
-
+    /// The same, also for a member of the staff, who is recorded with the answer.
     #[instrument(name = "service.images.check_status", skip_all, fields(image.id = %image.id))]
-    async fn check_status(&self, image: &Image, staff: Option<&User>) -> Result<Image, Error> {
+    pub(super) async fn check_status(&self, image: &Image, by: Option<&ByStaff>) -> Result<Image, Error> {
         let details = self
             .client
             .get_image(&image.cloudflare_id)
@@ -113,10 +107,10 @@ impl CloudflareService {
             .map_err(Error::cloudflare("Failed to check image status"))?;
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
+        let before = image;
         let image = record_check(&mut transaction, image.id, &details, now).await?.ok_or(Error::NotFound)?;
-        if let Some(staff) = staff {
-            let event = UploadEvent::StaffActed { staff, action: StaffAction::CheckStatus };
-            store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        if let Some(by) = by {
+            by.log(&mut transaction, before, &image, now).await?;
         }
         transaction.commit().await?;
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Checked status of image {:?}: {}",

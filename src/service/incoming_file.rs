@@ -13,6 +13,8 @@ use crate::domain::PictureFormat;
 
 /// How many pieces wait to be passed on; a piece is what the client's connection gave at once, some ten kilobytes.
 const PIECES: usize = 2;
+/// The most characters of the name of a file that are kept.
+const MAX_NAME_CHARS: usize = 255;
 
 /// A piece of a file, or its end.
 #[derive(Debug)]
@@ -49,15 +51,15 @@ impl FileSender {
 #[derive(Debug)]
 pub struct IncomingFile {
     /// The name that the client gave it; may be empty.
-    pub name: String,
+    name: String,
     pieces: mpsc::Receiver<Piece>,
 }
 
 impl IncomingFile {
-    /// A file, and where its pieces are handed over.
-    pub fn channel(name: String) -> (FileSender, Self) {
+    /// A file, and where its pieces are handed over. Of the name that the client gave it the folders are left out.
+    pub fn channel(name: &str) -> (FileSender, Self) {
         let (sender, pieces) = mpsc::channel(PIECES);
-        (FileSender(sender), Self { name, pieces })
+        (FileSender(sender), Self { name: base_name(name), pieces })
     }
 
     /// Waits for enough of the file to know what it is.
@@ -85,6 +87,12 @@ impl IncomingFile {
         };
         Ok(IdentifiedFile { name: self.name, format, bytes, progress })
     }
+}
+
+/// The name without the folders that some clients send with it, and without what is no part of a name.
+fn base_name(name: &str) -> String {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
+    name.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect::<String>().trim().to_owned()
 }
 
 /// A file that is a picture, as far as its first bytes tell.
@@ -179,7 +187,7 @@ mod tests {
 
     /// Hands pieces over, and the end if there is to be one.
     fn file(pieces: Vec<Vec<u8>>, has_end: bool) -> IncomingFile {
-        let (sender, file) = IncomingFile::channel(String::new());
+        let (sender, file) = IncomingFile::channel("");
         tokio::spawn(async move {
             for piece in pieces {
                 if sender.send(piece.into()).await.is_err() {
@@ -191,6 +199,14 @@ mod tests {
             }
         });
         file
+    }
+
+    #[test]
+    fn names_are_kept_without_folders_and_cut() {
+        assert_eq!(base_name("C:\\fakepath\\lake.png"), "lake.png");
+        assert_eq!(base_name("../../etc/\u{0}lake\n.png "), "lake.png");
+        assert_eq!(base_name(&"é".repeat(300)).chars().count(), 255);
+        assert_eq!((base_name(""), base_name("a/")), (String::new(), String::new()));
     }
 
     #[tokio::test]

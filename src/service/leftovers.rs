@@ -1,6 +1,12 @@
 //! What is left at Cloudflare after a failure, and nobody knows of here.
 //!
-//! It is deleted at once, or recorded and deleted later: by a job of the server, by `cleanup-expired`, or when an operator says so.
+//! It is noted, and deleted at once or later: by a job of the server, by `cleanup-expired`, or when an operator says so. Two rules hold
+//! for all of it:
+//!
+//! - Nothing that is not recorded is deleted without a claim on its id. Whoever wants the id meanwhile is told to wait, so that a
+//!   deletion which is repeated does not hit what they make under it.
+//! - Nothing is looked at before its time, whoever asks. What Cloudflare may still be at, or somebody else be about to record, is noted
+//!   with the time when that is over; what is found before is no answer. Only what was tried may be tried again at any time.
 
 use std::time::Duration;
 
@@ -20,7 +26,7 @@ use crate::store::{self, CloudflareIdSet};
 const OPERATION: &str = "Failed to delete image";
 /// How long what is claimed is one run's own: longer than the calls to Cloudflare may take that it needs.
 pub(super) const CLAIM_MINUTES: i64 = 5;
-/// When an upload whose answer was lost is looked for: whoever else used its id at the same time has recorded it by then.
+/// How long Cloudflare may be at an upload whose answer was lost. Whoever else used its id at the same time has recorded it by then.
 const LOST_UPLOAD_MINUTES: i64 = 5;
 /// How far Cloudflare's clock may be from ours.
 const CLOCKS_APART_MINUTES: i64 = 1;
@@ -81,7 +87,7 @@ impl ImageRecords {
         Ok(was_there)
     }
 
-    /// Makes all that has to be seen to at Cloudflare due now. What somebody is at stays theirs.
+    /// Makes all that was tried before due now. What somebody is at stays theirs.
     ///
     /// # Errors
     /// If the database fails.
@@ -141,6 +147,18 @@ impl ImageRecords {
         Ok(transaction.commit().await?)
     }
 
+    /// Gives back what is claimed and was not tried, to be tried at a time; nothing is changed where the claim was lost.
+    pub(super) async fn give_back_leftover(
+        &self,
+        leftover: &PendingDeletion,
+        why: &str,
+        next: Timestamp,
+    ) -> Result<(), Error> {
+        let mut transaction = self.database.begin().await?;
+        store::pending_deletions::give_back_untried(&mut transaction, leftover, why, next).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// Forgets what is claimed and done; nothing is changed where the claim was lost.
     pub(super) async fn settle_leftover(&self, leftover: &PendingDeletion) -> Result<(), Error> {
         let mut transaction = self.database.begin().await?;
@@ -148,10 +166,24 @@ impl ImageRecords {
         Ok(transaction.commit().await?)
     }
 
-    async fn record_leftover(&self, leftover: &NewPendingDeletion) -> Result<(), store::Error> {
+    /// Notes something to be seen to by whoever comes first.
+    pub(super) async fn note_leftover(&self, leftover: &NewPendingDeletion) -> Result<(), store::Error> {
         let mut transaction = self.database.begin().await?;
         store::pending_deletions::insert(&mut transaction, leftover, self.clock.now()).await?;
         transaction.commit().await
+    }
+
+    /// The same, and claims it; none while somebody else is at what is under the id, and it is only noted then.
+    async fn note_and_claim_leftover(
+        &self,
+        leftover: &NewPendingDeletion,
+    ) -> Result<Option<PendingDeletion>, store::Error> {
+        let now = self.clock.now();
+        let claimed_until = now.plus_minutes(CLAIM_MINUTES);
+        let mut transaction = self.database.begin().await?;
+        let noted = store::pending_deletions::insert_claimed(&mut transaction, leftover, now, claimed_until).await?;
+        transaction.commit().await?;
+        Ok(noted)
     }
 }
 
@@ -188,21 +220,33 @@ impl CloudflareService {
         }
     }
 
-    /// Sees to what is left under an id, whatever its time; `None` if there is no such thing. It goes on to its end when the client
-    /// goes away.
+    /// Sees to what is left under an id, at any time if it was tried before; `None` if there is no such thing. It goes on to its end
+    /// when the client goes away.
     ///
     /// # Errors
     /// [`Error::BeingCleared`] while somebody else is at it; otherwise if the database fails.
     pub async fn retry_leftover(&self, id: &CloudflareId) -> Result<Option<LeftoverOutcome>, Error> {
-        let Some(leftover) = self.records.claim_leftover_of(id).await? else { return Ok(None) };
-        let service = self.clone();
-        self.run_to_end(async move { service.see_to_leftover(leftover).await.map(Some) }).await
+        let (service, id) = (self.clone(), id.clone());
+        self.run_to_end(async move {
+            match service.records.claim_leftover_of(&id).await? {
+                Some(leftover) => service.see_to_leftover(leftover).await.map(Some),
+                None => Ok(None),
+            }
+        })
+        .await
     }
 
     /// Sees to what is claimed, and gives it back or forgets it.
-    pub(super) async fn see_to_leftover(&self, leftover: PendingDeletion) -> Result<LeftoverOutcome, Error> {
+    async fn see_to_leftover(&self, leftover: PendingDeletion) -> Result<LeftoverOutcome, Error> {
+        let is_first_try = leftover.attempts <= 1;
+        if is_first_try && leftover.next_attempt_at > self.clock.now() {
+            let (id, until) = (leftover.cloudflare_id.clone(), leftover.next_attempt_at);
+            self.records.give_back_leftover(&leftover, &leftover.last_error, until).await?;
+            return Ok(LeftoverOutcome::Failed(id.clone(), Error::NotCertainYet { id, until }));
+        }
         let outcome = match leftover.reason {
-            DeletionReason::IdUnsure => self.follow_access_change(&leftover).await,
+            DeletionReason::IdUnsure => self.follow_access_change(&leftover).await.map(|()| false),
+            DeletionReason::Other(_) => Err(Error::NotedByOtherVersion(leftover.cloudflare_id.clone())),
             _ => self.delete_if_ours(&leftover).await,
         };
         match outcome {
@@ -242,7 +286,7 @@ impl CloudflareService {
         self.delete_left(id).await.map(|()| true).map_err(Error::cloudflare(OPERATION))
     }
 
-    pub(super) async fn delete_left(&self, id: &CloudflareId) -> Result<(), cloudflare::Error> {
+    async fn delete_left(&self, id: &CloudflareId) -> Result<(), cloudflare::Error> {
         match self.client.delete_image(id).await {
             // What no URL can name, nobody can reach.
             Err(cloudflare::Error::UnusableId) => Ok(()),
@@ -250,28 +294,25 @@ impl CloudflareService {
         }
     }
 
-    /// Makes sure that a custom id is not kept from being used anew by what we have left under it.
+    /// Makes sure that nothing we have left under an id has to be seen to any more. It goes on to its end when the client goes away.
     pub(super) async fn clear_leftover(&self, id: &CloudflareId) -> Result<(), Error> {
-        match self.records.claim_leftover_of(id).await? {
-            Some(leftover) => match self.see_to_leftover(leftover).await? {
-                LeftoverOutcome::Failed(_, error) => Err(error),
-                _ => Ok(()),
-            },
-            None => Ok(()),
+        match self.retry_leftover(id).await? {
+            Some(LeftoverOutcome::Failed(_, error)) => Err(error),
+            _ => Ok(()),
         }
     }
 
-    /// Gets rid of a draft or an image at Cloudflare that could not be recorded here: now, or else by recording it for later deletion.
-    /// Where the database fails, too, both are tried again in the background.
-    pub(super) async fn delete_unrecorded(&self, id: &CloudflareId) {
-        if self.try_to_delete_unrecorded(id).await {
+    /// Gets rid of a draft or an image at Cloudflare that could not be recorded here, now or later. Where the database fails, too, that
+    /// is tried again in the background.
+    pub(super) async fn delete_unrecorded(&self, id: &CloudflareId, is_custom: bool) {
+        if self.try_to_delete_unrecorded(id, is_custom).await {
             return;
         }
         let (service, id) = (self.clone(), id.clone());
         let trying = async move {
             for pause in RETRY_PAUSES {
                 tokio::time::sleep(pause).await;
-                if service.try_to_delete_unrecorded(&id).await {
+                if service.try_to_delete_unrecorded(&id, is_custom).await {
                     return;
                 }
             }
@@ -281,30 +322,41 @@ impl CloudflareService {
     }
 
     /// Whether there is nothing left to do.
-    async fn try_to_delete_unrecorded(&self, id: &CloudflareId) -> bool {
-        // It may have been recorded after all: the answer to a commit can be lost, and somebody may use the id anew.
-        if matches!(self.is_taken(id).await, Ok(true)) {
+    async fn try_to_delete_unrecorded(&self, id: &CloudflareId, is_custom: bool) -> bool {
+        if self.delete_or_note(self.leftover(id, DeletionReason::Unrecorded)).await {
             return true;
         }
-        let Err(cause) = self.delete_left(id).await else { return true };
-        warn!(image.cloudflare_id = ?id.as_str(), error = %cause, "Could not delete at Cloudflare what is not recorded: {cause}");
-        self.try_to_record(NewPendingDeletion {
-            cloudflare_id: id.clone(),
-            reason: DeletionReason::Unrecorded,
-            marks: ImageMarks::default(),
-            last_error: cause.to_string(),
-            next_attempt_at: self.clock.now(),
-        })
-        .await
+        // It may have been recorded after all, as the answer to a commit can be lost. Otherwise nobody else ever has an id that Cloudflare
+        // chose, so that there is nothing to claim.
+        matches!(self.is_taken(id).await, Ok(true)) || (!is_custom && self.delete_left(id).await.is_ok())
     }
 
-    async fn try_to_record(&self, leftover: NewPendingDeletion) -> bool {
-        let recorded = self.records.record_leftover(&leftover).await;
-        if let Err(error) = &recorded {
-            let id = leftover.cloudflare_id.as_str();
-            warn!(image.cloudflare_id = ?id, error = %error, "Could not record it for later deletion: {error}");
+    /// Sees to something at once, or leaves it to be seen to later; whether it is noted, or needs no more to be.
+    async fn delete_or_note(&self, leftover: NewPendingDeletion) -> bool {
+        let (id, noted) = (&leftover.cloudflare_id, self.records.note_and_claim_leftover(&leftover).await);
+        let outcome = match noted {
+            Ok(Some(claimed)) => self.see_to_leftover(claimed).await,
+            Ok(None) => return true,
+            Err(error) => {
+                warn!(image.cloudflare_id = ?id.as_str(), error = %error, "Could not note what is to be deleted at Cloudflare: {error}");
+                return false;
+            }
+        };
+        if let Ok(LeftoverOutcome::Failed(_, error)) | Err(error) = outcome {
+            warn!(image.cloudflare_id = ?id.as_str(), error = %error, "What is not recorded is deleted at Cloudflare later: {error}");
         }
-        recorded.is_ok()
+        true
+    }
+
+    /// Something that may be seen to at once.
+    pub(super) fn leftover(&self, id: &CloudflareId, reason: DeletionReason) -> NewPendingDeletion {
+        NewPendingDeletion {
+            cloudflare_id: id.clone(),
+            reason,
+            marks: ImageMarks::default(),
+            last_error: String::new(),
+            next_attempt_at: self.clock.now(),
+        }
     }
 
     /// Gets rid of the draft that Cloudflare may have made though its answer was lost, so that its custom id is free for another
@@ -314,22 +366,8 @@ impl CloudflareService {
             info!("Cloudflare's answer was lost; a draft that it has made expires by itself");
             return;
         };
-        let marks = marks_of(asked);
-        match self.client.get_image(id).await {
-            Ok(details) if details.is_draft && fits(&marks, &details) => self.delete_unrecorded(id).await,
-            Ok(_) => {}
-            Err(cause) if cause.is_not_found() => {}
-            Err(cause) => {
-                self.try_to_record(NewPendingDeletion {
-                    cloudflare_id: id.clone(),
-                    reason: DeletionReason::AnswerLost,
-                    marks,
-                    last_error: cause.to_string(),
-                    next_attempt_at: self.clock.now(),
-                })
-                .await;
-            }
-        }
+        let draft = self.leftover(id, DeletionReason::AnswerLost);
+        self.delete_or_note(NewPendingDeletion { marks: marks_of(asked), ..draft }).await;
     }
 
     /// The image that Cloudflare has made though its answer was lost, if it can be told by `deadline` to be the one that was asked for.
@@ -347,10 +385,10 @@ impl CloudflareService {
             );
             return None;
         };
-        let later = self.clock.now().plus_minutes(LOST_UPLOAD_MINUTES);
+        let latest = self.clock.now().plus_minutes(LOST_UPLOAD_MINUTES);
         let marks = ImageMarks {
             uploaded_from: Some(since.plus_minutes(-CLOCKS_APART_MINUTES)),
-            uploaded_until: Some(later),
+            uploaded_until: Some(latest),
             ..marks_of(asked)
         };
         let cause = match timeout_at(deadline, self.client.get_image(id)).await {
@@ -365,14 +403,15 @@ impl CloudflareService {
         };
         warn!(image.cloudflare_id = ?id.as_str(), error = %cause, "Cloudflare's answer to an upload was lost; \
             what there is of it will be deleted: {cause}");
-        self.try_to_record(NewPendingDeletion {
-            cloudflare_id: id.clone(),
-            reason: DeletionReason::UploadLost,
+        let leftover = NewPendingDeletion {
             marks,
             last_error: cause,
-            next_attempt_at: later,
-        })
-        .await;
+            next_attempt_at: latest.plus_minutes(CLOCKS_APART_MINUTES),
+            ..self.leftover(id, DeletionReason::UploadLost)
+        };
+        if let Err(error) = self.records.note_leftover(&leftover).await {
+            warn!(image.cloudflare_id = ?id.as_str(), error = %error, "Could not note what is to be deleted at Cloudflare: {error}");
+        }
         None
     }
 }

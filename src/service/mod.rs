@@ -30,6 +30,7 @@ mod sign_in;
 mod signing;
 mod signing_keys;
 mod source_url;
+mod staff_actions;
 mod stats;
 mod uploads;
 mod usages;
@@ -59,7 +60,7 @@ pub use browsing::ImagePage;
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;
-pub use error::{Error, PictureProblem};
+pub use error::{EditProblem, Error, PictureProblem};
 pub use file_uploads::UploadDeadlines;
 pub use incoming_file::{FileSender, IncomingFile};
 pub use leftovers::LeftoverOutcome;
@@ -71,6 +72,7 @@ pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesE
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;
 pub use source_url::{SourceUrl, SourceUrlError};
+pub use staff_actions::{StaffOutcome, Unchanged};
 pub use uploads::UploadRequest;
 pub use webhooks::{
     IncomingWebhook, RegisteredPart, RegistrationAction, RegistrationError, RegistrationPlan, WebhookAnswer,
@@ -154,6 +156,21 @@ impl CloudflareService {
     /// The engine of the database, for people.
     pub fn engine_name(&self) -> &'static str {
         self.database.engine_name()
+    }
+
+    /// Whether pictures are private of which nobody says otherwise.
+    pub fn is_private_by_default(&self) -> bool {
+        self.settings.require_signed_urls
+    }
+
+    /// Cloudflare's `creator` where nobody names one; may be empty.
+    pub fn default_creator(&self) -> &str {
+        &self.settings.default_creator
+    }
+
+    /// The origin that upload URLs lead to, see [`Client::upload_origin`].
+    pub fn upload_origin(&self) -> String {
+        self.client.upload_origin()
     }
 
     /// The clock of the service.

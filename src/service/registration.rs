@@ -2,10 +2,12 @@
 
 use tracing::{error, info, instrument, warn};
 
+use super::staff_actions::ByStaff;
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, ImageDetails, ImageUpdate};
 use crate::domain::{
-    CloudflareId, DeletionReason, Image, ImageId, Json, RegisteredImage, RemoteChanges, Timestamp, UploadEvent, User,
+    CloudflareId, Image, ImageEdit, ImageId, Json, MetadataEdit, RegisteredImage, RemoteChanges, Timestamp,
+    UploadEvent, User,
 };
 use crate::store::{self, Transaction};
 
@@ -21,7 +23,7 @@ impl CloudflareService {
     /// The id comes from a client, and ids are in every delivery URL: to know one does not make an image one's own. So a user
     /// may register what is recorded as theirs already, and what bears their key or name as its `creator` at Cloudflare, if it is
     /// not recorded as somebody else's; staff may register all that nobody has. A creator that the caller expects is a condition
-    /// beside these, for everybody.
+    /// beside these, for everybody. It goes on to its end when the client goes away.
     ///
     /// # Errors
     /// [`Error::CloudflareIdTooLong`]; [`Error::UnknownToCloudflare`]; [`Error::NotUploaded`]; [`Error::OtherCreator`];
@@ -36,17 +38,26 @@ impl CloudflareService {
         if id.as_str().chars().count() > CloudflareId::MAX_CHARS {
             return Err(Error::CloudflareIdTooLong);
         }
-        let Some(leftover) = self.records.claim_leftover_of(&id).await? else {
-            return self.register_unclaimed(owner, id, expected_creator).await;
-        };
-        // What is registered is nobody's leftover any more.
+        let (service, owner) = (self.clone(), owner.clone());
+        self.run_to_end(async move { service.register_claimed(&owner, id, expected_creator).await }).await
+    }
+
+    /// The same, and nobody deletes the image at Cloudflare meanwhile.
+    async fn register_claimed(
+        &self,
+        owner: &User,
+        id: CloudflareId,
+        expected_creator: Option<String>,
+    ) -> Result<(Image, bool), Error> {
+        let leftover = self.records.claim_leftover_of(&id).await?;
         let registered = self.register_unclaimed(owner, id, expected_creator).await;
-        let is_settled = registered.is_ok() && leftover.reason != DeletionReason::IdUnsure;
-        let given_back = if is_settled {
+        let Some(leftover) = leftover else { return registered };
+        // What is registered is nobody's leftover any more.
+        let given_back = if registered.is_ok() && leftover.reason.is_to_delete() {
             self.records.settle_leftover(&leftover).await
         } else {
             let (why, next) = (&leftover.last_error, leftover.next_attempt_at);
-            self.records.postpone_leftover(&leftover, why, next).await
+            self.records.give_back_leftover(&leftover, why, next).await
         };
         if let Err(error) = given_back {
             let id = leftover.cloudflare_id.as_str();
@@ -55,7 +66,6 @@ impl CloudflareService {
         registered
     }
 
-    /// The same where nobody deletes the image at Cloudflare meanwhile.
     async fn register_unclaimed(
         &self,
         owner: &User,
@@ -176,8 +186,8 @@ impl CloudflareService {
     ///
     /// # Errors
     /// [`Error::CustomIdCannotBecomePrivate`]; [`Error::NotFound`] if the image was deleted meanwhile; [`Error::BeingCleared`] while
-    /// its privacy is changed by somebody else; [`Error::NewIdUnknown`]; otherwise if Cloudflare refuses or cannot be reached, or the
-    /// database fails.
+    /// its privacy is changed by somebody else; [`Error::NotCertainYet`] where it was just before, and nobody knows what came of that;
+    /// [`Error::NewIdUnknown`]; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.registration.update", skip_all, fields(image.id = %image.id))]
     pub async fn update_image(
         &self,
@@ -186,38 +196,47 @@ impl CloudflareService {
         require_signed_urls: Option<bool>,
         creator: Option<String>,
     ) -> Result<Image, Error> {
-        let asked = ImageUpdate { metadata, require_signed_urls, creator };
+        let metadata = metadata.map(MetadataEdit::Merge);
+        let asked = Update { metadata, require_signed_urls, creator, ..Update::default() };
         let (service, image) = (self.clone(), image.clone());
-        self.run_to_end(async move {
-            if asked.require_signed_urls.is_none() {
-                return service.update_until_recorded(image, &asked).await;
-            }
-            let (image, change) = service.begin_access_change(image, &asked).await?;
-            let outcome = service.update_until_recorded(image, &asked).await;
-            service.end_access_change(&change, &outcome).await;
-            outcome
-        })
-        .await
+        self.run_to_end(async move { service.update(image, &asked).await }).await
+    }
+
+    /// The same; it must go on to its end.
+    pub(super) async fn update(&self, image: Image, asked: &Update) -> Result<Image, Error> {
+        if asked.require_signed_urls.is_none() {
+            return self.update_until_recorded(image, asked).await;
+        }
+        let (image, change) = self.begin_access_change(image, asked).await?;
+        let outcome = self.update_until_recorded(image, asked).await;
+        self.end_access_change(&change, &outcome).await;
+        outcome
     }
 
     /// Of several changes at once, the last to be recorded is laid over all others, and is then the last at Cloudflare, too.
-    async fn update_until_recorded(&self, mut image: Image, asked: &ImageUpdate) -> Result<Image, Error> {
+    async fn update_until_recorded(&self, first: Image, asked: &Update) -> Result<Image, Error> {
         let mut tries_left = MAX_UPDATES;
+        let mut image = first.clone();
         loop {
             tries_left -= 1;
-            match self.update_and_record(&image, asked, tries_left == 0).await? {
+            match self.update_and_record(&first, &image, asked, tries_left == 0).await? {
                 Recording::Done(image) => return Ok(image),
                 Recording::ChangedMeanwhile(changed) => image = changed,
             }
         }
     }
 
-    async fn update_and_record(&self, image: &Image, asked: &ImageUpdate, is_last: bool) -> Result<Recording, Error> {
-        let metadata = asked.metadata.as_ref().map(|metadata| image.metadata.merged_with(metadata));
-        let update = ImageUpdate { metadata, ..asked.clone() };
-        let details = self.change_at_cloudflare(&image.cloudflare_id, &update).await?;
-        let new_id = details.id.clone().unwrap_or_else(|| image.cloudflare_id.clone());
-        self.record_update(image, update, &details, &new_id, is_last).await.inspect_err(|error| {
+    /// `first` is the image before all tries.
+    async fn update_and_record(
+        &self,
+        first: &Image,
+        image: &Image,
+        asked: &Update,
+        is_last: bool,
+    ) -> Result<Recording, Error> {
+        let details = self.change_at_cloudflare(&image.cloudflare_id, &asked.of(image)).await?;
+        self.record_update(first, image, asked, &details, is_last).await.inspect_err(|error| {
+            let new_id = id_after(image, &details);
             error!(image.id = %image.id, image.cloudflare_id = ?new_id.as_str(), error = %error,
                 "Changed an image at Cloudflare, which has the id {:?} there, but could not record it: {error}", new_id.as_str());
         })
@@ -241,12 +260,13 @@ impl CloudflareService {
 
     async fn record_update(
         &self,
+        first: &Image,
         image: &Image,
-        update: ImageUpdate,
+        asked: &Update,
         details: &ImageDetails,
-        new_id: &CloudflareId,
         is_last: bool,
     ) -> Result<Recording, Error> {
+        let (update, new_id) = (asked.of(image), id_after(image, details));
         if new_id.as_str().is_empty() || new_id.as_str().chars().count() > CloudflareId::MAX_CHARS {
             return Err(malformed("its id is empty or too long"));
         }
@@ -271,19 +291,54 @@ impl CloudflareService {
             return Ok(Recording::ChangedMeanwhile(Image { cloudflare_id, require_signed_urls, ..current }));
         }
         let changes = RemoteChanges {
-            cloudflare_id: new_id.clone(),
+            cloudflare_id: new_id,
             metadata: update.metadata,
             require_signed_urls: update.require_signed_urls,
             creator: update.creator.map(|creator| creator.chars().take(MAX_CREATOR_CHARS).collect()),
         };
         store::images::change(&mut transaction, image.id, &changes).await.map_err(to_taken)?;
-        let image = store::images::apply(&mut transaction, image.id, &details.changes(now), now)
+        let mut image = store::images::apply(&mut transaction, image.id, &details.changes(now), now)
             .await?
             .ok_or(Error::NotFound)?;
+        if asked.original_filename.is_some() {
+            let edit = ImageEdit { original_filename: asked.original_filename.clone(), ..ImageEdit::default() };
+            image = store::images::edit(&mut transaction, &image, &edit, now).await?.ok_or(Error::NotFound)?;
+        }
+        if let Some(by) = &asked.by {
+            by.log(&mut transaction, first, &image, now).await?;
+        }
         transaction.commit().await?;
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), "Updated image {:?}", image.cloudflare_id.as_str());
         Ok(Recording::Done(image))
     }
+}
+
+/// What is to be changed in an image, at Cloudflare and here; what is `None` stays as it is.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Update {
+    pub(super) metadata: Option<MetadataEdit>,
+    pub(super) require_signed_urls: Option<bool>,
+    pub(super) creator: Option<String>,
+    /// The name the client gave, of which Cloudflare is not told.
+    pub(super) original_filename: Option<String>,
+    /// Who is recorded as having changed it.
+    pub(super) by: Option<ByStaff>,
+}
+
+impl Update {
+    /// What Cloudflare is told about an image that is like this.
+    pub(super) fn of(&self, image: &Image) -> ImageUpdate {
+        ImageUpdate {
+            metadata: self.metadata.as_ref().map(|metadata| metadata.applied_to(&image.metadata)),
+            require_signed_urls: self.require_signed_urls,
+            creator: self.creator.clone(),
+        }
+    }
+}
+
+/// The id that an image has at Cloudflare after a change, by the answer.
+fn id_after(image: &Image, details: &ImageDetails) -> CloudflareId {
+    details.id.clone().unwrap_or_else(|| image.cloudflare_id.clone())
 }
 
 /// What became of a change that is made at Cloudflare.

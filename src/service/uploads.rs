@@ -28,6 +28,8 @@ pub struct UploadRequest {
     pub filename: Option<String>,
     /// Cloudflare's `creator`; empty for none, whatever the default.
     pub creator: Option<String>,
+    /// Whether the owner acts as a member of the staff, in the admin site; the image's log then says so.
+    pub by_staff: bool,
 }
 
 impl CloudflareService {
@@ -39,16 +41,14 @@ impl CloudflareService {
     /// id whose answer was lost, or that is left by a crash in between, is in no list and expires by itself.
     ///
     /// # Errors
-    /// If the custom id is taken, Cloudflare refuses or cannot be reached, or the database fails.
+    /// If the custom id is taken, or something is left under it that cannot be deleted yet, Cloudflare refuses or cannot be reached, or
+    /// the database fails.
     #[instrument(name = "service.uploads.create", skip_all, fields(user.id = %owner.id))]
     pub async fn create_direct_upload_url(&self, owner: &User, request: UploadRequest) -> Result<Image, Error> {
         self.require_free(request.custom_id.as_ref()).await?;
         let asked = self.with_defaults(&request);
         let (service, owner) = (self.clone(), owner.clone());
-        self.run_to_end(
-            async move { service.create_and_record(&owner, request.filename.unwrap_or_default(), asked).await },
-        )
-        .await
+        self.run_to_end(async move { service.create_and_record(&owner, request, asked).await }).await
     }
 
     /// Whether there is an image with this id, whoever owns it.
@@ -62,7 +62,7 @@ impl CloudflareService {
     async fn create_and_record(
         &self,
         owner: &User,
-        filename: String,
+        request: UploadRequest,
         asked: DirectUploadRequest,
     ) -> Result<Image, Error> {
         let upload = match self.client.create_direct_upload(&asked).await {
@@ -76,12 +76,13 @@ impl CloudflareService {
                 return Err(to_error(cause, &asked.image));
             }
         };
-        let image = match self.record_upload(owner, filename, asked, &upload).await {
+        let is_custom = asked.image.custom_id.is_some();
+        let image = match self.record_upload(owner, request, asked, &upload).await {
             Ok(image) => image,
             // Whoever took the id meanwhile has the same draft.
             Err(Error::CustomIdTaken) => return Err(Error::CustomIdTaken),
             Err(error) => {
-                self.delete_unrecorded(&upload.id).await;
+                self.delete_unrecorded(&upload.id, is_custom).await;
                 return Err(error);
             }
         };
@@ -131,7 +132,7 @@ impl CloudflareService {
     async fn record_upload(
         &self,
         owner: &User,
-        filename: String,
+        request: UploadRequest,
         asked: DirectUploadRequest,
         upload: &DirectUpload,
     ) -> Result<Image, Error> {
@@ -142,7 +143,7 @@ impl CloudflareService {
         let image = NewImage {
             cloudflare_id: upload.id.clone(),
             user_id: owner.id,
-            original_filename: filename,
+            original_filename: request.filename.unwrap_or_default(),
             upload_url,
             require_signed_urls: asked.image.require_signed_urls,
             metadata: asked.image.metadata,
@@ -154,6 +155,10 @@ impl CloudflareService {
         let image = store::images::insert(&mut transaction, &image, now).await.map_err(duplicate_to_taken)?;
         let event = UploadEvent::UploadUrlCreated { response };
         store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        if request.by_staff {
+            let event = UploadEvent::StaffUpload { staff: owner, is_done: false };
+            store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        }
         transaction.commit().await?;
         Ok(image)
     }

@@ -32,6 +32,7 @@ mod site;
 mod square;
 #[cfg(test)]
 mod tests;
+mod transformed;
 mod upload_form;
 
 pub use error::SnippetError;
@@ -41,4 +42,5 @@ pub use picture_element::PictureElement;
 pub use responsive_image::{DEFAULT_WIDTHS, ResponsiveImage, parse_widths};
 pub use site::Site;
 pub use square::{Avatar, Thumbnail};
+pub use transformed::TransformedImage;
 pub use upload_form::UploadForm;

@@ -35,15 +35,15 @@ pub struct PictureElement<'a> {
 
 #[derive(Template)]
 #[template(path = "snippets/picture.html")]
-struct PictureTemplate<'a> {
-    sources: Vec<Source>,
-    image: Image<'a>,
+pub(super) struct PictureTemplate<'a> {
+    pub(super) sources: Vec<Source>,
+    pub(super) image: Image<'a>,
 }
 
 /// A picture for windows up to a width.
-struct Source {
-    max_width: u32,
-    srcset: String,
+pub(super) struct Source {
+    pub(super) max_width: u32,
+    pub(super) srcset: String,
 }
 
 impl<'a> PictureElement<'a> {

@@ -513,3 +513,52 @@ proptest! {
         }
     }
 }
+
+mod transformed {
+    use super::*;
+    use crate::delivery::Transform;
+
+    fn html(options: &str, original: Option<Dimensions>) -> (String, String) {
+        let transform: Transform = if options.is_empty() { Transform::new() } else { options.parse().unwrap() };
+        let image = TransformedImage { alt: "A \"lake\"", original, ..TransformedImage::new(URL, &transform) };
+        let urls = DeliveryUrls::default();
+        (image.html(&urls).unwrap(), image.picture_html(&urls).unwrap())
+    }
+
+    #[test]
+    fn smaller_pictures_keep_the_ratio_and_all_other_options() {
+        let (img, picture) = html("width=1000,height=500,fit=cover,blur=3", None);
+        assert!(img.contains(r#"width="1000" height="500" alt="A &#34;lake&#34;""#), "{img}");
+        assert!(picture.contains("(max-width: 400px)") && picture.contains("blur=3,fit=cover,height=200,width=400 1x"));
+        assert!(picture.contains("(max-width: 768px)") && picture.contains("blur=3,fit=cover,height=384,width=768 1x"));
+        let (_, picture) = html("width=500", None);
+        assert!(picture.contains("400px") && !picture.contains("768px"), "{picture}");
+    }
+
+    #[test]
+    fn densities_are_told_where_there_is_a_size_and_no_density() {
+        let small = Some(Dimensions { width: 300, height: 200 });
+        assert!(html("width=200", None).0.contains("dpr=2.0,width=200 2x"));
+        assert!(!html("width=200", small).0.contains("2x"), "nothing is enlarged");
+        for options in ["width=200,dpr=2", "blur=3", "width=auto", ""] {
+            let (img, picture) = html(options, small);
+            assert!(!img.contains("srcset"), "{options}: {img}");
+            assert!(!picture.contains("<source"), "{options}: nothing is narrower than a phone: {picture}");
+        }
+    }
+
+    #[test]
+    fn room_is_left_where_the_size_is_certain() {
+        let original = Some(Dimensions { width: 1200, height: 800 });
+        for (options, want) in [
+            ("width=600", Some(r#"width="600" height="400""#)),
+            ("width=600,height=100,fit=pad", Some(r#"width="600" height="100""#)),
+            ("width=600,height=100", None),
+            ("width=600,rotate=90", None),
+            ("height=100", None),
+        ] {
+            let (img, _) = html(options, original);
+            assert_eq!(want.is_some_and(|want| img.contains(want)), img.contains(" height=\""), "{options}: {img}");
+        }
+    }
+}

@@ -220,9 +220,10 @@ pub async fn find(database: &Database, id: &CloudflareId) -> Result<Option<Pendi
     })?)
 }
 
-const HASTEN_ALL: &str = "UPDATE cfimages_pending_deletions SET next_attempt_at = $1 WHERE next_attempt_at > $1";
+const HASTEN_ALL: &str =
+    "UPDATE cfimages_pending_deletions SET next_attempt_at = $1 WHERE next_attempt_at > $1 AND attempts > 0";
 
-/// Makes it the turn of all. Claims stay.
+/// Makes it the turn of all that was tried before. Claims stay.
 ///
 /// # Errors
 /// If the database fails.
@@ -233,9 +234,10 @@ pub async fn hasten_all(transaction: &mut Transaction, now: Timestamp) -> Result
     Ok(())
 }
 
-const POSTPONE: &str = r"
+const GIVE_BACK: &str = r"
     UPDATE cfimages_pending_deletions
-    SET claimed_until = NULL, last_error = $4, next_attempt_at = CASE attempts WHEN $3 THEN $5 ELSE next_attempt_at END
+    SET claimed_until = NULL, last_error = $4, next_attempt_at = CASE attempts WHEN $3 THEN $5 ELSE next_attempt_at END,
+        attempts = CASE attempts WHEN $3 THEN $6 ELSE attempts END
     WHERE cloudflare_id = $1 AND claimed_until = $2";
 
 /// Gives back what is claimed until its next turn, or until now where it was recorded anew meanwhile; false, and nothing is changed,
@@ -249,12 +251,36 @@ pub async fn postpone(
     last_error: &str,
     next_attempt_at: Timestamp,
 ) -> Result<bool, Error> {
-    let given_back = on!(transaction.connection(), connection => sqlx::query(POSTPONE)
+    give_back(transaction, claimed, last_error, next_attempt_at, claimed.attempts).await
+}
+
+/// The same for what was claimed and not tried after all, so that it does not count as a try.
+///
+/// # Errors
+/// If the database fails.
+pub async fn give_back_untried(
+    transaction: &mut Transaction,
+    claimed: &PendingDeletion,
+    last_error: &str,
+    next_attempt_at: Timestamp,
+) -> Result<bool, Error> {
+    give_back(transaction, claimed, last_error, next_attempt_at, claimed.attempts - 1).await
+}
+
+async fn give_back(
+    transaction: &mut Transaction,
+    claimed: &PendingDeletion,
+    last_error: &str,
+    next_attempt_at: Timestamp,
+    attempts: i32,
+) -> Result<bool, Error> {
+    let given_back = on!(transaction.connection(), connection => sqlx::query(GIVE_BACK)
         .bind(&claimed.cloudflare_id)
         .bind(claimed.claimed_until)
         .bind(claimed.attempts)
         .bind(last_error)
         .bind(next_attempt_at)
+        .bind(attempts)
         .execute(connection)
         .await
         .map(|done| done.rows_affected()))?;

@@ -321,7 +321,9 @@ async fn checks(engine: Engine) {
     assert!(browser.page(&format!("{page}?done=checked")).await.contains("bob had Cloudflare asked for the status"));
     let log = app.get(&format!("images/{id}/logs/")).await.json();
     let entry = log.as_array().unwrap().iter().find(|entry| entry["event_type"] == "staff_action").unwrap().clone();
-    assert_eq!(entry["data"], json!({"action": "check_status", "user": {"id": "2", "username": "bob"}}));
+    let changes = json!({"status": {"from": "pending", "to": "draft"}});
+    let user = json!({"id": "2", "username": "bob"});
+    assert_eq!(entry["data"], json!({"action": "check_status", "user": user, "changes": changes}));
     assert_eq!(app.get(&format!("images/{id}/")).await.json()["status"], "draft");
 
     let cloudflare_id = upload["cloudflare_id"].as_str().unwrap();

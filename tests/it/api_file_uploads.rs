@@ -453,7 +453,7 @@ async fn custom_id_taken(engine: Engine) {
 }
 
 /// Makes the database refuse every new image.
-async fn refuse_images(url: &str) {
+pub(crate) async fn refuse_images(url: &str) {
     let trigger = if url.starts_with("sqlite") {
         "CREATE TRIGGER refuse BEFORE INSERT ON cloudflare_images BEGIN SELECT RAISE(ABORT, 'refused'); END"
     } else {

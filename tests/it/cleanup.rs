@@ -437,7 +437,7 @@ async fn leftovers(engine: Engine) {
     {
         let row = format!(
             "INSERT INTO cfimages_pending_deletions (cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at) \
-             VALUES ('{id}', 'test', '{past}', 3, '', '{due}')"
+             VALUES ('{id}', 'it could not be recorded', '{past}', 3, '', '{due}')"
         );
         sql::execute(url, &row).await;
     }
@@ -472,7 +472,7 @@ async fn account(engine: Engine) {
     assert!(err.contains("CLOUDFLARE_IMAGES_ACCOUNT_ID") && err.contains("CLOUDFLARE_IMAGES_API_TOKEN"), "{err}");
     let row = format!(
         "INSERT INTO cfimages_pending_deletions (cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at) \
-         VALUES ('left', 'test', '{0}', 0, '', '{0}')",
+         VALUES ('left', 'it could not be recorded', '{0}', 0, '', '{0}')",
         time(url, "2020-01-01")
     );
     sql::execute(url, &row).await;

@@ -694,7 +694,7 @@ async fn recorded_drafts(engine: Engine) {
         let row = "SELECT cloudflare_id || ' ' || CAST(attempts AS text) || ' ' || last_error FROM cfimages_pending_deletions";
         assert_eq!(
             sql::texts(fixture.url.as_str(), row).await,
-            [Some("left 0 500 Server Error: Internal Server Error".to_owned())]
+            [Some("left 1 500 Server Error: Internal Server Error".to_owned())]
         );
     }
 }

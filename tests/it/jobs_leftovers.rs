@@ -11,13 +11,14 @@ use tokio::time::Instant;
 use wiremock::matchers::{method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::api_file_uploads::refuse_images;
 use crate::cli::{cfimages, environment, text};
 use crate::deletions::deleted;
 use crate::jobs_polling::World;
 use crate::support::cloudflare::FakeCloudflare;
 use crate::support::rows::{ImageRow, time};
-use crate::support::sql;
 use crate::support::suite::{Engine, Suite};
+use crate::support::{eventually, sql};
 use crate::usages::Fixture;
 
 pub(crate) fn register(suite: &mut Suite) {
@@ -35,14 +36,27 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("leftovers::whoever_lost_a_claim_changes_nothing", lost_claim);
     suite.on_both_engines("leftovers::an_upload_that_nobody_could_look_for_is_deleted_later", lost_upload_later);
     suite.on_both_engines("leftovers::a_picture_that_is_not_the_lost_upload_stays", not_the_lost_upload);
+    suite.on_both_engines(
+        "leftovers::a_lost_upload_is_not_looked_for_before_its_time_whoever_asks",
+        lost_upload_too_early,
+    );
     suite.on_both_engines("leftovers::an_id_with_a_lost_upload_can_be_used_anew", reused_lost_upload);
     suite.on_both_engines("leftovers::a_lost_upload_that_is_registered_stays", registered_lost_upload);
+    suite.on_both_engines("leftovers::nobody_gets_an_id_under_which_something_is_being_deleted", deletion_at_once);
+    suite.on_both_engines("leftovers::what_was_begun_goes_on_when_the_client_goes_away", client_gone);
+    suite.on_both_engines("leftovers::a_registration_that_is_refused_is_no_try", refused_registration);
+    suite.on_both_engines("leftovers::what_another_version_has_noted_is_left_to_it", other_version);
     suite.on_both_engines("access_changes::a_lost_answer_is_resolved_by_looking", resolved_change);
     suite.on_both_engines("access_changes::a_new_id_that_was_lost_is_found_later", found_later);
     suite.on_both_engines("access_changes::the_next_change_finds_a_new_id_that_was_lost", found_by_next_change);
     suite.on_both_engines("access_changes::of_two_that_look_alike_neither_is_taken", ambiguous_change);
     suite.on_both_engines("access_changes::what_was_not_changed_after_all_is_forgotten", unmade_change);
+    suite.on_both_engines("access_changes::a_change_is_not_looked_into_before_its_time_whoever_asks", change_too_early);
+    suite.on_both_engines("access_changes::a_search_ends_with_its_time", endless_search);
     suite.on_both_engines("access_changes::an_image_deleted_meanwhile_goes_under_its_new_id_too", deleted_meanwhile);
+    suite.on_both_engines("access_changes::of_two_that_may_be_a_deleted_image_neither_goes", ambiguous_deletion);
+    suite.on_both_engines("access_changes::what_is_hardly_known_to_be_a_deleted_image_stays", weak_marks);
+    suite.on_both_engines("access_changes::a_deletion_follows_an_image_to_its_new_id", deletion_at_the_same_moment);
 }
 
 pub(crate) async fn record(url: &str, id: &str, reason: &DeletionReason) {
@@ -123,6 +137,7 @@ async fn lost_draft_later(engine: Engine) {
     world.cloudflare.has("draft", &ours);
     world.cloudflare.has("picture", &json!({"meta": ours["meta"], "creator": "shop"}));
     world.cloudflare.has_draft("foreign");
+    world.fixture.clock.advance(3 * 60);
     let mut outcomes = Vec::new();
     while let Some(outcome) = world.service().delete_next_leftover(world.fixture.clock_now()).await.unwrap() {
         outcomes.push(format!("{outcome:?}"));
@@ -244,6 +259,15 @@ async fn operator(engine: Engine) {
     world.cloudflare.fail_with(None);
     assert_eq!(run(&["retry"]).await, (Some(0), "deleted 1 at Cloudflare\n".to_owned(), String::new()));
     assert_eq!((world.cloudflare.ids(), recorded(url).await.len()), (vec!["other".to_owned()], 0));
+
+    // What nobody has tried yet keeps its time.
+    record(url, "early", &DeletionReason::UploadLost).await;
+    let later = format!("UPDATE cfimages_pending_deletions SET next_attempt_at = '{}'", time(url, "2099-01-01"));
+    sql::execute(url, &later).await;
+    let (code, out, err) = run(&["retry"]).await;
+    assert_eq!((code, out.as_str()), (Some(1), "deleted 0 at Cloudflare\n"));
+    assert!(err.contains("1 of them") && err.contains("2099-01-01T00:00:00Z"), "{err}");
+    assert_eq!(recorded(url).await.len(), 1);
 }
 
 /// Records it as the service does.
@@ -373,6 +397,9 @@ async fn upload(service: &CloudflareService, world: &World, request: UploadReque
     service.upload_from_url(&world.fixture.alice, request, url, UploadDeadlines::until(until)).await
 }
 
+/// How long a lost upload is left alone.
+const LOST_UPLOAD_SECONDS: i64 = 6 * 60;
+
 /// An upload whose answer was lost, and that nobody could look for.
 async fn lose_upload(world: &World) {
     world.cloudflare.lose_answer_and_fail_with(502);
@@ -390,7 +417,7 @@ async fn lost_upload_later(engine: Engine) {
     lose_upload(&world).await;
     // Somebody else may be about to record the same.
     assert!(see_to_next(&world).await.is_none());
-    world.fixture.clock.advance(5 * 60);
+    world.fixture.clock.advance(LOST_UPLOAD_SECONDS);
     assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Deleted(_))));
     assert_eq!(world.cloudflare.take_calls(), ["GET images/v1/mine", "DELETE images/v1/mine"]);
     assert!(world.cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
@@ -413,23 +440,46 @@ async fn not_the_lost_upload(engine: Engine) {
     ] {
         lose_upload(&world).await;
         world.cloudflare.has("mine", &details);
-        world.fixture.clock.advance(5 * 60);
+        world.fixture.clock.advance(LOST_UPLOAD_SECONDS);
         let outcome = see_to_next(&world).await;
         assert!(matches!(outcome, Some(LeftoverOutcome::Kept(_))), "{details}: {outcome:?}");
         assert_eq!((world.cloudflare.ids(), recorded(world.url()).await), (vec!["mine".to_owned()], Vec::new()));
         world.cloudflare.forget("mine");
-        world.fixture.clock.advance(-5 * 60);
+        world.fixture.clock.advance(-LOST_UPLOAD_SECONDS);
     }
+}
+
+async fn lost_upload_too_early(engine: Engine) {
+    let world = World::new(&engine).await;
+    lose_upload(&world).await;
+    // Cloudflare is still at it.
+    let details = world.cloudflare.details("mine");
+    world.cloudflare.forget("mine");
+    world.fixture.clock.advance(LOST_UPLOAD_SECONDS - 1);
+    let uploaded = upload(world.service(), &world, named("mine")).await;
+    let created = world.service().create_direct_upload_url(&world.fixture.alice, named("mine")).await;
+    for refused in [uploaded, created] {
+        let told = refused.unwrap_err().to_string();
+        assert!(told.contains("is not certain before 2026-01-01T00:06:00Z"), "{told}");
+    }
+    world.service().records().hasten_leftovers().await.unwrap();
+    assert!(see_to_next(&world).await.is_none());
+    assert_eq!(world.cloudflare.take_calls(), Vec::<String>::new());
+
+    world.cloudflare.has("mine", &details);
+    world.fixture.clock.advance(1);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Deleted(_))));
+    assert!(world.cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
 }
 
 async fn reused_lost_upload(engine: Engine) {
     let world = World::new(&engine).await;
     lose_upload(&world).await;
+    world.fixture.clock.advance(LOST_UPLOAD_SECONDS);
     let image = upload(world.service(), &world, named("mine")).await.unwrap();
     assert_eq!(image.cloudflare_id.as_str(), "mine");
     let calls = ["GET images/v1/mine", "DELETE images/v1/mine", "POST images/v1"];
     assert_eq!(world.cloudflare.take_calls(), calls);
-    world.fixture.clock.advance(5 * 60);
     assert!(see_to_next(&world).await.is_none());
     assert_eq!(world.cloudflare.ids(), ["mine"]);
 }
@@ -442,9 +492,100 @@ async fn registered_lost_upload(engine: Engine) {
     assert!(matches!(refused, Err(Error::OtherCreator(_))), "{refused:?}");
     assert_eq!(recorded(world.url()).await, ["mine: the answer to an upload was lost"]);
     service.register_uploaded_image(&world.fixture.staff, CloudflareId::new("mine"), None).await.unwrap();
-    world.fixture.clock.advance(5 * 60);
+    world.fixture.clock.advance(LOST_UPLOAD_SECONDS);
     assert!(see_to_next(&world).await.is_none());
     assert_eq!((world.cloudflare.ids(), recorded(world.url()).await), (vec!["mine".to_owned()], Vec::new()));
+}
+
+async fn deletion_at_once(engine: Engine) {
+    let world = World::new(&engine).await;
+    let (alice, cloudflare) = (&world.fixture.alice, &world.cloudflare);
+    let during_deletion = async |noted: &str| {
+        eventually("something is being deleted", async || {
+            cloudflare.calls().iter().any(|call| call.starts_with("DELETE")).then_some(())
+        })
+        .await;
+        assert_eq!(recorded(world.url()).await, [noted]);
+        let service = world.fixture.another_service().await;
+        let created = service.create_direct_upload_url(alice, named("mine")).await;
+        assert!(matches!(created, Err(Error::BeingCleared(_))), "{created:?}");
+        cloudflare.release();
+    };
+    cloudflare.hold_deletions();
+    cloudflare.lose_answers();
+    let losing = world.service().create_direct_upload_url(alice, named("mine"));
+    let (lost, ()) = tokio::join!(losing, during_deletion("mine: the answer was lost"));
+    assert!(matches!(lost, Err(Error::Cloudflare { .. })), "{lost:?}");
+    assert_eq!(
+        cloudflare.take_calls(),
+        ["POST images/v2/direct_upload", "GET images/v1/mine", "DELETE images/v1/mine"]
+    );
+    assert!(cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
+
+    cloudflare.recover();
+    refuse_images(world.url()).await;
+    cloudflare.hold_deletions();
+    let service = world.fixture.another_service().await;
+    let failing = upload(&service, &world, named("mine"));
+    let (failed, ()) = tokio::join!(failing, during_deletion("mine: it could not be recorded"));
+    assert!(matches!(failed, Err(Error::Store(_))), "{failed:?}");
+    assert_eq!(cloudflare.take_calls(), ["POST images/v1", "DELETE images/v1/mine"]);
+    assert!(cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
+}
+
+async fn client_gone(engine: Engine) {
+    let world = World::new(&engine).await;
+    let (service, alice) = (world.fixture.another_service().await, world.fixture.alice.clone());
+    leave(&world, "mine", DeletionReason::Unrecorded).await;
+    world.cloudflare.has_draft("mine");
+    world.cloudflare.hold();
+    let creating = tokio::spawn(async move { service.create_direct_upload_url(&alice, named("mine")).await });
+    world.cloudflare.was_called(1).await;
+    creating.abort();
+    assert!(creating.await.unwrap_err().is_cancelled());
+    world.cloudflare.release();
+    eventually("what was left is gone", async || recorded(world.url()).await.is_empty().then_some(())).await;
+    assert_eq!(world.cloudflare.take_calls(), ["DELETE images/v1/mine"]);
+
+    let (service, staff) = (world.fixture.another_service().await, world.fixture.staff.clone());
+    leave(&world, "mine", DeletionReason::Unrecorded).await;
+    world.cloudflare.has_picture("mine");
+    world.cloudflare.hold();
+    let id = CloudflareId::new("mine");
+    let registering = tokio::spawn(async move { service.register_uploaded_image(&staff, id, None).await });
+    world.cloudflare.was_called(1).await;
+    registering.abort();
+    assert!(registering.await.unwrap_err().is_cancelled());
+    world.cloudflare.release();
+    eventually("it is registered", async || recorded(world.url()).await.is_empty().then_some(())).await;
+    assert_eq!(sql::count(world.url(), "SELECT count(*) FROM cloudflare_images").await, 1);
+}
+
+async fn refused_registration(engine: Engine) {
+    let world = World::new(&engine).await;
+    leave(&world, "mine", DeletionReason::Unrecorded).await;
+    world.cloudflare.has_picture("mine");
+    for _ in 0..2 {
+        let id = CloudflareId::new("mine");
+        let refused = world.service().register_uploaded_image(&world.fixture.alice, id, None).await;
+        assert!(matches!(refused, Err(Error::OtherCreator(_))), "{refused:?}");
+        let left = store::pending_deletions::list(&world.fixture.database, &PageFrom::Start, 10).await.unwrap();
+        assert_eq!((left.len(), left[0].attempts, left[0].claimed_until), (1, 0, None));
+    }
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Deleted(_))));
+}
+
+async fn other_version(engine: Engine) {
+    let world = World::new(&engine).await;
+    leave(&world, "mine", DeletionReason::Other("it is too large".to_owned())).await;
+    world.cloudflare.has_picture("mine");
+    let outcome = see_to_next(&world).await;
+    assert!(matches!(&outcome, Some(LeftoverOutcome::Failed(_, Error::NotedByOtherVersion(_)))), "{outcome:?}");
+    let created = world.service().create_direct_upload_url(&world.fixture.alice, named("mine")).await;
+    assert!(matches!(created, Err(Error::NotedByOtherVersion(_))), "{created:?}");
+    assert_eq!(world.cloudflare.take_calls(), Vec::<String>::new());
+    world.service().register_uploaded_image(&world.fixture.staff, CloudflareId::new("mine"), None).await.unwrap();
+    assert_eq!(recorded(world.url()).await, ["mine: it is too large"]);
 }
 
 /// An uploaded image here and at Cloudflare, which gives new ids.
@@ -516,6 +657,7 @@ async fn found_by_next_change(engine: Engine) {
     let world = World::new(&engine).await;
     let image = public_image(&world).await;
     lose_new_id(&world, &image).await;
+    world.fixture.clock.advance(60);
     let image = make_private(world.service(), &image).await.unwrap();
     assert_eq!((image.cloudflare_id.as_str(), image.require_signed_urls), ("new-made-1", true));
     assert_eq!((world.cloudflare.ids(), recorded(world.url()).await), (vec!["new-made-1".to_owned()], Vec::new()));
@@ -563,13 +705,120 @@ async fn unmade_change(engine: Engine) {
     assert_eq!(recorded(world.url()).await, Vec::<String>::new());
 }
 
+/// Cloudflare gives the image its new id late, after it was asked to.
+async fn change_too_early(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    world.cloudflare.fail_with(500);
+    make_private(&world.fixture.another_service().await, &image).await.unwrap_err();
+    world.cloudflare.recover();
+    world.cloudflare.take_calls();
+    world.fixture.clock.advance(59);
+    let told = make_private(world.service(), &image).await.unwrap_err().to_string();
+    assert!(told.contains("is not certain before 2026-01-01T00:01:00Z"), "{told}");
+    world.service().records().hasten_leftovers().await.unwrap();
+    assert!(see_to_next(&world).await.is_none());
+    assert_eq!(world.cloudflare.take_calls(), Vec::<String>::new());
+
+    world.cloudflare.rename("made-1", &json!({"requireSignedURLs": true, "meta": {"a": [null], "b": 1.5, "c": 1}}));
+    world.fixture.clock.advance(1);
+    let image = make_private(world.service(), &image).await.unwrap();
+    assert_eq!((image.cloudflare_id.as_str(), image.require_signed_urls), ("new-made-1", true));
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
+}
+
+async fn endless_search(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    lose_new_id(&world, &image).await;
+    for id in ["a", "b"] {
+        world.cloudflare.has_picture(id);
+    }
+    world.cloudflare.list_one_by_one();
+    world.fixture.clock.advance(60);
+    let job = job_at_work(&world).await;
+    // The claim is about to end.
+    world.fixture.clock.advance(4 * 60);
+    world.cloudflare.release();
+    let outcome = job.await.unwrap();
+    assert!(matches!(&outcome, Some(LeftoverOutcome::Failed(_, Error::NewIdUnknown(_)))), "{outcome:?}");
+    assert_eq!(world.cloudflare.take_calls(), ["GET images/v1/made-1"]);
+    assert_eq!(recorded(world.url()).await, ["made-1: its id may have changed"]);
+
+    world.fixture.clock.advance(60 * 60);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Kept(_))));
+    assert!(record_of_image(&world).await.starts_with("new-made-1 1 "));
+}
+
 async fn deleted_meanwhile(engine: Engine) {
     let world = World::new(&engine).await;
     let image = public_image(&world).await;
     lose_new_id(&world, &image).await;
     world.service().delete_image(&image, false).await.unwrap();
     world.fixture.clock.advance(60);
-    let outcome = see_to_next(&world).await;
-    assert!(matches!(outcome, Some(LeftoverOutcome::Deleted(_))), "{outcome:?}");
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Kept(_))));
+    // It is deleted as all else is, and may be registered until then.
+    assert_eq!(recorded(world.url()).await, ["new-made-1: it could not be recorded"]);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Deleted(_))));
     assert!(world.cloudflare.ids().is_empty() && recorded(world.url()).await.is_empty());
+}
+
+async fn ambiguous_deletion(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    lose_new_id(&world, &image).await;
+    let mut twin = world.cloudflare.details("new-made-1");
+    twin["id"] = "twin".into();
+    world.cloudflare.has("twin", &twin);
+    world.service().delete_image(&image, false).await.unwrap();
+    world.fixture.clock.advance(60);
+    let outcome = see_to_next(&world).await;
+    assert!(matches!(&outcome, Some(LeftoverOutcome::Failed(_, Error::NewIdUnknown(_)))), "{outcome:?}");
+    assert_eq!(world.cloudflare.ids(), ["new-made-1", "twin"]);
+    assert_eq!(recorded(world.url()).await, ["made-1: its id may have changed"]);
+
+    // Where there is none, it went with its record.
+    for id in ["new-made-1", "twin"] {
+        world.cloudflare.forget(id);
+    }
+    world.fixture.clock.advance(60 * 60);
+    assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Kept(_))));
+    assert_eq!(recorded(world.url()).await, Vec::<String>::new());
+}
+
+async fn weak_marks(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    world.cloudflare.lose_answer_and_fail_with(502);
+    let service = world.fixture.another_service().await;
+    service.update_image(&image, None, Some(true), None).await.unwrap_err();
+    world.cloudflare.recover();
+    world.service().delete_image(&image, false).await.unwrap();
+    world.fixture.clock.advance(60);
+    let outcome = see_to_next(&world).await;
+    assert!(
+        matches!(&outcome, Some(LeftoverOutcome::Failed(_, Error::NewIdUncertain { candidate, .. })) if candidate.as_str() == "new-made-1"),
+        "{outcome:?}"
+    );
+    assert_eq!(world.cloudflare.ids(), ["new-made-1"]);
+    let left = store::pending_deletions::list(&world.fixture.database, &PageFrom::Start, 10).await.unwrap();
+    assert!(left[0].last_error.contains("new-made-1"), "{}", left[0].last_error);
+}
+
+async fn deletion_at_the_same_moment(engine: Engine) {
+    let world = World::new(&engine).await;
+    let image = public_image(&world).await;
+    world.cloudflare.hold();
+    let service = world.fixture.another_service().await;
+    let changing = async {
+        world.cloudflare.was_called(1).await;
+        world.cloudflare.rename("made-1", &json!({}));
+        sql::execute(world.url(), "UPDATE cloudflare_images SET cloudflare_id = 'new-made-1'").await;
+        world.cloudflare.release();
+    };
+    let (deleted, ()) = tokio::join!(service.delete_image(&image, false), changing);
+    deleted.unwrap();
+    assert_eq!(world.cloudflare.take_calls(), ["DELETE images/v1/made-1", "DELETE images/v1/new-made-1"]);
+    assert!(world.cloudflare.ids().is_empty());
+    assert_eq!(sql::count(world.url(), "SELECT count(*) FROM cloudflare_images").await, 0);
 }

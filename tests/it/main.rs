@@ -5,7 +5,9 @@ mod account_reconciliation;
 mod admin_images;
 mod admin_lists;
 mod admin_sign_in;
+mod admin_upload;
 mod admin_users;
+mod admin_workbench;
 mod api_auth;
 mod api_delivery_urls;
 mod api_file_uploads;
@@ -41,6 +43,7 @@ mod openapi;
 mod reconciliation;
 mod registration;
 mod sign_in;
+mod staff_actions;
 mod store;
 mod support;
 mod usages;
@@ -57,6 +60,8 @@ fn main() -> ExitCode {
         admin_images::register,
         admin_lists::register,
         admin_sign_in::register,
+        admin_upload::register,
+        admin_workbench::register,
         admin_users::register,
         api_auth::register,
         api_delivery_urls::register,
@@ -91,6 +96,7 @@ fn main() -> ExitCode {
         migrations::register,
         openapi::register,
         sign_in::register,
+        staff_actions::register,
         reconciliation::register,
         registration::register,
         store::register,

@@ -5,7 +5,7 @@ mod info;
 mod text;
 
 pub use error::TransformError;
-pub use info::{OPTIONS, OptionInfo, SHORTHANDS};
+pub use info::{OPTIONS, OptionInfo, OptionKind, SHORTHANDS};
 
 use super::options::{
     Border, Compression, Fit, Flip, Format, Gravity, MAX_SIDE, Metadata, OnError, Quality, Rectangle, Segment, Trim,

@@ -275,9 +275,10 @@ impl World {
         answer.status.is_success()
     }
 
-    /// Does it again until it works, which it must when all is well.
+    /// Does it again until it works, which it must when all is well and what Cloudflare was asked for before is long over.
     async fn recover(&self, case: UseCase, subject: &Subject, number: usize, context: &str) {
         eventually(context, async || {
+            self.delete_leftovers().await;
             let worked = match case {
                 // Cloudflare notifies once; whoever looks finds out.
                 UseCase::ConfirmNotification => self.act(UseCase::CheckStatus, subject, number).await,
@@ -392,7 +393,7 @@ impl World {
         let past = "2020-01-01T00:00:00Z".parse::<cfimages::domain::Timestamp>().unwrap().to_isoformat();
         let row = format!(
             "INSERT INTO cfimages_pending_deletions (cloudflare_id, reason, created_at, attempts, last_error, next_attempt_at) \
-             VALUES ('{cloudflare_id}', 'test', '{past}', 0, '', '{past}')"
+             VALUES ('{cloudflare_id}', 'it could not be recorded', '{past}', 0, '', '{past}')"
         );
         sql::execute(self.app.database_url.as_str(), &row).await;
     }

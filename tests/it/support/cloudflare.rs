@@ -21,7 +21,15 @@ use super::eventually;
 pub(crate) struct FakeCloudflare {
     pub(crate) base_url: String,
     world: Arc<World>,
-    open: watch::Sender<bool>,
+    held: watch::Sender<Held>,
+}
+
+/// Which calls wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Held {
+    Nothing,
+    Deletions,
+    Everything,
 }
 
 struct World {
@@ -32,8 +40,9 @@ struct World {
     /// What all calls are answered with after the first lost answer.
     failure_after_loss: Mutex<Option<StatusCode>>,
     gives_new_ids: Mutex<bool>,
+    lists_one_by_one: Mutex<bool>,
     latency: Duration,
-    open: watch::Receiver<bool>,
+    held: watch::Receiver<Held>,
 }
 
 impl FakeCloudflare {
@@ -42,7 +51,7 @@ impl FakeCloudflare {
     }
 
     pub(crate) async fn with_latency(latency: Duration) -> Self {
-        let (open, is_open) = watch::channel(true);
+        let (held, is_held) = watch::channel(Held::Nothing);
         let world = Arc::new(World {
             images: Mutex::default(),
             calls: Mutex::default(),
@@ -50,14 +59,15 @@ impl FakeCloudflare {
             loses_answers: Mutex::default(),
             failure_after_loss: Mutex::default(),
             gives_new_ids: Mutex::default(),
+            lists_one_by_one: Mutex::default(),
             latency,
-            open: is_open,
+            held: is_held,
         });
         let router = Router::new().route("/accounts/{account}/{*call}", any(answer)).with_state(Arc::clone(&world));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base_url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        Self { base_url, world, open }
+        Self { base_url, world, held }
     }
 
     /// Has an image or a draft, whose fields may be left out by null.
@@ -83,6 +93,15 @@ impl FakeCloudflare {
     /// Has it no more.
     pub(crate) fn forget(&self, id: &str) {
         self.world.images.lock().unwrap().remove(id);
+    }
+
+    /// Gives an image another id, `new-` before the old one, and changes some of its fields.
+    pub(crate) fn rename(&self, id: &str, changes: &Value) {
+        let mut image = self.world.images.lock().unwrap().remove(id).unwrap();
+        image.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        let id = format!("new-{id}");
+        image["id"] = id.as_str().into();
+        self.has(&id, &image);
     }
 
     /// What it has, by id.
@@ -125,14 +144,24 @@ impl FakeCloudflare {
         *self.world.gives_new_ids.lock().unwrap() = true;
     }
 
+    /// Lists one image a page.
+    pub(crate) fn list_one_by_one(&self) {
+        *self.world.lists_one_by_one.lock().unwrap() = true;
+    }
+
     /// Lets calls wait before they do anything.
     pub(crate) fn hold(&self) {
-        self.open.send_replace(false);
+        self.held.send_replace(Held::Everything);
+    }
+
+    /// Lets deletions wait before they do anything.
+    pub(crate) fn hold_deletions(&self) {
+        self.held.send_replace(Held::Deletions);
     }
 
     /// Lets calls go on.
     pub(crate) fn release(&self) {
-        self.open.send_replace(true);
+        self.held.send_replace(Held::Nothing);
     }
 
     /// The calls so far, such as `GET images/v1/img-1`.
@@ -160,15 +189,25 @@ async fn answer(
     request: Request,
 ) -> Response {
     let method = request.method().clone();
+    let place = request.uri().query().and_then(|query| query.split_once("continuation_token="));
+    let place = place.map_or(0, |(_, token)| token.parse().unwrap());
     world.calls.lock().unwrap().push(format!("{method} {call}"));
     // The body is read, as the connection breaks otherwise.
     let body = axum::body::to_bytes(request.into_body(), usize::MAX).await.unwrap();
-    let _ = world.open.clone().wait_for(|open| *open).await;
+    let passes = |held: &Held| match held {
+        Held::Nothing => true,
+        Held::Deletions => method != Method::DELETE,
+        Held::Everything => false,
+    };
+    let _ = world.held.clone().wait_for(passes).await;
     tokio::time::sleep(world.latency).await;
     if let Some(status) = *world.failure.lock().unwrap() {
         return status.into_response();
     }
-    let result = perform(&world, &method, &call, &String::from_utf8_lossy(&body));
+    let result = match call.as_str() {
+        "images/v2" => Ok(list(&world, place)),
+        call => perform(&world, &method, call, &String::from_utf8_lossy(&body)),
+    };
     if matches!(method, Method::POST | Method::PATCH) && *world.loses_answers.lock().unwrap() {
         *world.failure.lock().unwrap() = *world.failure_after_loss.lock().unwrap();
         let (sender, body) = Channel::<axum::body::Bytes, std::io::Error>::new(1);
@@ -182,6 +221,18 @@ async fn answer(
             (status, Json(json!({"success": false, "errors": errors, "result": null}))).into_response()
         }
     }
+}
+
+/// A page of the pictures, all of them or one at a place.
+fn list(world: &World, place: usize) -> Value {
+    let images = world.images.lock().unwrap();
+    let mut pictures: Vec<&Value> = images.values().filter(|image| image["draft"] != true).collect();
+    if !*world.lists_one_by_one.lock().unwrap() {
+        return json!({"images": pictures, "continuation_token": null});
+    }
+    pictures.sort_by_key(|image| image["id"].to_string());
+    let next = (place + 1 < pictures.len()).then(|| (place + 1).to_string());
+    json!({"images": pictures.get(place..=place), "continuation_token": next})
 }
 
 fn perform(world: &World, method: &Method, call: &str, body: &str) -> Result<Value, (StatusCode, u16)> {
@@ -201,10 +252,6 @@ fn perform(world: &World, method: &Method, call: &str, body: &str) -> Result<Val
         images.insert(id.clone(), image.clone());
         image["uploadURL"] = format!("https://upload.example/{id}").into();
         return Ok(image);
-    }
-    if call == "images/v2" {
-        let listed: Vec<&Value> = images.values().filter(|image| image["draft"] != true).collect();
-        return Ok(json!({"images": listed, "continuation_token": null}));
     }
     let id = call.strip_prefix("images/v1/").unwrap();
     match *method {
