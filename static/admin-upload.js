@@ -15,6 +15,7 @@ function ask(endpoint, more, signal) {
     const value = new FormData(form).get(name);
     if (value) fields.set(name, value);
   }
+  // htmx is told by an error that nobody is signed in any more, others by a redirect to a page.
   const headers = { Accept: "application/json", "HX-Request": "true", "X-CSRF-Token": form.elements.csrf.value };
   return fetch(endpoint, { method: "POST", headers, body: fields, signal });
 }

@@ -41,10 +41,40 @@ const tellSize = (image) => {
 };
 document.addEventListener("load", ({ target }) => target instanceof HTMLImageElement && target.matches("[data-measured]") && tellSize(target), true);
 
+/* Images that are chosen for an action: all of a page at once, and how many they are. */
+const boxesOf = (form) => [...form.querySelectorAll('input[name="image"]')];
+const showChosen = (form) => {
+  const boxes = boxesOf(form);
+  const chosen = boxes.filter((box) => box.checked).length;
+  const all = form.querySelector("#choose-all input");
+  all.checked = chosen === boxes.length;
+  all.indeterminate = chosen > 0 && chosen < boxes.length;
+  const text = form.querySelector("#chosen");
+  text.hidden = chosen === 0;
+  text.textContent = chosen ? `${chosen} selected` : "";
+  form.querySelector(".bulk-bar").classList.toggle("has-chosen", chosen > 0);
+};
+const prepareChoice = () => {
+  const form = document.getElementById("bulk");
+  if (!form) return;
+  form.querySelector("#choose-all").hidden = false;
+  showChosen(form);
+};
+document.addEventListener("change", ({ target }) => {
+  const form = target.closest?.("#bulk");
+  if (!form || target.type !== "checkbox") return;
+  if (target.closest("#choose-all")) for (const box of boxesOf(form)) box.checked = target.checked;
+  form.elements.scope.value = "chosen";
+  showChosen(form);
+});
+/* A page that comes back from the browser's memory has its ticks, and no event tells of them. */
+addEventListener("pageshow", prepareChoice);
+
 const prepare = (root) => {
   showCopyButtons(root);
   findBroken(root);
   for (const image of root.querySelectorAll("[data-measured]")) tellSize(image);
+  prepareChoice();
 };
 prepare(document);
 document.addEventListener("htmx:afterSettle", () => {
@@ -64,3 +94,36 @@ for (const name of ["htmx:responseError", "htmx:sendError"]) {
     if (detail.requestConfig?.verb === "get") location.assign(detail.pathInfo.finalRequestPath ?? detail.pathInfo.requestPath);
   });
 }
+
+/* A field of JSON with data-json, the most bytes of it, says while one types what is wrong and where. The server decides. */
+const placeOf = (message, text) => {
+  const place = /line (\d+) column (\d+)/.exec(message);
+  if (place) return `Line ${place[1]}, column ${place[2]}: `;
+  const position = /position (\d+)/.exec(message);
+  return position ? `Line ${text.slice(0, Number(position[1])).split("\n").length}: ` : "";
+};
+
+const judgeJson = (text, maxBytes) => {
+  try {
+    const value = JSON.parse(text);
+    if (value === null || typeof value !== "object" || Array.isArray(value)) return { problem: "The metadata are to be an object: {...}." };
+    const bytes = new TextEncoder().encode(JSON.stringify(value)).length;
+    return bytes > maxBytes ? { problem: `${bytes} bytes are too many: ${maxBytes} are kept.` } : { praise: `Valid: ${bytes} of ${maxBytes} bytes.` };
+  } catch ({ message }) {
+    const what = message.replace(/^JSON\.parse: |^JSON Parse error: /, "").replace(/(?: in JSON)? at (?:line|position) .*$/, "");
+    return { problem: `${placeOf(message, text)}${what}.` };
+  }
+};
+
+let waiting;
+document.addEventListener("input", ({ target }) => {
+  if (!target.dataset?.json) return;
+  clearTimeout(waiting);
+  waiting = setTimeout(() => {
+    const { problem, praise } = judgeJson(target.value, Number(target.dataset.json));
+    target.setAttribute("aria-invalid", String(Boolean(problem)));
+    const said = document.getElementById(`${target.id}-said`);
+    said.className = problem ? "problem" : "help";
+    said.textContent = problem ?? praise;
+  }, 250);
+});

@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::Admin;
 use super::page::{Frame, render};
+use super::text::visible;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
 use crate::service::AccountError;
@@ -33,6 +34,8 @@ pub(super) enum PageError {
     BadRequest(&'static str),
     NotFound,
     MethodNotAllowed,
+    /// The time for a request was over.
+    TookTooLong,
     /// The database fails, and may work a little later or not.
     Store(store::Error),
     /// Anything else that went wrong, which the log tells of.
@@ -91,6 +94,18 @@ impl From<AccountError> for PageError {
     }
 }
 
+/// Why something was not done, as a sentence.
+pub(super) fn explain(error: &service::Error) -> String {
+    const CUSTOM_ID: &str = "Cloudflare does not allow private images with a custom id. To make this one private, delete it and upload it \
+                             again without its id.";
+    let text = match error {
+        service::Error::CustomIdCannotBecomePrivate => CUSTOM_ID.to_owned(),
+        error => visible(&error.to_string()),
+    };
+    let (first, rest) = text.split_at(text.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}{}", first.to_uppercase(), if rest.ends_with(['.', '!', '?']) { "" } else { "." })
+}
+
 impl From<getrandom::Error> for PageError {
     fn from(error: getrandom::Error) -> Self {
         error!(error = %error, "The system gave no random numbers: {error}");
@@ -112,6 +127,11 @@ impl IntoResponse for PageError {
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "That is not how this works", "The page takes no such request.")
             }
+            Self::TookTooLong => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "That took too long",
+                "The time for a request was over. What was begun at Cloudflare may still be done: look at it again in a moment.",
+            ),
             Self::Store(error) => {
                 error!(error = %error_chain(&error), "The database failed: {error}");
                 if error.is_transient() {

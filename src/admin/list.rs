@@ -2,6 +2,7 @@
 //! another.
 
 use axum::extract::FromRequestParts;
+use axum::http::Uri;
 use axum::http::request::Parts;
 use chrono::{Datelike, NaiveDate};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -31,9 +32,13 @@ impl FromRequestParts<Admin> for Asked {
     type Rejection = PageError;
 
     async fn from_request_parts(parts: &mut Parts, _: &Admin) -> Result<Self, PageError> {
-        let query = Query::parse(parts.uri.query().unwrap_or_default());
-        query.map(Self).map_err(|_| PageError::BadRequest(TOO_MANY))
+        read_query(&parts.uri).map(Self)
     }
+}
+
+/// The parameters of an address.
+pub(super) fn read_query(uri: &Uri) -> Result<Query, PageError> {
+    Query::parse(uri.query().unwrap_or_default()).map_err(|_| PageError::BadRequest(TOO_MANY))
 }
 
 /// A choice among several, for a `<select>` or a list of links.
@@ -137,7 +142,8 @@ impl Address {
     }
 }
 
-fn push(link: &mut String, name: &str, value: &str) {
+/// Adds a parameter to a query string.
+pub(super) fn push(link: &mut String, name: &str, value: &str) {
     if !link.ends_with('?') {
         link.push('&');
     }

@@ -15,6 +15,7 @@ mod logs;
 mod page;
 mod picture;
 mod repairs;
+mod runs;
 mod sessions;
 mod settings;
 mod sign_in;
@@ -43,6 +44,7 @@ use self::staff::{Staff, Superuser};
 use crate::config::EffectiveValue;
 use crate::domain::Timestamp;
 use crate::http::assets::hashed_name;
+use crate::http::timeout::WorkDeadline;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks};
 
 /// Where Cloudflare delivers pictures from that are on no domain of the account's own.
@@ -138,8 +140,21 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(at("").trim_end_matches('/'), get(add_slash))
         .route(&at(""), get(dashboard::show))
         .route(&at("images/"), get(images::list))
+        .route(&at("images/bulk/"), get(images::bulk::ask_nothing).post(images::bulk::ask))
+        .route(&at("images/bulk/start/"), post(images::bulk::start))
+        .route(&at("images/export.csv"), get(images::export::csv))
+        .route(&at("images/export.json"), get(images::export::json))
         .route(&at("images/{id}/"), get(image::show))
         .route(&at("images/{id}/check-status/"), post(image::check_status))
+        .route(&at("images/{id}/mark-expired/"), post(image::mark_expired))
+        .route(&at("images/{id}/privacy/"), get(image::ask_to_change_privacy).post(image::change_privacy))
+        .route(&at("images/{id}/edit/"), get(image::show_editor).post(image::edit))
+        .route(&at("images/{id}/delete/"), get(image::ask_to_delete).post(image::delete))
+        .route(&at("images/{id}/cloudflare/"), get(image::show_raw))
+        .route(&at("runs/"), get(runs::list))
+        .route(&at("runs/{id}/"), get(runs::show))
+        .route(&at("runs/{id}/stop/"), post(runs::stop))
+        .route(&at("runs/{id}/retry/"), post(runs::retry))
         .route(&at("logs/"), get(logs::list))
         .route(&at("usages/"), get(usages::list))
         .route(&at("webhooks/"), get(webhooks::list))
@@ -185,7 +200,14 @@ async fn unknown_path(method: Method, uri: Uri) -> Response {
 /// Turns errors into pages, and adds what every answer bears.
 async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Response {
     let is_script = request.headers().get(header::ACCEPT).is_some_and(|accept| accept == "application/json");
-    let response = next.run(request).await;
+    // A little before the whole service gives the request up, with an answer that is no page.
+    let deadline = request.extensions().get::<WorkDeadline>().copied();
+    let response = match deadline {
+        Some(WorkDeadline(deadline)) => tokio::time::timeout_at(deadline, next.run(request))
+            .await
+            .unwrap_or_else(|_| PageError::TookTooLong.into_response()),
+        None => next.run(request).await,
+    };
     let mut response = error::as_page(&admin, is_script, response);
     add_headers(response.headers_mut(), &admin.policy);
     response

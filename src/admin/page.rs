@@ -49,6 +49,7 @@ pub(super) enum Section {
     Usages,
     Webhooks,
     Repairs,
+    Runs,
     Users,
     Settings,
     Sessions,

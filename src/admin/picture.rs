@@ -29,9 +29,7 @@ pub(super) fn status_badge(status: &ImageStatus) -> Badge {
 
 /// What people call an image: the name of its file, else its id at Cloudflare.
 pub(super) fn name(image: &Image, max_chars: usize) -> String {
-    let names = [&image.original_filename, &image.filename];
-    let name = names.into_iter().find(|name| !name.trim().is_empty());
-    match name.map_or_else(|| image.cloudflare_id.as_str(), |name| name.as_str()) {
+    match image.name() {
         "" => "(no name)".to_owned(),
         name => shortened(name, max_chars),
     }
@@ -68,10 +66,18 @@ pub(super) fn is_of_the_web(url: &str) -> bool {
     is_plain && (url.starts_with("https://") || url.starts_with("http://"))
 }
 
-/// JSON with a line for each value, cut where it is longer than `max_chars`. Texts and numbers stay as they are written.
+/// JSON with a line for each value, as it is shown, cut where it is longer than `max_chars`.
 pub(super) fn indented(json: &str, max_chars: usize) -> String {
-    // Deep JSON would grow with the square of its length: no more is written than may be shown, and a line.
-    let max_bytes = max_chars.saturating_mul(char::MAX_LEN_UTF8);
+    let text = visible(&indent(json, max_chars.saturating_mul(char::MAX_LEN_UTF8)));
+    match text.char_indices().nth(max_chars) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// JSON with a line for each value. Texts and numbers stay as they are written. Deep JSON would grow with the square of its length: no
+/// more is written than `max_bytes` and a line.
+pub(super) fn indent(json: &str, max_bytes: usize) -> String {
     let mut out = String::new();
     let (mut depth, mut is_in_text, mut is_escaped) = (0_usize, false, false);
     let mut characters = json.chars().peekable();
@@ -116,11 +122,7 @@ pub(super) fn indented(json: &str, max_chars: usize) -> String {
             }
         }
     }
-    let text = visible(&out);
-    match text.char_indices().nth(max_chars) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
+    out
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::Uri;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::PageError;
@@ -17,6 +18,8 @@ struct SessionsPage {
     sessions: Vec<SessionLine>,
     has_others: bool,
     is_by_django: bool,
+    /// Whether a session here was just ended, and that of the site goes on.
+    is_signed_out: bool,
 }
 
 struct SessionLine {
@@ -31,7 +34,7 @@ struct SessionLine {
 }
 
 /// Lists where the user is signed in.
-pub(super) async fn list(State(admin): State<Admin>, staff: Staff) -> Result<Response, PageError> {
+pub(super) async fn list(State(admin): State<Admin>, staff: Staff, uri: Uri) -> Result<Response, PageError> {
     let this = staff.own_session().map(|session| session.id);
     let now = admin.service.clock().now();
     let sessions = admin.accounts.list_admin_sessions(&staff.user).await?;
@@ -52,6 +55,7 @@ pub(super) async fn list(State(admin): State<Admin>, staff: Staff) -> Result<Res
         csrf: staff.csrf.to_string(),
         has_others: sessions.iter().any(|session| !session.is_this),
         is_by_django: this.is_none(),
+        is_signed_out: this.is_none() && uri.query() == Some("done=signed-out"),
         sessions,
         frame: Frame::new(&admin, &staff, Section::Sessions),
     };

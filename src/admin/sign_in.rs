@@ -134,17 +134,20 @@ async fn end_former_session(admin: &Admin, cookies: &Cookies) -> Result<(), Page
     Ok(())
 }
 
-/// Ends the session. One of Django's is Django's to end.
+/// Ends the session. One of Django's is Django's to end, and where it lets the user in still, a page says so.
 pub(super) async fn sign_out(
     State(admin): State<Admin>,
     Extension(context): Extension<RequestContext>,
+    headers: HeaderMap,
     StaffForm { staff, .. }: StaffForm,
 ) -> Result<Response, PageError> {
     if let Some(session) = staff.own_session() {
         admin.accounts.end_admin_session(&staff.user, session.id).await?;
     }
     let gone = cookie(&admin, &context, SESSION_COOKIE, "", 0);
-    Ok((AppendHeaders([(header::SET_COOKIE, gone)]), Redirect::to(&admin.path("sign-in/"))).into_response())
+    let is_let_in = matches!(Staff::find(&headers, &admin).await, Ok(Some(_)));
+    let page = if is_let_in { "sessions/?done=signed-out" } else { "sign-in/" };
+    Ok((AppendHeaders([(header::SET_COOKIE, gone)]), Redirect::to(&admin.path(page))).into_response())
 }
 
 fn user_agent(headers: &HeaderMap) -> &str {

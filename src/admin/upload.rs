@@ -194,8 +194,11 @@ pub(super) async fn submit(
     if failures.is_empty() && !done.is_empty() {
         return Ok(Redirect::to(&address_of(&admin, &done)).into_response());
     }
-    let problems = if failures.is_empty() { vec!["Choose a picture, or give a URL.".to_owned()] } else { Vec::new() };
-    let outcome = if failures.is_empty() { None } else { Some(outcome(&admin, &done, failures).await?) };
+    let (problems, outcome) = if failures.is_empty() {
+        (vec!["Choose a picture, or give a URL.".to_owned()], None)
+    } else {
+        (Vec::new(), Some(outcome(&admin, &done, failures).await?))
+    };
     let wishes = Wishes { urls: left, ..wishes };
     Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&admin, &staff, wishes, problems, outcome)).into_response())
 }

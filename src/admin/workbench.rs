@@ -134,8 +134,10 @@ impl Control {
         match self.info.kind {
             OptionKind::Integer { least, most } => format!("{least} to {most}"),
             OptionKind::Decimal { least, most: Some(most) } => format!("{least} to {most}"),
+            OptionKind::Decimal { most: None, .. } => "such as 1.2".to_owned(),
             OptionKind::Color => "#ff8800".to_owned(),
-            _ => String::new(),
+            OptionKind::Text(some) => some.first().map(|text| format!("such as {text}")).unwrap_or_default(),
+            OptionKind::Flag | OptionKind::Words(_) => String::new(),
         }
     }
 }
@@ -184,7 +186,9 @@ async fn workpiece(admin: &Admin, image: &Image, query: &Query) -> Result<Workpi
     let variant = query.get(VARIANT).unwrap_or_default();
     // Private pictures are delivered in named variants alone.
     let variant = if image.require_signed_urls && variant.is_empty() { "public" } else { variant };
-    let (result, errors) = if variant.is_empty() {
+    let (result, errors) = if !image.is_uploaded() {
+        (Outcome::Problems(vec!["There is no picture yet.".to_owned()]), Vec::new())
+    } else if variant.is_empty() {
         transformed(admin, image, &given)
     } else {
         (in_variant(admin, image, variant).await?, Vec::new())
@@ -207,15 +211,15 @@ async fn workpiece(admin: &Admin, image: &Image, query: &Query) -> Result<Workpi
 
 /// The picture as options make it, and what is wrong with them.
 fn transformed(admin: &Admin, image: &Image, given: &[(&str, &str)]) -> (Outcome, Vec<TransformError>) {
-    let fail = |problem: &str| (Outcome::Problems(vec![problem.to_owned()]), Vec::new());
-    if !image.is_uploaded() {
-        return fail("There is no picture yet.");
-    }
+    let fail = |problem: String| (Outcome::Problems(vec![problem]), Vec::new());
     let Some(original) = admin.links.picture_url(image) else {
-        return fail("The URL of the picture is not known: CLOUDFLARE_IMAGES_ACCOUNT_HASH is not set.");
+        return fail("The URL of the picture is not known: CLOUDFLARE_IMAGES_ACCOUNT_HASH is not set.".to_owned());
+    };
+    let picture = match Picture::new(admin.links.urls(), &original) {
+        Ok(picture) => picture,
+        Err(error) => return fail(format!("The URL of the picture {error}.")),
     };
     let built = Transform::new().with_options(given.iter().copied()).and_then(|transform| {
-        let picture = Picture::new(admin.links.urls(), &original).map_err(|_| vec![TransformError::NotTransformed])?;
         let url = transform.build(&picture).map_err(|error| vec![error])?;
         Ok((transform, url))
     });

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tower::ServiceExt;
 use tracing::{debug, warn};
@@ -29,6 +29,8 @@ use super::Lifecycle;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
 /// Connections beyond these wait to be taken.
 const MAX_CONNECTIONS: usize = 10_000;
+/// How long clients whose connection was made before the stop may take to send their request, which is on its way.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -47,20 +49,13 @@ pub async fn bind(address: SocketAddr, flag: &'static str) -> Result<TcpListener
     TcpListener::bind(address).await.map_err(|cause| BindError { address, flag, cause })
 }
 
-/// Answers requests until the service stops, then gives those in flight `grace` to finish and cuts off the rest.
+/// Answers requests until the service stops, then gives those in flight `grace` to finish and cuts off the rest. Requests of clients
+/// that were connected when it stopped, whether their connection was taken yet or not, are in flight.
 pub async fn serve(mut listener: TcpListener, router: Router, lifecycle: Lifecycle, grace: Duration) {
     let graceful = GracefulShutdown::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
-    loop {
-        let next = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (Listener::accept(&mut listener).await, place)
-        };
-        let ((stream, peer), place) = tokio::select! {
-            next = next => next,
-            () = lifecycle.stopped() => break,
-        };
+    let answer = |connections: &mut JoinSet<()>, stream, peer: SocketAddr, place: Option<OwnedSemaphorePermit>| {
         let connection = graceful.watch(connection(stream, peer, router.clone()));
         connections.spawn(async move {
             if let Err(error) = connection.await {
@@ -68,13 +63,40 @@ pub async fn serve(mut listener: TcpListener, router: Router, lifecycle: Lifecyc
             }
             drop(place);
         });
+    };
+    loop {
+        let next = async {
+            let place = Arc::clone(&places).acquire_owned().await;
+            (Listener::accept(&mut listener).await, place.ok())
+        };
+        let ((stream, peer), place) = tokio::select! {
+            next = next => next,
+            () = lifecycle.stopped() => break,
+        };
+        answer(&mut connections, stream, peer, place);
         while connections.try_join_next().is_some() {}
     }
-    drop(listener);
+    for (stream, peer) in take_waiting(listener) {
+        answer(&mut connections, stream, peer, None);
+    }
+    // hyper closes connections on which nothing was read yet.
+    tokio::time::sleep(ARRIVAL_TIMEOUT).await;
     if tokio::time::timeout(grace, graceful.shutdown()).await.is_err() {
         warn!("Requests were still in flight after {} seconds; they are cut off", grace.as_secs());
     }
     connections.shutdown().await;
+}
+
+/// Stops listening; the connections that were made and not taken yet.
+fn take_waiting(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
+    let Ok(listener) = listener.into_std() else { return Vec::new() };
+    let taken = std::iter::from_fn(|| listener.accept().ok()).take(MAX_CONNECTIONS);
+    taken
+        .filter_map(|(stream, peer)| {
+            stream.set_nonblocking(true).ok()?;
+            Some((TcpStream::from_std(stream).ok()?, peer))
+        })
+        .collect()
 }
 
 /// The answers to one client.
@@ -99,4 +121,33 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service_fn(answer))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn clients_that_were_connected_before_the_stop_are_answered() {
+        let listener = bind("127.0.0.1:0".parse().unwrap(), "").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+            clients.push(client);
+        }
+        let lifecycle = Lifecycle::default();
+        lifecycle.stop();
+        let router = Router::new().route("/", axum::routing::get(async || "answered"));
+        serve(listener, router, lifecycle, Duration::from_secs(10)).await;
+        for mut client in clients {
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).await.unwrap();
+            assert!(answer.ends_with("answered"), "{answer:?}");
+        }
+        assert!(TcpStream::connect(address).await.is_err());
+    }
 }

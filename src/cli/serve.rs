@@ -72,7 +72,8 @@ pub(super) async fn run_server(
     if config.jobs.is_on {
         jobs.spawn(jobs::run(service.clone(), lifecycle.token()));
     }
-    app::serve(listener, router, lifecycle, config.server.shutdown_timeout).await;
+    let listening = listening(lifecycle, config.server.shutdown_delay);
+    app::serve(listener, router, listening, config.server.shutdown_timeout).await;
     let finish = async {
         jobs.join_all().await;
         service.finish().await;
@@ -85,6 +86,20 @@ pub(super) async fn run_server(
     Ok(())
 }
 
+/// What ends by `delay` after the service begins to stop. Until then `/readyz` says so to those who ask, and everybody is answered.
+fn listening(service: Lifecycle, delay: Duration) -> Lifecycle {
+    let listening = Lifecycle::default();
+    tokio::spawn({
+        let listening = listening.clone();
+        async move {
+            service.stopped().await;
+            tokio::time::sleep(delay).await;
+            listening.stop();
+        }
+    });
+    listening
+}
+
 fn warn_of_unsigned_webhooks(config: &Config) {
     if config.webhook.accepts_unsigned() {
         warn!("No CLOUDFLARE_IMAGES_WEBHOOK_SECRET is set: every well-formed webhook is accepted, whoever sends it");
@@ -95,8 +110,8 @@ fn warn_of_jobs_that_are_off(config: &Config) {
     if !config.jobs.is_on {
         warn!(
             "CFIMAGES_JOBS is false: unless another instance on this database has it true, nobody asks Cloudflare about uploads of \
-             which no webhook told, or whose notification could not be confirmed, and nothing is deleted there that was left after a \
-             failure. Set it to true on one instance at least"
+             which no webhook told, or whose notification could not be confirmed, nothing is deleted there that was left after a failure, \
+             and what staff want to be done with many images waits. Set it to true on one instance at least"
         );
     }
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::allowed_hosts::AllowedHosts;
 use super::parse;
 use super::settings::{
-    CFIMAGES_ALLOWED_HOSTS, CFIMAGES_LISTEN, CFIMAGES_REQUEST_TIMEOUT_SECONDS, CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS,
-    CFIMAGES_TRUSTED_PROXIES, CFIMAGES_URL_PREFIX,
+    CFIMAGES_ALLOWED_HOSTS, CFIMAGES_LISTEN, CFIMAGES_REQUEST_TIMEOUT_SECONDS, CFIMAGES_SHUTDOWN_DELAY_SECONDS,
+    CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS, CFIMAGES_TRUSTED_PROXIES, CFIMAGES_URL_PREFIX,
 };
 use super::values::Values;
 use crate::domain::Networks;
@@ -25,6 +25,8 @@ pub struct ServerConfig {
     pub allowed_hosts: AllowedHosts,
     /// How long a request may take.
     pub request_timeout: Duration,
+    /// How long new requests are still answered when the server stops.
+    pub shutdown_delay: Duration,
     /// How long requests in flight may still take when the server stops.
     pub shutdown_timeout: Duration,
 }
@@ -41,6 +43,7 @@ impl ServerConfig {
         let trusted_proxies = values.read(&CFIMAGES_TRUSTED_PROXIES, parse::networks);
         let allowed_hosts = values.read(&CFIMAGES_ALLOWED_HOSTS, AllowedHosts::parse);
         let request_timeout = values.read(&CFIMAGES_REQUEST_TIMEOUT_SECONDS, parse::number(1..=3600));
+        let shutdown_delay = values.read(&CFIMAGES_SHUTDOWN_DELAY_SECONDS, parse::number(0..=3600));
         let shutdown_timeout = values.read(&CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS, parse::number(0..=3600));
         Some(Self {
             listen: listen?,
@@ -48,6 +51,7 @@ impl ServerConfig {
             trusted_proxies: trusted_proxies?,
             allowed_hosts: allowed_hosts?,
             request_timeout: Duration::from_secs(request_timeout?),
+            shutdown_delay: Duration::from_secs(shutdown_delay?),
             shutdown_timeout: Duration::from_secs(shutdown_timeout?),
         })
     }

@@ -72,6 +72,10 @@ settings! {
         /// How long a request may take, in seconds, 1 to 3600.
         CFIMAGES_REQUEST_TIMEOUT_SECONDS: number("60"),
 
+        /// How long the server goes on answering new requests when it is told to stop, in seconds, 0 to 3600. `/readyz` says so at once:
+        /// long enough for a load balancer that asks it to send requests elsewhere. 0 where nothing asks.
+        CFIMAGES_SHUTDOWN_DELAY_SECONDS: number("0"),
+
         /// How long requests in flight may still take when the server is told to stop, in seconds, 0 to 3600.
         CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS: number("30"),
     }

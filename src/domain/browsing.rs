@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{CloudflareId, Image, ImageFilter, ImageId, PageFrom, Timestamp, UserId};
 
 /// Which of all images are wanted: conditions, all of which must hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ImageQuery {
     /// The conditions that users have for their own images, too.
     pub filter: ImageFilter,
@@ -15,10 +16,20 @@ pub struct ImageQuery {
     pub key: Option<(ImageId, CloudflareId)>,
     /// Whether only images that some content refers to are wanted.
     pub is_used: bool,
+    /// Whether only uploads that have not happened yet are wanted, `pending` or `draft`.
+    pub is_unfinished: bool,
     /// Made at this time or later.
     pub created_from: Option<Timestamp>,
     /// Made before this time.
     pub created_before: Option<Timestamp>,
+    /// Uploaded at this time or later.
+    pub uploaded_from: Option<Timestamp>,
+    /// Uploaded before this time.
+    pub uploaded_before: Option<Timestamp>,
+    /// With an upload URL that ends at this time or later.
+    pub expires_from: Option<Timestamp>,
+    /// With an upload URL that ends before this time.
+    pub expires_before: Option<Timestamp>,
     /// At least so many bytes.
     pub min_bytes: Option<i64>,
     /// At most so many bytes.
@@ -28,12 +39,25 @@ pub struct ImageQuery {
 impl ImageQuery {
     /// Whether nothing but owner, status and privacy matters, which is what images are counted by.
     pub fn depends_on_counts_only(&self) -> bool {
-        let is_unconditional = self.key.is_none()
+        self.key.is_none()
             && self.created_from.is_none()
             && self.created_before.is_none()
-            && self.min_bytes.is_none()
-            && self.max_bytes.is_none();
-        is_unconditional && !self.is_used && self.filter.depends_on_counts_only()
+            && !self.is_used
+            && !self.is_unfinished
+            && !self.has_unsorted_conditions()
+            && self.filter.depends_on_counts_only()
+    }
+
+    /// Whether a page in this order is found through an index, wherever it is. Otherwise, all images may have to be looked at for it.
+    pub fn is_quick(&self, order: BrowseOrder) -> bool {
+        let is_sorted = order.by == BrowseBy::CreatedAt && !self.has_unsorted_conditions() && !self.is_used;
+        self.key.is_some() || (is_sorted && self.filter.depends_on_counts_only())
+    }
+
+    /// Whether there are conditions that no index serves together with an order.
+    fn has_unsorted_conditions(&self) -> bool {
+        let times = [self.uploaded_from, self.uploaded_before, self.expires_from, self.expires_before];
+        times.iter().any(Option::is_some) || self.min_bytes.is_some() || self.max_bytes.is_some()
     }
 }
 
@@ -61,6 +85,8 @@ pub struct BrowseOrder {
 impl BrowseOrder {
     /// Newest first.
     pub const NEWEST_FIRST: Self = Self { by: BrowseBy::CreatedAt, descending: true };
+    /// Oldest first.
+    pub const OLDEST_FIRST: Self = Self { by: BrowseBy::CreatedAt, descending: false };
 
     /// The place of an image in this order.
     pub fn position(self, image: &Image) -> BrowsePosition {

@@ -72,7 +72,7 @@ impl FromStr for ImageId {
 }
 
 /// The id of an image at Cloudflare, generated or custom; opaque, and hostile until percent-encoded.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "server", derive(sqlx::Type), sqlx(transparent))]
 pub struct CloudflareId(String);
 
@@ -197,6 +197,12 @@ impl Serialize for ImageStatus {
     }
 }
 
+impl<'de> Deserialize<'de> for ImageStatus {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(Self::from)
+    }
+}
+
 /// The delivery URLs of an image as Cloudflare listed them: a list of URLs, or what older rows hold, one URL or a map by name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Variants(Json);
@@ -315,6 +321,13 @@ impl Image {
     /// Whether the upload URL has ended.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now > self.expires_at
+    }
+
+    /// What people call the image: the name of its file, else its id at Cloudflare.
+    pub fn name(&self) -> &str {
+        let names = [&self.original_filename, &self.filename];
+        let name = names.into_iter().find(|name| !name.trim().is_empty());
+        name.map_or_else(|| self.cloudflare_id.as_str(), |name| name.as_str())
     }
 
     /// Whether the picture is at Cloudflare.

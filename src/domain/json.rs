@@ -102,10 +102,22 @@ impl Json {
     pub fn merged_with(&self, other: &Self) -> Self {
         let (Some(mut base), Some(over)) = (self.entries(), other.entries()) else { return other.clone() };
         base.extend(over);
+        Self::of_entries(base.into_unique().into_iter())
+    }
+
+    /// This object without these keys; what is no object stays as it is.
+    #[must_use]
+    pub fn without(&self, keys: &[String]) -> Self {
+        let Some(entries) = self.entries().filter(|_| !keys.is_empty()) else { return self.clone() };
+        let kept = entries.into_unique().into_iter().filter(|(key, _)| !keys.iter().any(|out| out == key));
+        Self::of_entries(kept)
+    }
+
+    fn of_entries<'a>(entries: impl Iterator<Item = (Cow<'a, str>, &'a RawValue)>) -> Self {
         let mut out = String::from("{");
-        for (at, (key, value)) in base.into_unique().iter().enumerate() {
+        for (at, (key, value)) in entries.enumerate() {
             push_separator(at, &mut out);
-            write_string(key, &mut out);
+            write_string(&key, &mut out);
             out.push_str(": ");
             out.push_str(value.get());
         }

@@ -3,6 +3,7 @@
 mod account_figures;
 mod admin_session;
 mod browsing;
+mod bulk_run;
 mod clock;
 mod due_image;
 #[cfg(feature = "server")]
@@ -33,6 +34,7 @@ mod webhook_delivery;
 pub use account_figures::AccountFigures;
 pub use admin_session::AdminSession;
 pub use browsing::{BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, ImageQuery};
+pub use bulk_run::{BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, ImagesInHand, ParseBulkStateError};
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
 #[cfg(feature = "server")]

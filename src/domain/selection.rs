@@ -1,9 +1,12 @@
 //! Which images are wanted.
 
+use serde::{Deserialize, Serialize};
+
 use super::{CloudflareId, ImageId, ImageStatus, Timestamp};
 
 /// Conditions on images, all of which must hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ImageFilter {
     /// How far the upload has come.
     pub status: Option<ImageStatus>,
@@ -32,7 +35,7 @@ pub struct ImageFilter {
 }
 
 /// A string that the metadata must hold at a place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetadataMatch {
     /// Keys of objects or places in lists, from the outside; at least one.
     pub path: Vec<String>,

@@ -8,7 +8,7 @@ use super::{Image, Json, Timestamp, User};
 
 /// What a member of the staff does with an image. As JSON it is the parameters of a run over many images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "action", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum StaffAction {
     /// Has Cloudflare asked about it.
     CheckStatus,
@@ -57,8 +57,14 @@ impl StaffEdit {
 pub enum MetadataEdit {
     /// It takes the place of all metadata.
     Replace(Json),
-    /// Its values are laid over what is there.
-    Merge(Json),
+    /// Values are laid over what is there.
+    Merge {
+        /// The values, an object.
+        over: Json,
+        /// The keys that are left out of what is there.
+        #[serde(default)]
+        without: Vec<String>,
+    },
 }
 
 impl MetadataEdit {
@@ -67,8 +73,17 @@ impl MetadataEdit {
     pub fn applied_to(&self, metadata: &Json) -> Json {
         match self {
             Self::Replace(whole) => whole.clone(),
-            Self::Merge(over) => metadata.merged_with(over),
+            Self::Merge { over, without } => metadata.without(without).merged_with(over),
         }
+    }
+}
+
+impl TryFrom<String> for StaffAction {
+    type Error = serde_json::Error;
+
+    /// Reads what the database keeps, which is JSON.
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        serde_json::from_str(&text)
     }
 }
 
@@ -184,7 +199,10 @@ mod tests {
     fn actions_survive_as_json() {
         let edit = StaffEdit {
             creator: Some(String::new()),
-            metadata: Some(MetadataEdit::Merge(Json::parse(r#"{"n": 1.50, "é": 12345678901234567890123}"#).unwrap())),
+            metadata: Some(MetadataEdit::Merge {
+                over: Json::parse(r#"{"n": 1.50, "é": 12345678901234567890123}"#).unwrap(),
+                without: vec!["album".to_owned()],
+            }),
             ..StaffEdit::default()
         };
         for action in [
@@ -195,7 +213,7 @@ mod tests {
         ] {
             let json = serde_json::to_string(&action).unwrap();
             assert_eq!(serde_json::from_str::<StaffAction>(&json).unwrap(), action, "{json}");
-            assert!(json.contains(&format!(r#""action":"{}""#, action.as_str())), "{json}");
+            assert!(json.contains(&format!(r#""{}""#, action.as_str())), "{json}");
         }
     }
 }

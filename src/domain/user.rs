@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::Timestamp;
@@ -34,6 +34,30 @@ impl fmt::Display for UserId {
         match self {
             Self::Number(number) => number.fmt(f),
             Self::Uuid(uuid) => uuid.fmt(f),
+        }
+    }
+}
+
+impl Serialize for UserId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Number(number) => serializer.serialize_i64(*number),
+            Self::Uuid(uuid) => serializer.collect_str(uuid),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for UserId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Key {
+            Number(i64),
+            Text(String),
+        }
+        match Key::deserialize(deserializer)? {
+            Key::Number(number) => Ok(Self::Number(number)),
+            Key::Text(text) => Uuid::try_parse(&text).map(Self::Uuid).map_err(serde::de::Error::custom),
         }
     }
 }

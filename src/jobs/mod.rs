@@ -22,6 +22,9 @@ const POLLED_AT_ONCE: u32 = 4;
 /// How often it is looked for what has to be seen to at Cloudflare.
 const COMPENSATION_PAUSE: Duration = Duration::from_mins(1);
 
+/// How often it is looked for what staff want to be done with many images.
+const BULK_PAUSE: Duration = Duration::from_secs(1);
+
 /// Does all jobs until the server stops; each then ends with the step at hand.
 pub async fn run(service: CloudflareService, stopping: CancellationToken) {
     let job = |name, pause, round: fn(CloudflareService, CancellationToken) -> Round| {
@@ -31,6 +34,7 @@ pub async fn run(service: CloudflareService, stopping: CancellationToken) {
     let jobs = [
         job("polling", POLLING_PAUSE, |service, stopping| Box::pin(poll(service, stopping))),
         job("compensation", COMPENSATION_PAUSE, |service, stopping| Box::pin(compensate(service, stopping))),
+        job("bulk", BULK_PAUSE, |service, stopping| Box::pin(work_on_bulk_runs(service, stopping))),
     ];
     let mut running = JoinSet::new();
     for job in jobs {
@@ -76,4 +80,16 @@ async fn compensate(service: CloudflareService, stopping: CancellationToken) -> 
     }
     Ok((deleted + failed > 0)
         .then(|| format!("deleted {deleted} leftovers at Cloudflare; {failed} could not be seen to")))
+}
+
+/// Does what staff want to be done with many images, some images of each run in turn.
+async fn work_on_bulk_runs(service: CloudflareService, stopping: CancellationToken) -> Result<Report, Error> {
+    let mut settled = 0;
+    while !stopping.is_cancelled() {
+        match service.work_on_bulk_run(|| stopping.is_cancelled()).await? {
+            None => break,
+            Some(progress) => settled += progress.settled,
+        }
+    }
+    Ok((settled > 0).then(|| format!("saw to {settled} images for the staff")))
 }

@@ -1,12 +1,45 @@
 //! Looking at the images of all users, for the staff.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use super::{CloudflareService, Error};
 use crate::domain::{
-    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, Stretch, User, UserId,
+    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, Stretch, Timestamp, User, UserId,
 };
 use crate::store;
+
+/// How many searches that may look at all images go on at once.
+pub(super) const SEARCHES_AT_ONCE: usize = 2;
+/// How long a search waits for its turn.
+const SEARCH_PATIENCE: Duration = Duration::from_secs(3);
+/// How long PostgreSQL may look for a page.
+const SEARCH_TIME: Duration = Duration::from_secs(8);
+
+/// Why a search found nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub enum SearchError {
+    /// Others are searching.
+    #[error("Too many searches are going on at the moment. Try again in a moment.")]
+    Busy,
+    /// It was given up.
+    #[error(
+        "The search was given up, as it took too long. Narrow it down by owner, status or days, or sort by the time of creation."
+    )]
+    TookTooLong,
+    /// Something else failed.
+    #[error(transparent)]
+    Failed(#[from] Error),
+}
+
+/// Why a name is not that of an owner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerProblem {
+    /// Nobody has it.
+    Unknown,
+    /// Several users have it.
+    Ambiguous,
+}
 
 /// A page of the images of all users.
 #[derive(Debug)]
@@ -36,8 +69,43 @@ impl CloudflareService {
         from: BrowseFrom,
         size: u32,
     ) -> Result<ImagePage, Error> {
+        self.browse(query, order, from, size, None).await
+    }
+
+    /// The same for a person who waits for it. What may have to look at all images for a page waits for its turn, so that people at work
+    /// cannot take all connections away from the API, and is given up after some seconds.
+    ///
+    /// # Errors
+    /// [`SearchError`]
+    pub async fn search_images(
+        &self,
+        query: &ImageQuery,
+        order: BrowseOrder,
+        from: BrowseFrom,
+        size: u32,
+    ) -> Result<ImagePage, SearchError> {
+        if query.is_quick(order) {
+            return Ok(self.browse(query, order, from, size, None).await?);
+        }
+        let turn = tokio::time::timeout(SEARCH_PATIENCE, self.searches.acquire()).await;
+        let Ok(Ok(_turn)) = turn else { return Err(SearchError::Busy) };
+        self.browse(query, order, from, size, Some(SEARCH_TIME)).await.map_err(|error| match error {
+            Error::Store(error) if error.is_statement_timeout() => SearchError::TookTooLong,
+            error => SearchError::Failed(error),
+        })
+    }
+
+    async fn browse(
+        &self,
+        query: &ImageQuery,
+        order: BrowseOrder,
+        from: BrowseFrom,
+        size: u32,
+        time: Option<Duration>,
+    ) -> Result<ImagePage, Error> {
         let count = store::browsing::count(&self.database, query).await?;
-        let images = store::browsing::list(&self.database, query, order, from, size.saturating_add(1)).await?;
+        let limit = size.saturating_add(1);
+        let images = store::browsing::list_within(&self.database, query, order, from, limit, time).await?;
         let Stretch { items: images, previous, next } =
             Stretch::cut(images, size, &from, |image| order.position(image));
         Ok(ImagePage { owners: self.name_owners(&images).await?, count, previous, next, images })
@@ -51,6 +119,22 @@ impl CloudflareService {
             }
         }
         Ok(store::users::list_names(&self.database, &ids).await?.into_iter().collect())
+    }
+
+    /// When the first and the last of all images were made; none where there is no image.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn first_and_last_created(&self) -> Result<Option<(Timestamp, Timestamp)>, Error> {
+        Ok(store::browsing::first_and_last(&self.database).await?)
+    }
+
+    /// Which of some times, each from its beginning up to its end, have images that were made in them: their places among them.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn times_with_images(&self, times: &[(Timestamp, Timestamp)]) -> Result<Vec<usize>, Error> {
+        Ok(store::browsing::times_with_images(&self.database, times).await?)
     }
 
     /// An image, whoever owns it, and its owner, where it has one who is still there.
@@ -76,11 +160,16 @@ impl CloudflareService {
         Ok(images)
     }
 
-    /// The key of the user with a name.
+    /// The key of the user with a name, or why there is none.
     ///
     /// # Errors
-    /// If the database fails, or several users have the name.
-    pub async fn find_owner(&self, username: &str) -> Result<Option<UserId>, Error> {
-        Ok(store::users::find_by_username(&self.database, username).await?.map(|user| user.id))
+    /// If the database fails.
+    pub async fn find_owner(&self, username: &str) -> Result<Result<UserId, OwnerProblem>, Error> {
+        match store::users::find_by_username(&self.database, username).await {
+            Ok(Some(user)) => Ok(Ok(user.id)),
+            Ok(None) => Ok(Err(OwnerProblem::Unknown)),
+            Err(store::Error::AmbiguousUser(_)) => Ok(Err(OwnerProblem::Ambiguous)),
+            Err(error) => Err(error.into()),
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::staff_actions::ByStaff;
 use super::{CloudflareService, Error};
 use crate::cloudflare::ImageDetails;
 use crate::domain::{
-    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, LogEntry, Page, PageRequest, Timestamp,
+    Image, ImageEdit, ImageFilter, ImageId, ImageOrder, ImageUsage, Json, LogEntry, Page, PageRequest, Timestamp,
     UploadEvent, User,
 };
 use crate::store::{self, Transaction};
@@ -84,6 +84,15 @@ impl CloudflareService {
             changed.ok_or(Error::NotFound)
         })
         .await
+    }
+
+    /// What Cloudflare answers when it is asked about an image. Nothing is recorded.
+    ///
+    /// # Errors
+    /// If Cloudflare refuses or cannot be reached.
+    pub async fn ask_about(&self, image: &Image) -> Result<Json, Error> {
+        let asked = self.client.get_image(&image.cloudflare_id).await;
+        Ok(asked.map_err(Error::cloudflare("Failed to get image"))?.raw)
     }
 
     /// Asks Cloudflare about an image and records the answer.

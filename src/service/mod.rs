@@ -7,6 +7,7 @@ mod account_reconciliation;
 mod accounts;
 mod admin_sessions;
 mod browsing;
+mod bulk_runs;
 mod cleanup;
 mod deletions;
 mod delivery_urls;
@@ -39,6 +40,7 @@ mod webhooks;
 use std::sync::Arc;
 
 use secrecy::SecretString;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -46,6 +48,7 @@ use crate::cloudflare::Client;
 use crate::domain::{Clock, Json};
 use crate::store::Database;
 
+use browsing::SEARCHES_AT_ONCE;
 use overview::FinishedDays;
 use signing_keys::SigningKeys;
 use webhooks::DeliveryQueue;
@@ -56,7 +59,8 @@ pub use account_reconciliation::{
 };
 pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
 pub use admin_sessions::{AdminSignInError, Browser, SessionToken};
-pub use browsing::ImagePage;
+pub use browsing::{ImagePage, OwnerProblem, SearchError};
+pub use bulk_runs::BulkProgress;
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;
@@ -90,6 +94,8 @@ pub struct CloudflareService {
     signing_keys: Arc<SigningKeys>,
     webhook_deliveries: Arc<DeliveryQueue>,
     finished_days: Arc<FinishedDays>,
+    /// Turns for searches that may look at all images.
+    searches: Arc<Semaphore>,
     /// What goes on to its end when the client goes away.
     tasks: TaskTracker,
 }
@@ -122,7 +128,18 @@ impl CloudflareService {
         let signing_keys = Arc::new(SigningKeys::new(settings.signing_key.clone()));
         let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
         let (webhook_deliveries, finished_days) = Default::default();
-        Self { client, database, records, clock, settings, signing_keys, webhook_deliveries, finished_days, tasks }
+        Self {
+            client,
+            database,
+            records,
+            clock,
+            settings,
+            signing_keys,
+            webhook_deliveries,
+            finished_days,
+            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            tasks,
+        }
     }
 
     /// The same service for what nobody waits for, see [`Client::patient`].

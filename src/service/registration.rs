@@ -196,7 +196,7 @@ impl CloudflareService {
         require_signed_urls: Option<bool>,
         creator: Option<String>,
     ) -> Result<Image, Error> {
-        let metadata = metadata.map(MetadataEdit::Merge);
+        let metadata = metadata.map(|over| MetadataEdit::Merge { over, without: Vec::new() });
         let asked = Update { metadata, require_signed_urls, creator, ..Update::default() };
         let (service, image) = (self.clone(), image.clone());
         self.run_to_end(async move { service.update(image, &asked).await }).await

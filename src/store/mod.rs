@@ -7,6 +7,7 @@
 pub mod account_runs;
 pub mod admin_sessions;
 pub mod browsing;
+pub mod bulk_runs;
 pub mod cleanup;
 pub mod content_types;
 mod database;

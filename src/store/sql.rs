@@ -107,8 +107,13 @@ impl Statement {
 
     /// Adds `IN (...)`; without arguments nothing is in it.
     pub(super) fn bind_in(&mut self, arguments: impl IntoIterator<Item = Argument>) -> &mut Self {
+        let mut arguments = arguments.into_iter().peekable();
+        if arguments.peek().is_none() {
+            // PostgreSQL takes no empty list.
+            return self.push(" IN (NULL)");
+        }
         self.push(" IN (");
-        for (at, argument) in arguments.into_iter().enumerate() {
+        for (at, argument) in arguments.enumerate() {
             self.push(if at == 0 { "" } else { ", " }).bind(argument);
         }
         self.push(")")
@@ -145,6 +150,8 @@ mod tests {
             .push(" AND c")
             .bind_in([Argument::Flag(true), Argument::Number(2)]);
         assert_eq!(statement.text, r"SELECT 1 WHERE (a LIKE $1 ESCAPE '\' OR b LIKE $1 ESCAPE '\') AND c IN ($2, $3)");
+        statement.push(" OR d").bind_in([]);
+        assert!(statement.text.ends_with(" OR d IN (NULL)"));
         assert!(matches!(&statement.arguments[0], Argument::Text(text) if text == r"%50\%\_\\'%"));
     }
 }

@@ -140,7 +140,7 @@ test("hostile names and metadata are texts everywhere, and nothing becomes too w
     await page.goto(`${ADMIN}images/${hostile.id}/`);
     assert.match(await page.locator("h1").textContent(), /^<script>.*⟨U\+202E⟩gpj\.exe⟨U\+200B⟩$/);
     await page.goto(`${ADMIN}images/?status=${encodeURIComponent(HOSTILE)}`);
-    await page.getByRole("heading", { name: "These filters cannot be used" }).waitFor();
+    await page.getByRole("heading", { name: "Nothing can be shown with these filters" }).waitFor();
   }
 });
 

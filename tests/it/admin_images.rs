@@ -1,21 +1,27 @@
 //! The admin's pages about images.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use cfimages::app::SystemClock;
 use cfimages::config::settings;
-use cfimages::domain::{Clock, ManualClock};
+use cfimages::domain::{BrowseFrom, BrowseOrder, Clock, ImageQuery, ManualClock};
+use cfimages::store;
 use reqwest::StatusCode;
 use serde_json::json;
+use sqlx::Connection;
 
 use crate::support::admin::{Browser, leads_to, link};
-use crate::support::app::{ACCOUNT_HASH, SIGNING_KEY, TestApp};
+use crate::support::app::{ACCOUNT_HASH, Answer, SIGNING_KEY, TestApp, connect};
 use crate::support::rows::{ImageRow, insert_images, insert_usage, key};
 use crate::support::suite::{Engine, Suite};
-use crate::support::{picture, sql};
+use crate::support::{eventually, picture, sql};
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("admin_images::each_filter_finds_what_it_says", filters);
+    suite.on_both_engines("admin_images::years_lead_to_months_and_days_that_have_images", dates);
+    suite.on_postgres("admin_images::a_name_of_several_users_is_a_problem_of_the_filter", ambiguous_owner);
+    suite.on_postgres("admin_images::searches_wait_for_one_another_and_leave_the_rest_alone", busy_searches);
     suite.on_both_engines("admin_images::pages_meet_without_gaps_in_every_order_and_back", pages);
     suite.on_both_engines("admin_images::the_number_is_told_where_it_is_known", numbers);
     suite.on_both_engines("admin_images::the_view_is_remembered", view);
@@ -48,6 +54,8 @@ async fn filters(engine: Engine) {
         ImageRow { number, status, created_at: &created_at, ..ImageRow::default() }.insert(url).await;
     }
     for change in [
+        "expires_at = '2098-12-31 23:59:59+00:00' WHERE cloudflare_id = 'img-4'",
+        "uploaded_at = '2020-05-01 23:59:59+00:00' WHERE cloudflare_id = 'img-1'",
         "require_signed_urls = false, file_size = 5000, original_filename = 'Sunset 100%.JPG' WHERE cloudflare_id = 'img-1'",
         "user_id = 2, creator = 'studio', file_size = 1000 WHERE cloudflare_id = 'img-2'",
         "user_id = NULL, filename = 'under_score.png' WHERE cloudflare_id = 'img-3'",
@@ -70,6 +78,10 @@ async fn filters(engine: Engine) {
         ("creator=stud", &[]),
         ("from=2020-01-02&to=2020-01-03", &[3, 2]),
         ("to=2020-01-01", &[1]),
+        ("up-from=2020-05-01&up-to=2020-05-01", &[1]),
+        ("up-from=2020-05-02", &[]),
+        ("end-from=2099-01-01&end-to=2099-01-01", &[5, 3, 2, 1]),
+        ("end-to=2098-12-31", &[4]),
         ("min=1&max=4", &[2]),
         ("min=5", &[1]),
         ("q=sunset", &[1]),
@@ -98,6 +110,73 @@ async fn filters(engine: Engine) {
     }
     for place in ["after=x", "before=AAAA", "after=%00", "after=AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA&sort=largest"] {
         assert_eq!(browser.get(&format!("images/?{place}")).await.status, StatusCode::BAD_REQUEST, "{place}");
+    }
+}
+
+async fn dates(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    let mut browser = Browser::signed_in(&app, "alice").await;
+    assert!(!browser.page("images/").await.contains("Days of creation"));
+    for (number, created_at) in (1..).zip(["2019-12-31T23:59:59", "2020-03-01", "2020-03-31", "2022-03-01"]) {
+        ImageRow { number, created_at, ..ImageRow::default() }.insert(url).await;
+    }
+    for (query, found, steps) in [
+        ("", &[4, 3, 2, 1][..], "Created in 2019 2020 2022"),
+        ("from=2020-01-01&to=2020-12-31", &[3, 2], "All days 2020 Mar"),
+        ("from=2020-03-01&to=2020-03-31", &[3, 2], "All days 2020 March 1 31"),
+        ("from=2020-03-31&to=2020-03-31", &[3], "All days 2020 March 31"),
+        ("from=2021-01-01&to=2021-12-31", &[], "All days 2021"),
+        ("from=2020-01-02&to=2020-12-30&status=uploaded", &[3, 2], "Created in 2019 2020 2022"),
+    ] {
+        let html = browser.page(&format!("images/?{query}")).await;
+        assert_eq!(numbers_on(&html), found, "{query}");
+        let nav = html.split_once("<nav class=\"dates\"").unwrap().1.split_once("</nav>").unwrap().0;
+        let texts: Vec<_> =
+            nav.split('<').filter_map(|part| part.split_once('>')).map(|(_, text)| text.trim()).collect();
+        let texts: Vec<_> = texts.into_iter().filter(|text| !text.is_empty() && *text != "›").collect();
+        assert_eq!(texts.join(" "), steps, "{query}");
+    }
+    let html = browser.page("images/?from=2020-03-01&to=2020-03-31&status=uploaded&sort=oldest").await;
+    let month = "?status=uploaded&#38;sort=oldest&#38;from=2020%2D03%2D31&#38;to=2020%2D03%2D31";
+    assert!(html.contains(month), "{html}");
+}
+
+async fn ambiguous_owner(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    let mut browser = Browser::signed_in(&app, "alice").await;
+    sql::execute(url, "ALTER TABLE auth_user DROP CONSTRAINT auth_user_username_key").await;
+    sql::execute(url, "UPDATE auth_user SET username = 'same' WHERE username <> 'alice'").await;
+    let html = browser.page("images/?owner=same").await;
+    assert!(html.contains("Several users have the name same."), "{html}");
+}
+
+async fn busy_searches(engine: Engine) {
+    let app = TestApp::builder().set(&settings::CFIMAGES_DB_MAX_CONNECTIONS, "4").start(&engine).await;
+    let url = app.database_url.as_str();
+    let mut browser = Browser::signed_in(&app, "alice").await;
+    ImageRow::default().insert(url).await;
+    let database = connect(url).await;
+    let mut lock = sqlx::PgConnection::connect(url).await.unwrap();
+    sqlx::raw_sql("BEGIN; LOCK TABLE cloudflare_images IN ACCESS EXCLUSIVE MODE").execute(&mut lock).await.unwrap();
+    let searches: Vec<_> = ["q=img", "sort=largest"]
+        .map(|query| tokio::spawn(Answer::of(browser.request(reqwest::Method::GET, &format!("images/?{query}")))))
+        .into();
+    let waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted";
+    eventually("two searches wait", async || (sql::count(url, waiting).await >= 2).then_some(())).await;
+    let refused = browser.page("images/?q=img").await;
+    assert!(refused.contains("Too many searches are going on at the moment."), "{refused}");
+    assert!(browser.page("sessions/").await.contains("This browser"), "there are connections left");
+
+    let asked = (ImageQuery::default(), BrowseOrder::NEWEST_FIRST, BrowseFrom::Start, Some(Duration::from_millis(50)));
+    let (query, order, from, time) = asked;
+    let given_up = store::browsing::list_within(&database, &query, order, from, 1, time).await.unwrap_err();
+    assert!(given_up.is_statement_timeout(), "{given_up}");
+    sqlx::raw_sql("COMMIT").execute(&mut lock).await.unwrap();
+    assert_eq!(store::browsing::list(&database, &query, order, from, 1).await.unwrap().len(), 1);
+    for search in searches {
+        assert!(search.await.unwrap().text.contains("img-1"));
     }
 }
 

@@ -206,6 +206,10 @@ async fn django_session(engine: Engine) {
     let mut own = Browser::signed_in(&app, "bob").await;
     own.set_cookie("sessionid", key);
     assert!(own.page("sessions/").await.contains("<bdi>bob</bdi>"));
+    let signed_out = own.submit("sessions/", "sign-out/", &[]).await;
+    assert_eq!(leads_to(&signed_out), "sessions/?done=signed-out");
+    let html = own.page("sessions/?done=signed-out").await;
+    assert!(html.contains("You are signed out here.") && html.contains("<bdi class=\"strong\">alice</bdi>"), "{html}");
 
     sql::execute(url, "UPDATE auth_user SET is_staff = false WHERE username = 'alice'").await;
     let refused = browser.get("sessions/").await;

@@ -26,6 +26,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("cli::serve_refuses_pending_migrations_and_names_the_command", pending_migrations);
     suite.test("cli::serve_names_every_missing_setting", missing_settings);
     suite.test("cli::serve_finishes_requests_in_flight_and_logs_json", graceful_stop);
+    suite.test("cli::serve_answers_during_the_delay_and_says_that_it_stops", delayed_stop);
     suite.on_both_engines("cli::users_and_tokens_are_made_listed_and_revoked", users_and_tokens);
     suite.test("cli::passwords_never_come_from_arguments", passwords);
     suite.test("cli::a_healthcheck_tells_by_its_exit_code", healthcheck);
@@ -70,10 +71,14 @@ impl Server {
         Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    /// Sends SIGTERM and waits; exit code and log.
-    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
+    fn signal(&self) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    }
+
+    /// Sends SIGTERM and waits; exit code and log.
+    pub(crate) fn stop(mut self) -> (Option<i32>, String) {
+        self.signal();
         let mut log = String::new();
         std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut log).unwrap();
         (self.0.wait().unwrap().code(), log)
@@ -316,6 +321,26 @@ async fn graceful_stop() {
         (&json!("/cloudflare-images/api/upload-url/"), &json!(answer.headers["x-request-id"].to_str().unwrap()))
     );
     assert!(!log.contains("secret-token") && !log.contains(token.trim()) && !log.contains("https://u/late"), "{log}");
+}
+
+async fn delayed_stop() {
+    let folder = TempDir::new().unwrap();
+    let database = format!("sqlite://{}", folder.path().join("a.db").display());
+    let listen = free_address();
+    let mut command = cfimages(folder.path(), &["serve", "--migrate", "--listen", &listen]);
+    command.envs(environment(&database)).env("CFIMAGES_SHUTDOWN_DELAY_SECONDS", "3600");
+    let server = Server::start(&mut command);
+    wait_until_ready(&listen).await;
+    server.signal();
+
+    eventually("load balancers are told", async || {
+        let answer = Answer::of(http_client().get(format!("http://{listen}/readyz"))).await;
+        (answer.status.as_u16() == 503).then(|| assert_eq!(answer.json()["checks"]["lifecycle"], "stopping"))
+    })
+    .await;
+    let answer = Answer::of(http_client().get(format!("http://{listen}/healthz")).header("Connection", "close")).await;
+    assert_eq!(answer.status.as_u16(), 200);
+    assert_eq!(server.stop().0, Some(1), "a second signal ends it at once");
 }
 
 async fn users_and_tokens(engine: Engine) {

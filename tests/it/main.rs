@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod account_reconciliation;
+mod admin_bulk;
+mod admin_export;
+mod admin_image;
 mod admin_images;
 mod admin_lists;
 mod admin_sign_in;
@@ -21,6 +24,7 @@ mod api_stats;
 mod api_transform;
 mod api_uploads;
 mod api_usages;
+mod bulk_runs;
 mod cleanup;
 mod cli;
 mod cli_url;
@@ -29,6 +33,7 @@ mod cloudflare_faults;
 mod counts;
 mod custom_users;
 mod deletions;
+mod documents;
 mod emulator;
 mod emulator_memory;
 mod faults;
@@ -57,6 +62,9 @@ fn main() -> ExitCode {
     let mut suite = support::suite::Suite::new();
     for register in [
         account_reconciliation::register,
+        admin_bulk::register,
+        admin_export::register,
+        admin_image::register,
         admin_images::register,
         admin_lists::register,
         admin_sign_in::register,
@@ -74,6 +82,7 @@ fn main() -> ExitCode {
         api_stats::register,
         api_transform::register,
         api_uploads::register,
+        bulk_runs::register,
         cleanup::register,
         api_registration::register,
         api_usages::register,
@@ -84,6 +93,7 @@ fn main() -> ExitCode {
         counts::register,
         custom_users::register,
         deletions::register,
+        documents::register,
         emulator::register,
         emulator_memory::register,
         faults::register,

@@ -142,7 +142,8 @@ async fn edits(engine: Engine) {
     });
     assert_eq!(world.log().await[0].1["changes"], changes);
 
-    let laid_over = StaffEdit { metadata: Some(MetadataEdit::Merge(json(r#"{"c": 4}"#))), ..StaffEdit::default() };
+    let merge = MetadataEdit::Merge { over: json(r#"{"c": 4}"#), without: Vec::new() };
+    let laid_over = StaffEdit { metadata: Some(merge), ..StaffEdit::default() };
     world.edit(laid_over).await.unwrap();
     assert_eq!(world.cloudflare.details("img-1")["meta"], json!({"b": 3, "c": 4}));
     world.cloudflare.take_calls();

@@ -1,5 +1,8 @@
 //! The list of all images: as a gallery or as a table, filtered and sorted by the URL.
 
+pub(super) mod bulk;
+mod dates;
+pub(super) mod export;
 mod selection;
 
 use askama::Template;
@@ -8,17 +11,19 @@ use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
+use self::dates::Dates;
 use self::selection::Selection;
 use super::error::PageError;
-use super::list::Asked;
+use super::list::{Asked, Chip};
 use super::page::{Frame, Section, render};
 use super::picture::{Badge, Thumbnail, status_badge};
 use super::staff::cookie;
 use super::text::{Grouped, Moment, shortened, size};
 use super::{Admin, Staff};
 use crate::domain::{Image, Timestamp};
+use crate::http::query::Query;
 use crate::http::{Cookies, RequestContext};
-use crate::service::ImagePage;
+use crate::service::{ImagePage, SearchError};
 
 /// The cookie that remembers how somebody looks at the list.
 const VIEW_COOKIE: &str = "cfimages_admin_view";
@@ -31,9 +36,13 @@ const MAX_CHARS: usize = 60;
 #[template(path = "admin/images.html")]
 struct ImagesPage {
     frame: Frame,
+    /// What was done.
+    notice: Option<&'static str>,
+    csrf: String,
     selection: Selection,
-    /// What is wrong with the filters; there are no images then.
+    /// What is wrong with the filters, or why nothing was found with them; there are no images then.
     problems: Vec<String>,
+    dates: Dates,
     is_gallery: bool,
     count: String,
     images: Vec<ImageLine>,
@@ -70,11 +79,15 @@ pub(super) async fn list(
     let (problems, page) = match selection.query(&admin).await? {
         Ok(query) => {
             let from = selection.from()?;
-            let page = admin.service.browse_images(&query, selection.order(), from, selection.per_page()).await?;
-            (Vec::new(), Some(page))
+            match admin.service.search_images(&query, selection.order(), from, selection.per_page()).await {
+                Ok(page) => (Vec::new(), Some(page)),
+                Err(SearchError::Failed(error)) => return Err(error.into()),
+                Err(refusal) => (vec![refusal.to_string()], None),
+            }
         }
         Err(problems) => (problems, None),
     };
+    let dates = if page.is_some() { Dates::of(&admin, &selection).await? } else { Dates::default() };
     let now = admin.service.clock().now();
     let (count, images, previous, next) = match page {
         Some(page) => (
@@ -86,10 +99,30 @@ pub(super) async fn list(
         None => (String::new(), Vec::new(), None, None),
     };
     let frame = Frame::new(&admin, &staff, Section::Images);
-    let html = render(&ImagesPage { frame, selection, problems, is_gallery, count, images, previous, next });
+    let csrf = staff.csrf.to_string();
+    let notice = (query.get("done") == Some("deleted")).then_some("The image is deleted, at Cloudflare and here.");
+    let html = render(&ImagesPage {
+        frame,
+        csrf,
+        notice,
+        selection,
+        problems,
+        dates,
+        is_gallery,
+        count,
+        images,
+        previous,
+        next,
+    });
     let remember =
         chosen_view.map(|view| (header::SET_COOKIE, cookie(&admin, &context, VIEW_COOKIE, view, VIEW_SECONDS)));
     Ok((AppendHeaders(remember), html).into_response())
+}
+
+/// The filters that the query string of a list sets.
+pub(super) fn chips_of(list: &str) -> Vec<Chip> {
+    let query = Query::parse(list.trim_start_matches('?')).unwrap_or_default();
+    Selection::read(&query).chips()
 }
 
 /// How many images there are, or as much as is known of it.

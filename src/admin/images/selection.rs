@@ -1,19 +1,26 @@
 //! What a URL of the list says: search, filters, order and place. All of it is in the URL, so that it can be kept and passed on.
 
+use chrono::NaiveDate;
+
 use crate::admin::Admin;
 use crate::admin::error::PageError;
-use crate::admin::list::{Address, Chip, Choice, Reader, choice};
+use crate::admin::list::{Address, Chip, Choice, Reader, choice, push};
 use crate::admin::text::visible;
 use crate::domain::{
     BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, ImageFilter, ImageId, ImageQuery, ImageStatus,
 };
 use crate::http::query::Query;
+use crate::service::OwnerProblem;
 
 /// The parameters that make a selection, in the order of the URL.
-const PARAMETERS: [&str; 12] =
-    ["q", "status", "privacy", "usage", "owner", "creator", "from", "to", "min", "max", "sort", "per"];
+const PARAMETERS: [&str; 16] = [
+    "q", "status", "privacy", "usage", "owner", "creator", "from", "to", "up-from", "up-to", "end-from", "end-to",
+    "min", "max", "sort", "per",
+];
 /// Those that are neither order nor size of a page.
-const FILTERS: usize = 10;
+const FILTERS: usize = 14;
+/// Those of the filters that are always shown.
+const BASIC_FILTERS: usize = 4;
 /// The most words of a search; each costs another look at every image.
 const MAX_WORDS: usize = 8;
 /// The most kilobytes that make sense, far beyond what Cloudflare takes.
@@ -63,7 +70,7 @@ impl Selection {
 
     /// Whether one of the filters is set that are not always shown.
     pub(super) fn has_more_filters(&self) -> bool {
-        ["owner", "creator", "from", "to", "min", "max"].iter().any(|name| !self.get(name).is_empty())
+        PARAMETERS[BASIC_FILTERS..FILTERS].iter().any(|name| !self.get(name).is_empty())
     }
 
     fn filters(&self) -> impl Iterator<Item = (&'static str, &str)> {
@@ -80,9 +87,24 @@ impl Selection {
         self.filters().map(chip).collect()
     }
 
+    /// The same list of what was made in these days; of all days where there are none.
+    pub(super) fn of_days(&self, days: Option<(NaiveDate, NaiveDate)>) -> String {
+        let mut link = self.address.link(|name| !matches!(name, "from" | "to"));
+        if let Some((from, to)) = days {
+            push(&mut link, "from", &from.to_string());
+            push(&mut link, "to", &to.to_string());
+        }
+        link
+    }
+
     /// The list without any filter, in the same order.
     pub(super) fn without_filters(&self) -> String {
         self.address.link(|name| !PARAMETERS[..FILTERS].contains(&name))
+    }
+
+    /// The first page of the same list.
+    pub(super) fn first_page(&self) -> String {
+        self.address.first_page()
     }
 
     /// The same list in another view.
@@ -139,9 +161,11 @@ impl Selection {
         };
         let owner = self.get("owner");
         if !owner.is_empty() {
-            query.owner = admin.service.find_owner(owner).await?;
-            if query.owner.is_none() {
-                return Ok(Err(vec![format!("There is no user {}.", visible(owner))]));
+            let name = visible(owner);
+            match admin.service.find_owner(owner).await? {
+                Ok(id) => query.owner = Some(id),
+                Err(OwnerProblem::Unknown) => return Ok(Err(vec![format!("There is no user {name}.")])),
+                Err(OwnerProblem::Ambiguous) => return Ok(Err(vec![format!("Several users have the name {name}.")])),
             }
         }
         Ok(Ok(query))
@@ -165,8 +189,13 @@ impl Selection {
             key,
             owner: None,
             is_used: self.get("usage") == "used",
+            is_unfinished: false,
             created_from: reader.day("from"),
             created_before: reader.end_of_day("to"),
+            uploaded_from: reader.day("up-from"),
+            uploaded_before: reader.end_of_day("up-to"),
+            expires_from: reader.day("end-from"),
+            expires_before: reader.end_of_day("end-to"),
             min_bytes: kilobytes(&mut reader, "min"),
             max_bytes: kilobytes(&mut reader, "max"),
         };
@@ -209,6 +238,10 @@ fn label(name: &str) -> &'static str {
         "creator" => "Creator",
         "from" => "Created from",
         "to" => "Created to",
+        "up-from" => "Uploaded from",
+        "up-to" => "Uploaded to",
+        "end-from" => "Expires from",
+        "end-to" => "Expires to",
         "min" => "At least",
         "max" => "At most",
         _ => "",

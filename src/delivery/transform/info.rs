@@ -104,7 +104,7 @@ options! {
     "upscale": Words(Upscale::WORDS), Upscale::ALLOWED, "how the picture is enlarged";
     "wbreakpoints": Text(&["320;768;960;1200"]), "whole numbers from 1 to 12000, such as 320;768;960;1200", "the widths that width=auto chooses from";
     "wdesktop": SIDE_KIND, SIDE, "what width=auto takes for computers where the browser says nothing";
-    "width"/"w": Text(&["auto"]), Width::ALLOWED, "the width in pixels";
+    "width"/"w": Text(&["640", "1280", "auto"]), Width::ALLOWED, "the width in pixels";
     "wmobile": SIDE_KIND, SIDE, "what width=auto takes for phones where the browser says nothing";
     "zoom"/"face-zoom": Decimal { least: 0.0, most: Some(1.0) }, "a number from 0 to 1", "how close a face is cut; only with gravity=face";
 }

@@ -1,7 +1,8 @@
 //! Colours, blur and sharpness.
 
-use fast_image_resize::MulDiv;
-use image::DynamicImage;
+use fast_image_resize::pixels::{U8x2, U8x4};
+use fast_image_resize::{IntoImageViewMut as _, MulDiv, PixelTrait};
+use image::{ColorType, DynamicImage};
 
 use crate::delivery::Resolved;
 
@@ -113,16 +114,26 @@ fn saturated(colour: [u8; 3], factor: f64) -> [u8; 3] {
 }
 
 /// A Gaussian blur whose deviation is half the radius, which is UNCONFIRMED. Transparent pixels have no say in the colours.
-fn blurred(mut pixels: DynamicImage, radius: u32) -> DynamicImage {
+fn blurred(pixels: DynamicImage, radius: u32) -> DynamicImage {
     #[expect(clippy::cast_precision_loss, reason = "at most 250")]
     let sigma = radius as f32 / 2.0;
-    if !pixels.color().has_alpha() {
-        return pixels.fast_blur(sigma);
+    match pixels.color() {
+        ColorType::La8 => blurred_as::<U8x2>(pixels, sigma),
+        ColorType::Rgba8 => blurred_as::<U8x4>(pixels, sigma),
+        _ => pixels.fast_blur(sigma),
     }
+}
+
+fn blurred_as<P: PixelTrait>(mut pixels: DynamicImage, sigma: f32) -> DynamicImage {
+    const HAS_ALPHA: &str = "pixels with an alpha channel of 8 bits";
     let alpha = MulDiv::new();
-    alpha.multiply_alpha_inplace(&mut pixels).expect("pixels with an alpha channel of 8 bits");
+    let mut view = pixels.image_view_mut::<P>().expect(HAS_ALPHA);
+    alpha.multiply_alpha_inplace_typed(&mut view).expect(HAS_ALPHA);
+    drop(view);
     let mut pixels = pixels.fast_blur(sigma);
-    alpha.divide_alpha_inplace(&mut pixels).expect("pixels with an alpha channel of 8 bits");
+    let mut view = pixels.image_view_mut::<P>().expect(HAS_ALPHA);
+    alpha.divide_alpha_inplace_typed(&mut view).expect(HAS_ALPHA);
+    drop(view);
     pixels
 }
 

@@ -1,10 +1,11 @@
 //! What catches the eye: an approximation, which stands in for faces too.
 
-use fast_image_resize::{FilterType, ResizeAlg, ResizeError, ResizeOptions, Resizer};
+use fast_image_resize::{FilterType, ResizeAlg, ResizeError, ResizeOptions};
 use image::{DynamicImage, GrayImage};
 
 use super::fit::Focus;
 use super::orient::{Area, Turn};
+use super::resize::scale;
 
 /// Pixels a side of the small picture that is looked at.
 const SIDE: u32 = 64;
@@ -15,7 +16,7 @@ pub(super) fn find(source: &DynamicImage, part: Area, turn: Turn) -> Result<Focu
     let options = ResizeOptions::new()
         .crop(part.left, part.top, part.width, part.height)
         .resize_alg(ResizeAlg::Convolution(FilterType::Box));
-    Resizer::new().resize(source, &mut small, &options)?;
+    scale(source, &mut small, &options)?;
     small.apply_orientation(turn.into());
     Ok(centre_of_change(&small.into_luma8()))
 }

@@ -100,6 +100,7 @@ fn measure(original: &[u8], picture: &Picture, recipe: &Recipe) -> ImageResult<S
         return Ok(size);
     }
     let Decoded { pixels, orientation, .. } = decode_still(picture.format, original)?;
+    let pixels = with_eight_bits(pixels);
     Ok(Layout::new(&pixels, orientation.into(), recipe)?.fitting.canvas)
 }
 

@@ -1,17 +1,14 @@
 //! Cutting and scaling, which are one step.
 
-use fast_image_resize::{ResizeOptions, Resizer};
-use image::DynamicImage;
+use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
+use fast_image_resize::{IntoImageView as _, IntoImageViewMut as _, PixelTrait, ResizeError, ResizeOptions, Resizer};
+use image::{ColorType, DynamicImage};
 
 use super::Size;
 use super::orient::Area;
 
 /// A part of a picture at another size.
-pub(super) fn resize(
-    source: DynamicImage,
-    part: Area,
-    size: Size,
-) -> Result<DynamicImage, fast_image_resize::ResizeError> {
+pub(super) fn resize(source: DynamicImage, part: Area, size: Size) -> Result<DynamicImage, ResizeError> {
     let whole = Size { width: source.width(), height: source.height() };
     if let Some((left, top)) = unscaled(part, size) {
         return Ok(if size == whole { source } else { source.crop_imm(left, top, size.width, size.height) });
@@ -19,8 +16,34 @@ pub(super) fn resize(
     let part = inside(part, whole);
     let options = ResizeOptions::new().crop(part.left, part.top, part.width, part.height);
     let mut target = DynamicImage::new(size.width, size.height, source.color());
-    Resizer::new().resize(&source, &mut target, &options)?;
+    scale(&source, &mut target, &options)?;
     Ok(target)
+}
+
+/// Fills `target` with a part of `source`; both are of the same kind, with 8 bits a channel. The kinds are named one by one because
+/// the code for all others that the library has would be a megabyte of the binary.
+pub(super) fn scale(
+    source: &DynamicImage,
+    target: &mut DynamicImage,
+    options: &ResizeOptions,
+) -> Result<(), ResizeError> {
+    match source.color() {
+        ColorType::L8 => scale_as::<U8>(source, target, options),
+        ColorType::La8 => scale_as::<U8x2>(source, target, options),
+        ColorType::Rgb8 => scale_as::<U8x3>(source, target, options),
+        _ => scale_as::<U8x4>(source, target, options),
+    }
+}
+
+fn scale_as<P: PixelTrait>(
+    source: &DynamicImage,
+    target: &mut DynamicImage,
+    options: &ResizeOptions,
+) -> Result<(), ResizeError> {
+    match (source.image_view::<P>(), target.image_view_mut::<P>()) {
+        (Some(source), Some(mut target)) => Resizer::new().resize_typed(&source, &mut target, options),
+        _ => Err(ResizeError::PixelTypesAreDifferent),
+    }
 }
 
 /// Where the part starts, if it is whole pixels that stay as large as they are.

@@ -1,23 +1,36 @@
-//! One image with all that is known of it.
+//! One image: all that is known of it, and what the staff do with it.
+
+mod actions;
+mod deletion;
+mod edit;
+mod metadata_text;
+mod privacy;
+mod raw;
+mod subject;
 
 use askama::Template;
 use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 
 use super::error::PageError;
 use super::page::{Frame, Notice, Section, render};
 use super::picture::{Badge, indented, is_of_the_web, name, status_badge};
 use super::text::{Grouped, Moment, shortened, size, visible};
-use super::{Admin, Staff, StaffForm};
-use crate::domain::{Image, ImageId, ImageStatus, ImageUsage, LogEntry, StaffAction, Timestamp, User};
+use super::{Admin, Staff};
+use crate::domain::{Image, ImageId, ImageStatus, ImageUsage, LogEntry, Timestamp, User};
 use crate::http::query::Query;
 use crate::service::{self, DEFAULT_LIFETIME};
+
+pub(super) use self::actions::{check_status, mark_expired};
+pub(super) use self::deletion::{ask_to_delete, delete};
+pub(super) use self::edit::{edit, show_editor};
+pub(super) use self::privacy::{ask_to_change_privacy, change_privacy};
+pub(super) use self::raw::show_raw;
 
 /// The most entries of the log, and the most references, that are shown.
 const MAX_LINES: u32 = 100;
 /// The most variants that are shown, and signed.
-const MAX_VARIANTS: usize = 50;
+const MAX_VARIANTS: usize = 100;
 /// How much of a JSON value is shown.
 const MAX_JSON_CHARS: usize = 20_000;
 
@@ -31,6 +44,10 @@ struct ImagePage {
     name: String,
     status: Badge,
     is_private: bool,
+    /// Whether there is a picture whose privacy could be changed.
+    is_uploaded: bool,
+    /// Whether the upload may still happen.
+    is_waiting: bool,
     /// Where the picture is shown from, or why it is not.
     preview: Result<String, String>,
     facts: Vec<Fact>,
@@ -42,6 +59,19 @@ struct ImagePage {
     has_more_log: bool,
     metadata: String,
     cloudflare_metadata: String,
+}
+
+/// What was done, by the word that the address has for it.
+fn done(word: &str) -> Option<Notice> {
+    let text = match word {
+        "checked" => "Cloudflare was asked, and its answer is recorded.",
+        "expired" => "The upload is marked as expired.",
+        "private" => "The image is private now.",
+        "public" => "The image is public now.",
+        "edited" => "The changes are saved.",
+        _ => return None,
+    };
+    Some(Notice::good(text))
 }
 
 /// A field of an image.
@@ -92,28 +122,9 @@ pub(super) async fn show(
     request: Request,
 ) -> Result<Response, PageError> {
     let query = Query::parse(request.uri().query().unwrap_or_default()).unwrap_or_default();
-    let notice = (query.get("done") == Some("checked"))
-        .then(|| Notice::good("Cloudflare was asked, and its answer is recorded."));
+    let notice = query.get("done").and_then(done);
     let (image, owner) = admin.service.find_any_image(read_id(&id)?).await?;
     Ok(render(&page(&admin, &staff, &image, owner.as_ref(), notice).await?))
-}
-
-/// Asks Cloudflare about the image, and records the answer and who asked.
-pub(super) async fn check_status(
-    State(admin): State<Admin>,
-    Path(id): Path<String>,
-    StaffForm { staff, .. }: StaffForm,
-) -> Result<Response, PageError> {
-    let (image, owner) = admin.service.find_any_image(read_id(&id)?).await?;
-    match admin.service.perform(&StaffAction::CheckStatus, image.id, &staff.user).await {
-        Ok(_) => Ok(Redirect::to(&admin.path(&format!("images/{}/?done=checked", image.id))).into_response()),
-        Err(error @ (service::Error::NotFound | service::Error::Store(_))) => Err(error.into()),
-        Err(error) => {
-            let notice = Notice::bad(visible(&error.to_string()));
-            let page = page(&admin, &staff, &image, owner.as_ref(), Some(notice)).await?;
-            Ok((StatusCode::BAD_GATEWAY, render(&page)).into_response())
-        }
-    }
 }
 
 fn read_id(id: &str) -> Result<ImageId, PageError> {
@@ -140,6 +151,8 @@ async fn page(
         name: name(image, 120),
         status: status_badge(&image.status),
         is_private: image.require_signed_urls,
+        is_uploaded: image.is_uploaded(),
+        is_waiting: matches!(image.status, ImageStatus::Pending | ImageStatus::Draft),
         preview: preview(admin, image, &mut has_key).await,
         facts: facts(image, owner, now),
         variants: variants(admin, image, has_key).await,
@@ -259,12 +272,19 @@ fn log_line(entry: &LogEntry, image: &Image, now: Timestamp) -> LogLine {
     }
 }
 
-/// The data of an entry, if any. The upload URL of its image is shown in another place alone, and only while it is of use.
+/// The data of an entry, if any.
 pub(super) fn entry_data(entry: &LogEntry, upload_url: &str, max_chars: usize) -> String {
     match entry.data.as_str() {
         "{}" | "null" => String::new(),
-        data if upload_url.is_empty() => indented(data, max_chars),
-        data => indented(&data.replace(upload_url, "(the upload URL)"), max_chars),
+        data => indented(&without_upload_url(upload_url, data), max_chars),
+    }
+}
+
+/// A text without the upload URL, which is shown in its place alone, and only while it is of use.
+fn without_upload_url(upload_url: &str, text: &str) -> String {
+    match upload_url {
+        "" => text.to_owned(),
+        secret => text.replace(secret, "(the upload URL)"),
     }
 }
 
