@@ -7,11 +7,14 @@ use axum::response::Response;
 use super::error::PageError;
 use super::image::event_title;
 use super::page::{Frame, Section, render};
-use super::picture::{Thumbnail, name};
+use super::picture::{Badge, Thumbnail, name};
 use super::text::{Grouped, Moment, shortened, size};
+use super::webhooks::outcome_badge;
 use super::{Admin, Staff};
 use crate::cloudflare::Health;
-use crate::domain::{Image, PageRequest, RecentEvent, StatusCounts, Timestamp, WebhookDelivery, WebhookOutcome};
+use crate::domain::{
+    DeliveryFilter, Image, KeptDelivery, PageFrom, RecentEvent, StatusCounts, Timestamp, WebhookDelivery,
+};
 use crate::service::{DayOfUploads, Overview};
 
 /// The height of the chart, in units of its own.
@@ -86,9 +89,8 @@ struct HealthLine {
 }
 
 struct DeliveryLine {
-    tone: &'static str,
-    icon: &'static str,
-    outcome: &'static str,
+    id: String,
+    outcome: Badge,
     reason: String,
     time: Moment,
 }
@@ -97,8 +99,8 @@ struct DeliveryLine {
 pub(super) async fn show(State(admin): State<Admin>, staff: Staff) -> Result<Response, PageError> {
     let now = admin.service.clock().now();
     let overview = admin.service.overview().await?;
-    let newest = PageRequest { offset: 0, size: DELIVERIES };
-    let deliveries = admin.service.list_webhook_deliveries(None, newest).await?;
+    let deliveries =
+        admin.service.list_webhook_deliveries(DeliveryFilter::default(), PageFrom::Start, DELIVERIES).await?;
     let most = overview.days.iter().map(|day| day.uploads).max().unwrap_or(0);
     let bars: Vec<_> = overview.days.iter().enumerate().map(|(at, day)| bar(at, day, most)).collect();
     let day = |bar: Option<&Bar>| bar.map(|bar| bar.day.clone()).unwrap_or_default();
@@ -117,8 +119,8 @@ pub(super) async fn show(State(admin): State<Admin>, staff: Staff) -> Result<Res
         recent: overview.recent.iter().map(|image| recent(&admin, image, now)).collect(),
         expiring: overview.expiring.iter().map(|image| expiring(image, now)).collect(),
         events: overview.events.iter().map(|event| event_line(event, now)).collect(),
-        health: health(&overview, deliveries.items.first(), now),
-        deliveries: deliveries.items.iter().map(|delivery| delivery_line(delivery, now)).collect(),
+        health: health(&overview, deliveries.items.first().map(|kept| &kept.delivery), now),
+        deliveries: deliveries.items.iter().map(|kept| delivery_line(kept, now)).collect(),
     };
     Ok(render(&page))
 }
@@ -188,7 +190,7 @@ fn health(overview: &Overview, last: Option<&WebhookDelivery>, now: Timestamp) -
     let webhooks = match last {
         None => line("Webhooks", ("dots", "plain", "Quiet"), "None came within the last week.".to_owned()),
         Some(delivery) => {
-            let (icon, tone, _) = outcome_sign(delivery.outcome);
+            let Badge { icon, tone, .. } = outcome_badge(delivery.outcome);
             let word = if tone == "bad" { "Look at it" } else { "Works" };
             let when = Moment::new(delivery.received_at, now).relative;
             line("Webhooks", (icon, tone, word), format!("The last came {when}."))
@@ -198,19 +200,11 @@ fn health(overview: &Overview, last: Option<&WebhookDelivery>, now: Timestamp) -
     vec![cloudflare, line("Cleaning up", leftovers_state, leftovers), webhooks, line("Database", GOOD, time)]
 }
 
-fn outcome_sign(outcome: WebhookOutcome) -> (&'static str, &'static str, &'static str) {
-    match outcome {
-        WebhookOutcome::Recorded => ("check", "good", "Recorded"),
-        WebhookOutcome::Postponed => ("clock", "info", "Postponed"),
-        WebhookOutcome::Duplicate => ("dots", "plain", "Duplicate"),
-        WebhookOutcome::Ignored => ("dots", "plain", "Ignored"),
-        WebhookOutcome::Refused => ("cross", "bad", "Refused"),
-        WebhookOutcome::Failed => ("cross", "bad", "Failed"),
+fn delivery_line(kept: &KeptDelivery, now: Timestamp) -> DeliveryLine {
+    DeliveryLine {
+        id: kept.digest.to_string(),
+        outcome: outcome_badge(kept.delivery.outcome),
+        reason: shortened(&kept.delivery.reason, 160),
+        time: Moment::new(kept.delivery.received_at, now),
     }
-}
-
-fn delivery_line(delivery: &WebhookDelivery, now: Timestamp) -> DeliveryLine {
-    let (icon, tone, outcome) = outcome_sign(delivery.outcome);
-    let reason = shortened(&delivery.reason, 160);
-    DeliveryLine { tone, icon, outcome, reason, time: Moment::new(delivery.received_at, now) }
 }

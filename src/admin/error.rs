@@ -15,6 +15,7 @@ use super::page::{Frame, render};
 use super::text::visible;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
+use crate::service::AccountError;
 use crate::{service, store};
 
 /// Why a page is not shown.
@@ -27,6 +28,8 @@ pub(super) enum PageError {
     },
     /// Somebody is signed in who may not enter. The text says why.
     Forbidden(&'static str),
+    /// A member of the staff is signed in who is no superuser.
+    SuperusersOnly,
     /// What was sent makes no sense, in a sentence.
     BadRequest(&'static str),
     NotFound,
@@ -44,6 +47,8 @@ pub(super) enum PageError {
 struct ErrorText {
     title: &'static str,
     text: &'static str,
+    /// Whether another account may help.
+    offers_sign_in: bool,
 }
 
 #[derive(Template)]
@@ -53,6 +58,7 @@ struct ErrorPage<'a> {
     status: u16,
     title: &'a str,
     text: &'a str,
+    offers_sign_in: bool,
     /// The name of the request in the log, where that tells more.
     request_id: Option<String>,
 }
@@ -68,6 +74,18 @@ impl From<service::Error> for PageError {
         match error {
             service::Error::NotFound => Self::NotFound,
             service::Error::Store(error) => Self::Store(error),
+            error => {
+                error!(error = %error_chain(&error), "A page failed: {error}");
+                Self::Internal
+            }
+        }
+    }
+}
+
+impl From<AccountError> for PageError {
+    fn from(error: AccountError) -> Self {
+        match error {
+            AccountError::Store(error) => Self::Store(error),
             error => {
                 error!(error = %error_chain(&error), "A page failed: {error}");
                 Self::Internal
@@ -97,9 +115,11 @@ impl From<getrandom::Error> for PageError {
 
 impl IntoResponse for PageError {
     fn into_response(self) -> Response {
+        let offers_sign_in = matches!(self, Self::Forbidden(_));
         let (status, title, text) = match self {
             Self::SignInFirst { sign_in, is_htmx } => return to_sign_in(&sign_in, is_htmx),
             Self::Forbidden(text) => (StatusCode::FORBIDDEN, "You may not do that", text),
+            Self::SuperusersOnly => (StatusCode::FORBIDDEN, "This is for superusers", FOR_SUPERUSERS),
             Self::BadRequest(text) => (StatusCode::BAD_REQUEST, "That cannot be read", text),
             Self::NotFound => {
                 (StatusCode::NOT_FOUND, "There is nothing here", "The page does not exist, or what it showed is gone.")
@@ -127,11 +147,13 @@ impl IntoResponse for PageError {
             Self::Internal => INTERNAL,
         };
         let mut response = status.into_response();
-        response.extensions_mut().insert(ErrorText { title, text });
+        response.extensions_mut().insert(ErrorText { title, text, offers_sign_in });
         response
     }
 }
 
+const FOR_SUPERUSERS: &str = "The account that you are signed in with is no superuser. Users, their tokens and the settings of the \
+                              server are for superusers alone.";
 const INTERNAL: (StatusCode, &str, &str) =
     (StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong", "The server's log tells what it was.");
 
@@ -161,13 +183,16 @@ pub(super) struct ErrorJson<'a> {
 
 /// Writes the page of an error, or for a script its text; other answers stay as they are.
 pub(super) fn as_page(admin: &Admin, is_script: bool, response: Response) -> Response {
-    let Some(ErrorText { title, text }) = response.extensions().get::<ErrorText>().cloned() else { return response };
+    let Some(ErrorText { title, text, offers_sign_in }) = response.extensions().get::<ErrorText>().cloned() else {
+        return response;
+    };
     if is_script {
         return (response.status(), Json(ErrorJson { error: text })).into_response();
     }
     let (status, allowed) = (response.status(), response.headers().get(header::ALLOW).cloned());
     let request_id = RequestContext::current_id().filter(|_| status.is_server_error()).map(|id| id.to_string());
-    let page = ErrorPage { frame: Frame::anonymous(admin), status: status.as_u16(), title, text, request_id };
+    let page =
+        ErrorPage { frame: Frame::anonymous(admin), status: status.as_u16(), title, text, offers_sign_in, request_id };
     let allowed = allowed.map(|methods| (header::ALLOW, methods));
     (status, AppendHeaders(allowed), render(&page)).into_response()
 }

@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use super::error::PageError;
+use super::staff::Superuser;
 use super::{Admin, Staff};
 use crate::http::RequestContext;
 use crate::http::body::MAX_BODY_BYTES;
@@ -123,6 +124,22 @@ impl FromRequest<Admin> for StaffForm {
         let form = ReadForm::read(Request::from_parts(parts, body)).await?;
         staff.csrf.check(&form)?;
         Ok(Self { staff, form })
+    }
+}
+
+/// A form that a superuser sent from a page of the admin site.
+#[derive(Debug)]
+pub(super) struct SuperuserForm {
+    pub(super) staff: Staff,
+}
+
+impl FromRequest<Admin> for SuperuserForm {
+    type Rejection = PageError;
+
+    async fn from_request(request: Request, admin: &Admin) -> Result<Self, PageError> {
+        let StaffForm { staff, .. } = StaffForm::from_request(request, admin).await?;
+        Superuser::require(&staff)?;
+        Ok(Self { staff })
     }
 }
 

@@ -4,19 +4,27 @@
 //! `Staff` says who is signed in, `StaffForm` reads what a page sends and is the only way to change something, and
 //! `PageError` becomes a page in the look of the others. All of it works without scripts; htmx spares reloads where it is there.
 
+mod cursor;
 mod dashboard;
 mod error;
 mod forms;
 mod image;
 mod images;
+mod list;
+mod logs;
 mod page;
 mod picture;
+mod repairs;
 mod runs;
 mod sessions;
+mod settings;
 mod sign_in;
 mod staff;
 mod text;
 mod upload;
+mod usages;
+mod users;
+mod webhooks;
 mod workbench;
 
 use std::fmt;
@@ -31,8 +39,10 @@ use axum::routing::{any, get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use self::error::PageError;
-use self::forms::StaffForm;
-use self::staff::Staff;
+use self::forms::{StaffForm, SuperuserForm};
+use self::staff::{Staff, Superuser};
+use crate::config::EffectiveValue;
+use crate::domain::Timestamp;
 use crate::http::assets::hashed_name;
 use crate::http::timeout::AnswerDeadline;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks};
@@ -52,6 +62,8 @@ pub struct Admin {
     policy: HeaderValue,
     /// The policy of the page that sends files from the browser to Cloudflare.
     upload_policy: HeaderValue,
+    settings: Arc<[EffectiveValue]>,
+    started_at: Timestamp,
 }
 
 /// The Django beside us, whose staff need not sign in again. Cheap to clone.
@@ -70,7 +82,8 @@ impl fmt::Debug for Admin {
 }
 
 impl Admin {
-    /// The admin site of a service whose pictures are shown from `delivery_url`, where it has a domain of its own.
+    /// The admin site of a service whose pictures are shown from `delivery_url`, where it has a domain of its own. `settings` are
+    /// those in effect, without secrets.
     pub fn new(
         prefix: &str,
         accounts: Accounts,
@@ -78,11 +91,14 @@ impl Admin {
         links: ImageLinks,
         django: Option<DjangoSide>,
         delivery_url: Option<&str>,
+        settings: Arc<[EffectiveValue]>,
     ) -> Self {
         let policy = content_security_policy(delivery_url, "", "");
         // The browser sends files there, and shows what it sends.
         let upload_policy = content_security_policy(delivery_url, &format!(" {}", service.upload_origin()), " blob:");
-        Self { prefix: prefix.into(), accounts, service, links, django, policy, upload_policy }
+        let started_at = service.clock().now();
+        let prefix = prefix.into();
+        Self { prefix, accounts, service, links, django, policy, upload_policy, settings, started_at }
     }
 
     /// The path of a page, `images/` for one.
@@ -139,6 +155,21 @@ pub fn router<S>(admin: Admin) -> Router<S> {
         .route(&at("runs/{id}/"), get(runs::show))
         .route(&at("runs/{id}/stop/"), post(runs::stop))
         .route(&at("runs/{id}/retry/"), post(runs::retry))
+        .route(&at("logs/"), get(logs::list))
+        .route(&at("usages/"), get(usages::list))
+        .route(&at("webhooks/"), get(webhooks::list))
+        .route(&at("webhooks/{id}/"), get(webhooks::show))
+        .route(&at("repairs/"), get(repairs::list))
+        .route(&at("repairs/try/"), post(repairs::try_now))
+        .route(&at("repairs/try-all/"), post(repairs::try_all))
+        .route(&at("repairs/give-up/"), get(repairs::ask_to_give_up).post(repairs::give_up))
+        .route(&at("users/"), get(users::list))
+        .route(&at("users/{id}/"), get(users::show))
+        .route(&at("users/{id}/create-token/"), post(users::create_token))
+        .route(&at("users/{id}/reveal-token/"), post(users::reveal_token))
+        .route(&at("users/{id}/rotate-token/"), get(users::ask_to_rotate).post(users::rotate_token))
+        .route(&at("users/{id}/revoke-token/"), get(users::ask_to_revoke).post(users::revoke_token))
+        .route(&at("settings/"), get(settings::show))
         .route(&at("sign-in/"), get(sign_in::show).post(sign_in::submit))
         .route(&at("sign-out/"), post(sign_in::sign_out))
         .route(&at("sessions/"), get(sessions::list))

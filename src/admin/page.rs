@@ -30,6 +30,8 @@ pub(super) struct Frame {
 pub(super) struct Member {
     pub(super) name: String,
     pub(super) csrf: CsrfToken,
+    /// Whether pages for superusers are open.
+    pub(super) is_superuser: bool,
     /// Whether the sign-in was ours, so that the sign-out can be.
     pub(super) has_own_session: bool,
 }
@@ -43,8 +45,32 @@ pub(super) enum Section {
     Images,
     Upload,
     Workbench,
+    Logs,
+    Usages,
+    Webhooks,
+    Repairs,
     Runs,
+    Users,
+    Settings,
     Sessions,
+}
+
+/// What a page says at its top of what was done, or was not.
+#[derive(Debug)]
+pub(super) struct Notice {
+    /// The class that colours it.
+    pub(super) tone: &'static str,
+    pub(super) text: String,
+}
+
+impl Notice {
+    pub(super) fn good(text: impl Into<String>) -> Self {
+        Self { tone: "good", text: text.into() }
+    }
+
+    pub(super) fn bad(text: impl Into<String>) -> Self {
+        Self { tone: "bad", text: text.into() }
+    }
 }
 
 impl Frame {
@@ -53,6 +79,7 @@ impl Frame {
         let member = Member {
             name: visible(&staff.user.username),
             csrf: staff.csrf.clone(),
+            is_superuser: staff.user.is_superuser,
             has_own_session: staff.own_session().is_some(),
         };
         Self { member: Some(member), section, ..Self::anonymous(admin) }

@@ -6,7 +6,8 @@ use axum::http::Uri;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::error::PageError;
-use super::images::{Chip, chips_of};
+use super::images::chips_of;
+use super::list::Chip;
 use super::page::{Frame, Section, render};
 use super::picture::{Badge, indented};
 use super::text::{Grouped, Moment, shortened, visible};

@@ -82,6 +82,27 @@ impl FromRequestParts<Admin> for Staff {
     }
 }
 
+/// A superuser who is signed in. Others get a page that says so.
+#[derive(Debug)]
+pub(super) struct Superuser(pub(super) Staff);
+
+impl Superuser {
+    /// Makes sure that a member of the staff is one.
+    pub(super) fn require(staff: &Staff) -> Result<(), PageError> {
+        if staff.user.is_superuser { Ok(()) } else { Err(PageError::SuperusersOnly) }
+    }
+}
+
+impl FromRequestParts<Admin> for Superuser {
+    type Rejection = PageError;
+
+    async fn from_request_parts(parts: &mut Parts, admin: &Admin) -> Result<Self, PageError> {
+        let staff = Staff::of(parts, admin).await?;
+        Self::require(&staff)?;
+        Ok(Self(staff))
+    }
+}
+
 /// The sign-in that leads back to where somebody wanted to go.
 fn sign_in_for(parts: &Parts, admin: &Admin) -> String {
     let sign_in = admin.path("sign-in/");

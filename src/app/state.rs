@@ -73,6 +73,7 @@ impl AppState {
             links.clone(),
             django,
             config.delivery.shape.delivery_url.as_deref(),
+            config.effective(),
         );
         Ok(Self {
             service,

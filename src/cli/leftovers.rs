@@ -10,7 +10,7 @@ use super::Context;
 use super::database::open_current;
 use super::output::{print_error, print_line, print_rows, print_warning, printable};
 use crate::app::{self, SystemClock};
-use crate::domain::{Clock, CloudflareId, PendingDeletion};
+use crate::domain::{Clock, CloudflareId, PageFrom, PendingDeletion};
 use crate::service::{CleanupEvent, ImageRecords};
 
 /// The most that are listed.
@@ -106,7 +106,7 @@ impl LeftoversArgs {
 
 /// Tells of what was not tried because its time has not come; whether there is such a thing.
 async fn print_early(records: &ImageRecords) -> anyhow::Result<bool> {
-    let leftovers = records.list_leftovers(LISTED).await?;
+    let leftovers = records.list_leftovers(PageFrom::Start, LISTED).await?.items;
     let (now, untried) = (SystemClock.now(), leftovers.iter().filter(|leftover| leftover.attempts == 0));
     let early = untried.map(|leftover| leftover.next_attempt_at).filter(|first_try| *first_try > now);
     let (count, last) = (early.clone().count(), early.max());
@@ -119,7 +119,9 @@ async fn print_early(records: &ImageRecords) -> anyhow::Result<bool> {
 }
 
 async fn list(records: &ImageRecords, json: bool) -> anyhow::Result<ExitCode> {
-    let rows: Vec<Row> = records.list_leftovers(LISTED).await?.into_iter().map(Row::from).collect();
+    let part = records.list_leftovers(PageFrom::Start, LISTED).await?;
+    let has_more = part.next.is_some();
+    let rows: Vec<Row> = part.items.into_iter().map(Row::from).collect();
     let headings = ["ID AT CLOUDFLARE", "WHY", "SINCE", "TRIED", "NEXT", "LAST ERROR"];
     print_rows(json, &headings, &rows, |row| {
         vec![
@@ -131,8 +133,8 @@ async fn list(records: &ImageRecords, json: bool) -> anyhow::Result<ExitCode> {
             printable(&row.last_error),
         ]
     })?;
-    if rows.len() >= usize::try_from(LISTED)? {
-        print_warning(format_args!("these are the oldest {LISTED}; there may be more"));
+    if has_more {
+        print_warning(format_args!("these are the oldest {LISTED}; there are more"));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::auth::AuthConfig;
 use super::cloudflare::CloudflareConfig;
@@ -93,7 +94,7 @@ impl Loader {
     pub fn load(self, purpose: Purpose) -> Result<Config, ConfigErrors> {
         let (config, values) = self.read(purpose);
         match config {
-            Some(config) if values.problems.is_empty() => Ok(config),
+            Some(config) if values.problems.is_empty() => Ok(Config { effective: values.effective().into(), ..config }),
             _ => Err(ConfigErrors::new(values.problems)),
         }
     }
@@ -202,6 +203,7 @@ impl Config {
             webhook: webhook?,
             usages,
             jobs: jobs?,
+            effective: Arc::default(),
         })
     }
 }

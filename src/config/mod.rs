@@ -31,6 +31,8 @@ mod usages;
 mod values;
 mod webhook;
 
+use std::sync::Arc;
+
 pub use allowed_hosts::AllowedHosts;
 pub use auth::{AuthConfig, AuthMethod, AuthOrder, TrustedOrigin, TrustedOrigins};
 pub use cloudflare::CloudflareConfig;
@@ -71,6 +73,7 @@ pub struct Config {
     /// What the server does beside answering requests.
     pub jobs: JobsConfig,
     cloudflare: Result<CloudflareConfig, ConfigErrors>,
+    effective: Arc<[EffectiveValue]>,
 }
 
 /// What a configuration is needed for, which decides what may be missing.
@@ -84,6 +87,11 @@ pub enum Purpose {
 }
 
 impl Config {
+    /// All settings as they are in effect, for people to read: where each comes from, and no secrets.
+    pub fn effective(&self) -> Arc<[EffectiveValue]> {
+        Arc::clone(&self.effective)
+    }
+
     /// The account at Cloudflare, for the commands that need it.
     ///
     /// # Errors

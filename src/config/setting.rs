@@ -51,6 +51,16 @@ impl Setting {
         short.to_ascii_lowercase()
     }
 
+    /// The heading it has among all settings.
+    pub fn group(&self) -> &'static str {
+        self.group
+    }
+
+    /// What it is for, as a paragraph with code in backticks.
+    pub fn purpose(&self) -> String {
+        self.doc.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ")
+    }
+
     /// Whether the value is kept out of logs and messages, and may be given as the name of a file that holds it.
     pub fn is_secret(&self) -> bool {
         matches!(self.kind, Kind::Secret | Kind::SecretList | Kind::SecretUrl)

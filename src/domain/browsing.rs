@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CloudflareId, Image, ImageFilter, ImageId, Timestamp, UserId};
+use super::{CloudflareId, Image, ImageFilter, ImageId, PageFrom, Timestamp, UserId};
 
 /// Which of all images are wanted: conditions, all of which must hold.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -100,7 +100,7 @@ impl BrowseOrder {
 }
 
 /// The place of an image in an order, whether it is still there or not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BrowsePosition {
     /// What is compared: microseconds since 1970 began, or bytes.
     pub value: i64,
@@ -118,13 +118,5 @@ impl BrowsePosition {
     }
 }
 
-/// Where a page begins or ends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BrowseFrom {
-    /// With the first image.
-    Start,
-    /// Right after a place.
-    After(BrowsePosition),
-    /// So that it ends right before a place.
-    Before(BrowsePosition),
-}
+/// Where a page of images begins or ends.
+pub type BrowseFrom = PageFrom<BrowsePosition>;

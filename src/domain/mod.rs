@@ -12,6 +12,7 @@ mod image;
 mod image_keys;
 mod isoformat;
 mod json;
+mod log_query;
 #[cfg(any(feature = "server", feature = "emulator"))]
 mod loopback;
 #[cfg(feature = "server")]
@@ -44,12 +45,13 @@ pub use image::{
 };
 pub use image_keys::{ImageKey, ImageKeys};
 pub use json::{Json, JsonError};
+pub use log_query::{LogFilter, LogPlace, LoggedEvent};
 #[cfg(any(feature = "server", feature = "emulator"))]
 pub use loopback::is_loopback_url;
 #[cfg(feature = "server")]
 pub use networks::{Networks, ParseNetworksError};
-pub use page::{Page, PageRequest};
-pub use pending_deletion::{DeletionReason, ImageMarks, NewPendingDeletion, PendingDeletion};
+pub use page::{Page, PageFrom, PageRequest, Stretch};
+pub use pending_deletion::{DeletionReason, ImageMarks, NewPendingDeletion, PendingDeletion, PendingPlace};
 pub use picture_format::PictureFormat;
 pub use selection::{ImageFilter, ImageOrder, ImageSort, MetadataMatch};
 pub use staff_action::{FieldChanges, MetadataEdit, StaffActed, StaffAction, StaffEdit};
@@ -57,7 +59,13 @@ pub use stats::{ImageStats, StatusCounts};
 pub use table_name::{ParseTableNameError, TableName, quote_identifier};
 pub use timestamp::{ParseTimestampError, Timestamp};
 pub use upload_log::{LogEntry, RecentEvent, UploadEvent};
-pub use usage::{ContentType, ImageUsage, ParseContentTypeError, UsageOrder, UsageSelection, UsageSlot, UsageSort};
+pub use usage::{
+    ContentType, ImageUsage, ParseContentTypeError, UsageEntry, UsageOrder, UsageQuery, UsageSelection, UsageSlot,
+    UsageSort,
+};
 pub use usage_source::{ParseUsageSourceError, UsageSource};
-pub use user::{NewUser, User, UserId, UserKey};
-pub use webhook_delivery::{WebhookDelivery, WebhookForm, WebhookOutcome, WebhookProof};
+pub use user::{Account, AccountFilter, AccountPlace, NewUser, User, UserId, UserKey};
+pub use webhook_delivery::{
+    DeliveryDigest, DeliveryFilter, DeliveryPlace, KeptDelivery, ParseDigestError, WebhookDelivery, WebhookForm,
+    WebhookOutcome, WebhookProof,
+};

@@ -30,6 +30,22 @@ pub struct PendingDeletion {
     pub marks: ImageMarks,
 }
 
+/// The place of something in the list of all that has to be seen to, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PendingPlace {
+    /// When it was found.
+    pub created_at: Timestamp,
+    /// The key at Cloudflare, for ties.
+    pub cloudflare_id: String,
+}
+
+impl PendingDeletion {
+    /// Its place in the list of all.
+    pub fn place(&self) -> PendingPlace {
+        PendingPlace { created_at: self.created_at, cloudflare_id: self.cloudflare_id.as_str().to_owned() }
+    }
+}
+
 /// What is to be recorded as a [`PendingDeletion`].
 #[derive(Debug, Clone)]
 pub struct NewPendingDeletion {

@@ -131,6 +131,32 @@ pub struct UsageSelection {
     pub terms: Vec<String>,
 }
 
+/// A reference to an image with what staff want to know of both.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "server", derive(sqlx::FromRow))]
+pub struct UsageEntry {
+    /// The reference.
+    #[cfg_attr(feature = "server", sqlx(flatten))]
+    pub usage: ImageUsage,
+    /// Whether the application recorded it itself; otherwise it follows a field of a Django model.
+    pub is_manual: bool,
+    /// The name of the image's file, as Cloudflare knows it; none where the image is not recorded.
+    pub filename: Option<String>,
+    /// The name that the client gave to the image's file.
+    pub original_filename: Option<String>,
+}
+
+/// Which of all usages are wanted: conditions, all of which must hold.
+#[derive(Debug, Clone, Default)]
+pub struct UsageQuery {
+    /// Of content of this model.
+    pub content_type: Option<ContentType>,
+    /// Whether the image is recorded here.
+    pub is_registered: Option<bool>,
+    /// The id at Cloudflare, the key of the content or, where it is one, the key of the image's record.
+    pub key: Option<(String, Option<ImageId>)>,
+}
+
 /// What usages can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsageSort {

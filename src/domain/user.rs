@@ -121,6 +121,44 @@ pub struct User {
     pub date_joined: Option<Timestamp>,
 }
 
+/// A user, and what may be shown of the API token.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "server", derive(sqlx::FromRow))]
+pub struct Account {
+    /// The user.
+    #[cfg_attr(feature = "server", sqlx(flatten))]
+    pub user: User,
+    /// The first eight of the forty digits of the token; none where there is no token.
+    pub key_start: Option<String>,
+    /// When the token was made.
+    pub token_created: Option<Timestamp>,
+}
+
+impl Account {
+    /// Its place in the list of all, by name.
+    pub fn place(&self) -> AccountPlace {
+        AccountPlace { username: self.user.username.clone(), id: self.user.id.to_string() }
+    }
+}
+
+/// The place of an account in the list of all, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountPlace {
+    /// The name to sign in with.
+    pub username: String,
+    /// The key as text, for ties.
+    pub id: String,
+}
+
+/// Which accounts are wanted: conditions, all of which must hold.
+#[derive(Debug, Clone, Default)]
+pub struct AccountFilter {
+    /// Whether only those are wanted who are staff or have a token.
+    pub only_staff_and_owners: bool,
+    /// A part of the name or the address, in any case.
+    pub term: Option<String>,
+}
+
 /// A user to be created.
 #[derive(Clone)]
 pub struct NewUser {

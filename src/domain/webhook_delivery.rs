@@ -1,5 +1,11 @@
 //! What came to the webhook, and what became of it.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
 use super::{CloudflareId, Timestamp};
 
 /// A webhook that was delivered, whether it was accepted or not; a row of `cfimages_webhook_deliveries`.
@@ -24,6 +30,116 @@ pub struct WebhookDelivery {
     pub client: Option<String>,
     /// How it begins, at most [`WebhookDelivery::MAX_BODY_CHARS`] characters; empty where it was not read. Headers are not kept.
     pub body: String,
+}
+
+/// What stands for one delivery: a SHA-256 of what it changes, or random bytes where it changes nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct DeliveryDigest([u8; 32]);
+
+/// The text or the bytes are no digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a digest has 32 bytes, or 64 hexadecimal digits")]
+pub struct ParseDigestError;
+
+impl DeliveryDigest {
+    /// A digest that no other delivery has.
+    pub fn random() -> Self {
+        Self::of_halves([Uuid::new_v4(), Uuid::new_v4()])
+    }
+
+    /// The digest itself.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn of_halves(halves: [Uuid; 2]) -> Self {
+        let mut bytes = [0; 32];
+        bytes.copy_from_slice(halves.map(Uuid::into_bytes).as_flattened());
+        Self(bytes)
+    }
+}
+
+impl From<[u8; 32]> for DeliveryDigest {
+    fn from(sha256: [u8; 32]) -> Self {
+        Self(sha256)
+    }
+}
+
+impl TryFrom<Vec<u8>> for DeliveryDigest {
+    type Error = ParseDigestError;
+
+    fn try_from(bytes: Vec<u8>) -> Result<Self, Self::Error> {
+        bytes.try_into().map(Self).map_err(|_| ParseDigestError)
+    }
+}
+
+/// 64 hexadecimal digits.
+impl fmt::Display for DeliveryDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for DeliveryDigest {
+    type Err = ParseDigestError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (first, last) = text.split_at_checked(32).ok_or(ParseDigestError)?;
+        let half = |digits: &str| Uuid::try_parse(digits).ok().filter(|_| digits.len() == 32).ok_or(ParseDigestError);
+        Ok(Self::of_halves([half(first)?, half(last)?]))
+    }
+}
+
+impl From<DeliveryDigest> for String {
+    fn from(digest: DeliveryDigest) -> Self {
+        digest.to_string()
+    }
+}
+
+impl TryFrom<String> for DeliveryDigest {
+    type Error = ParseDigestError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// A delivery as it is kept.
+#[derive(Debug, Clone)]
+#[cfg_attr(feature = "server", derive(sqlx::FromRow))]
+pub struct KeptDelivery {
+    /// What it is known by.
+    #[cfg_attr(feature = "server", sqlx(try_from = "Vec<u8>"))]
+    pub digest: DeliveryDigest,
+    /// The delivery.
+    #[cfg_attr(feature = "server", sqlx(flatten))]
+    pub delivery: WebhookDelivery,
+}
+
+/// The place of a delivery in the list of all, the latest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryPlace {
+    /// When it came.
+    pub received_at: Timestamp,
+    /// What it is known by, for ties.
+    pub digest: DeliveryDigest,
+}
+
+impl KeptDelivery {
+    /// Its place in the list of all.
+    pub fn place(&self) -> DeliveryPlace {
+        DeliveryPlace { received_at: self.delivery.received_at, digest: self.digest }
+    }
+}
+
+/// Which deliveries are wanted: conditions, all of which must hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeliveryFilter {
+    /// What became of them.
+    pub outcome: Option<WebhookOutcome>,
+    /// What they are.
+    pub form: Option<WebhookForm>,
 }
 
 impl WebhookDelivery {
@@ -88,6 +204,14 @@ macro_rules! words {
                     $(Self::$variant => $word,)+
                 }
             }
+
+            /// What a word of the database stands for.
+            pub fn from_word(word: &str) -> Option<Self> {
+                match word {
+                    $($word => Some(Self::$variant),)+
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -95,3 +219,18 @@ macro_rules! words {
 words!(WebhookForm: Unknown "unknown", Test "test", Notification "notification", Report "report", Event "event");
 words!(WebhookProof: None "none", Secret "secret", Signature "signature", Timestamped "timestamped");
 words!(WebhookOutcome: Recorded "recorded", Postponed "postponed", Duplicate "duplicate", Ignored "ignored", Refused "refused", Failed "failed");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_read_as_they_are_written() {
+        let digest = DeliveryDigest::random();
+        let text = digest.to_string();
+        assert_eq!((text.len(), text.parse(), digest.as_bytes().to_vec().try_into()), (64, Ok(digest), Ok(digest)));
+        for other in ["", &text[1..], &format!("{text}0"), &"g".repeat(64), &"é".repeat(32), &text.replace('a', "-")] {
+            assert!(other == text || other.parse::<DeliveryDigest>().is_err(), "{other}");
+        }
+    }
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::hashing::HashingThreads;
 use super::passwords::PasswordHash;
 use super::random::random_text;
-use crate::domain::{Clock, NewUser, User};
+use crate::domain::{Account, AccountFilter, AccountPlace, Clock, NewUser, PageFrom, Stretch, User, UserId};
 use crate::signature::encode_hex;
 use crate::store::{self, Database};
 
@@ -146,12 +146,20 @@ impl Accounts {
     /// If there is no such user.
     pub async fn create_token(&self, username: &str, rotate: bool) -> Result<String, AccountError> {
         let user = self.get_user(username).await?;
+        self.issue_token(user.id, rotate).await
+    }
+
+    /// The same for the user with a key.
+    ///
+    /// # Errors
+    /// If there is no such user, or Django has no tokens.
+    pub async fn issue_token(&self, user: UserId, rotate: bool) -> Result<String, AccountError> {
         let key = random_token()?;
         let mut transaction = self.database.begin().await?;
         if rotate {
-            store::tokens::delete(&mut transaction, user.id).await?;
+            store::tokens::delete(&mut transaction, user).await?;
         }
-        let key = store::tokens::find_or_insert(&mut transaction, user.id, &key, self.clock.now()).await?;
+        let key = store::tokens::find_or_insert(&mut transaction, user, &key, self.clock.now()).await?;
         transaction.commit().await?;
         Ok(key)
     }
@@ -194,10 +202,59 @@ impl Accounts {
     /// If there is no such user.
     pub async fn revoke_token(&self, username: &str) -> Result<bool, AccountError> {
         let user = self.get_user(username).await?;
+        self.end_token(user.id).await
+    }
+
+    /// The same for the user with a key.
+    ///
+    /// # Errors
+    /// If Django has no tokens.
+    pub async fn end_token(&self, user: UserId) -> Result<bool, AccountError> {
         let mut transaction = self.database.begin().await?;
-        let had_token = store::tokens::delete(&mut transaction, user.id).await?;
+        let had_token = store::tokens::delete(&mut transaction, user).await?;
         transaction.commit().await?;
         Ok(had_token)
+    }
+
+    /// The API token of the user with a key, in full.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_token(&self, user: UserId) -> Result<Option<String>, AccountError> {
+        Ok(store::tokens::find(&self.database, user).await?)
+    }
+
+    /// At most `size` users by name, with what may be shown of their tokens; nobody is at a place that cannot be.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_accounts(
+        &self,
+        filter: &AccountFilter,
+        from: PageFrom<AccountPlace>,
+        size: u32,
+    ) -> Result<Stretch<Account, AccountPlace>, AccountError> {
+        let read = |place: AccountPlace| {
+            let id = self.database.user_key().read(&place.id).filter(|_| !place.username.contains('\0'));
+            id.map(|id| (place.username, id))
+        };
+        let place = match from.clone().map(read) {
+            PageFrom::After(Some(place)) => PageFrom::After(place),
+            PageFrom::Before(Some(place)) => PageFrom::Before(place),
+            PageFrom::Start => PageFrom::Start,
+            _ => return Ok(Stretch { items: Vec::new(), previous: None, next: None }),
+        };
+        let found = store::tokens::list_accounts(&self.database, filter, &place, size.saturating_add(1)).await?;
+        Ok(Stretch::cut(found, size, &from, Account::place))
+    }
+
+    /// The user with a key, which comes as text, and what may be shown of the token.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_account(&self, id: &str) -> Result<Option<Account>, AccountError> {
+        let Some(id) = self.database.user_key().read(id) else { return Ok(None) };
+        Ok(store::tokens::find_account(&self.database, id).await?)
     }
 
     async fn hash_password(&self, password: &str) -> Result<String, AccountError> {

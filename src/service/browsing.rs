@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{CloudflareService, Error};
 use crate::domain::{
-    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, Timestamp, User, UserId,
+    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, Stretch, Timestamp, User, UserId,
 };
 use crate::store;
 
@@ -105,27 +105,10 @@ impl CloudflareService {
     ) -> Result<ImagePage, Error> {
         let count = store::browsing::count(&self.database, query).await?;
         let limit = size.saturating_add(1);
-        let mut images = store::browsing::list_within(&self.database, query, order, from, limit, time).await?;
-        // The one too many says that there is another page in the direction of the way.
-        let has_more = images.len() > usize::try_from(size).unwrap_or(usize::MAX);
-        let (has_previous, has_next) = match from {
-            BrowseFrom::Start => (false, has_more),
-            BrowseFrom::After(_) => (true, has_more),
-            BrowseFrom::Before(_) => (has_more, true),
-        };
-        match from {
-            BrowseFrom::Before(_) if has_more => drop(images.remove(0)),
-            _ if has_more => drop(images.pop()),
-            _ => {}
-        }
-        let position = |image: Option<&Image>| image.map(|image| order.position(image));
-        Ok(ImagePage {
-            owners: self.name_owners(&images).await?,
-            count,
-            previous: position(images.first()).filter(|_| has_previous),
-            next: position(images.last()).filter(|_| has_next),
-            images,
-        })
+        let images = store::browsing::list_within(&self.database, query, order, from, limit, time).await?;
+        let Stretch { items: images, previous, next } =
+            Stretch::cut(images, size, &from, |image| order.position(image));
+        Ok(ImagePage { owners: self.name_owners(&images).await?, count, previous, next, images })
     }
 
     async fn name_owners(&self, images: &[Image]) -> Result<HashMap<UserId, String>, Error> {

@@ -17,7 +17,10 @@ use super::registration::MAX_CREATOR_CHARS;
 use super::retry::retry;
 use super::{CleanupEvent, CleanupObserver, CloudflareService, Error, ImageRecords, with_jitter};
 use crate::cloudflare::{self, ImageDetails, NewImageFields};
-use crate::domain::{CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PendingDeletion, Timestamp};
+use crate::domain::{
+    CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PageFrom, PendingDeletion, PendingPlace,
+    Stretch, Timestamp,
+};
 use crate::store::{self, CloudflareIdSet};
 
 const OPERATION: &str = "Failed to delete image";
@@ -52,12 +55,25 @@ impl ImageRecords {
         Ok(store::pending_deletions::count_due(&self.database, self.clock.now()).await?)
     }
 
-    /// What has to be seen to at Cloudflare, now or later: the oldest, at most `limit`.
+    /// At most `size` of what has to be seen to at Cloudflare, now or later, the oldest first.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn list_leftovers(&self, limit: u32) -> Result<Vec<PendingDeletion>, Error> {
-        Ok(store::pending_deletions::list(&self.database, limit).await?)
+    pub async fn list_leftovers(
+        &self,
+        from: PageFrom<PendingPlace>,
+        size: u32,
+    ) -> Result<Stretch<PendingDeletion, PendingPlace>, Error> {
+        let found = store::pending_deletions::list(&self.database, &from, size.saturating_add(1)).await?;
+        Ok(Stretch::cut(found, size, &from, PendingDeletion::place))
+    }
+
+    /// What has to be seen to under an id.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is no such thing.
+    pub async fn get_leftover(&self, id: &CloudflareId) -> Result<PendingDeletion, Error> {
+        store::pending_deletions::find(&self.database, id).await?.ok_or(Error::NotFound)
     }
 
     /// Forgets what has to be seen to at Cloudflare, which stays there then; whether there was such a thing.
@@ -204,6 +220,22 @@ impl CloudflareService {
         }
     }
 
+    /// Sees to what is left under an id, at any time if it was tried before; `None` if there is no such thing. It goes on to its end
+    /// when the client goes away.
+    ///
+    /// # Errors
+    /// [`Error::BeingCleared`] while somebody else is at it; otherwise if the database fails.
+    pub async fn retry_leftover(&self, id: &CloudflareId) -> Result<Option<LeftoverOutcome>, Error> {
+        let (service, id) = (self.clone(), id.clone());
+        self.run_to_end(async move {
+            match service.records.claim_leftover_of(&id).await? {
+                Some(leftover) => service.see_to_leftover(leftover).await.map(Some),
+                None => Ok(None),
+            }
+        })
+        .await
+    }
+
     /// Sees to what is claimed, and gives it back or forgets it.
     async fn see_to_leftover(&self, leftover: PendingDeletion) -> Result<LeftoverOutcome, Error> {
         let is_first_try = leftover.attempts <= 1;
@@ -264,15 +296,10 @@ impl CloudflareService {
 
     /// Makes sure that nothing we have left under an id has to be seen to any more. It goes on to its end when the client goes away.
     pub(super) async fn clear_leftover(&self, id: &CloudflareId) -> Result<(), Error> {
-        let (service, id) = (self.clone(), id.clone());
-        self.run_to_end(async move {
-            let Some(leftover) = service.records.claim_leftover_of(&id).await? else { return Ok(()) };
-            match service.see_to_leftover(leftover).await? {
-                LeftoverOutcome::Failed(_, error) => Err(error),
-                _ => Ok(()),
-            }
-        })
-        .await
+        match self.retry_leftover(id).await? {
+            Some(LeftoverOutcome::Failed(_, error)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// Gets rid of a draft or an image at Cloudflare that could not be recorded here, now or later. Where the database fails, too, that

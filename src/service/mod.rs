@@ -18,6 +18,7 @@ mod images;
 mod incoming_file;
 mod leftovers;
 mod links;
+mod logs;
 mod overview;
 mod passwords;
 mod polling;
@@ -167,6 +168,11 @@ impl CloudflareService {
     /// The most bytes of a file that is uploaded through the server.
     pub fn max_file_bytes(&self) -> u64 {
         self.settings.max_file_bytes
+    }
+
+    /// The engine of the database, for people.
+    pub fn engine_name(&self) -> &'static str {
+        self.database.engine_name()
     }
 
     /// Whether pictures are private of which nobody says otherwise.

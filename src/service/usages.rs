@@ -5,8 +5,8 @@ use tracing::instrument;
 use super::retry::retry;
 use super::{CloudflareService, Error};
 use crate::domain::{
-    CloudflareId, ImageId, ImageUsage, Page, PageRequest, Timestamp, UsageOrder, UsageSelection, UsageSlot, User,
-    UserId,
+    CloudflareId, ContentType, ImageId, ImageUsage, Page, PageFrom, PageRequest, Stretch, Timestamp, UsageEntry,
+    UsageOrder, UsageQuery, UsageSelection, UsageSlot, User, UserId,
 };
 use crate::store::usages::{HeldImage, Reference, UsageRow};
 use crate::store::{self, ImageSet, Transaction};
@@ -29,6 +29,28 @@ impl CloudflareService {
         let items =
             store::usages::list(&self.database, reader, selection, order, request).await.map_err(Error::from)?;
         Ok(Page { count, items })
+    }
+
+    /// At most `size` of all usages, the newest rows first. What it costs does not depend on how many there are.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn browse_usages(
+        &self,
+        query: &UsageQuery,
+        from: PageFrom<i64>,
+        size: u32,
+    ) -> Result<Stretch<UsageEntry, i64>, Error> {
+        let found = store::usages::browse(&self.database, query, from, size.saturating_add(1)).await?;
+        Ok(Stretch::cut(found, size, &from, |entry| entry.usage.id))
+    }
+
+    /// The models whose content refers to images.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_content_types(&self) -> Result<Vec<ContentType>, Error> {
+        Ok(store::usages::list_content_types(&self.database).await?)
     }
 
     /// A usage by its number.

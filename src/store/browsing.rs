@@ -37,25 +37,17 @@ pub async fn list_within(
     limit: u32,
     time: Option<Duration>,
 ) -> Result<Vec<Image>, Error> {
-    let is_backward = matches!(from, BrowseFrom::Before(_));
-    let descending = order.descending != is_backward;
     let mut statement =
         Statement::new(Dialect::of(database), concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE TRUE"));
     push_query(&mut statement, query);
-    if let BrowseFrom::After(position) | BrowseFrom::Before(position) = from {
-        push_value(statement.push(" AND ("), order.by);
-        statement.push(if descending { ", id) < (" } else { ", id) > (" }).bind(argument(order.by, position));
-        statement.push(", ").bind(Argument::Image(position.id)).push(")");
-    }
-    let direction = if descending { " DESC" } else { " ASC" };
-    push_value(statement.push(" ORDER BY "), order.by);
-    statement.push(direction).push(", id").push(direction);
-    statement.push(" LIMIT ").bind(Argument::Number(limit.into()));
+    let value = value(&mut statement, order.by);
+    let place = from.map(|position| vec![argument(order.by, position), Argument::Image(position.id)]);
+    statement.push_page(&[&value, "id"], order.descending, &place, limit);
     let mut images: Vec<Image> = match time {
         Some(time) => fetch_within(database, statement, time).await?,
         None => fetch(database, statement).await?,
     };
-    if is_backward {
+    if from.is_backward() {
         images.reverse();
     }
     Ok(images)
@@ -191,16 +183,16 @@ const USED: &str =
     " AND EXISTS (SELECT 1 FROM cloudflare_image_usages AS usages WHERE usages.image_id = cloudflare_images.id)";
 
 /// What is compared, never NULL.
-fn push_value(statement: &mut Statement, by: BrowseBy) {
+fn value(statement: &mut Statement, by: BrowseBy) -> String {
     match by {
-        BrowseBy::CreatedAt => statement.push("created_at"),
+        BrowseBy::CreatedAt => "created_at".to_owned(),
         BrowseBy::UploadedAt => {
-            statement.push("coalesce(uploaded_at, ").bind(Argument::Time(BrowsePosition::never())).push(")")
+            format!("coalesce(uploaded_at, {})", statement.place(Argument::Time(BrowsePosition::never())))
         }
         BrowseBy::FileSize => {
-            statement.push("coalesce(file_size, ").bind(Argument::Number(BrowsePosition::UNKNOWN_SIZE)).push(")")
+            format!("coalesce(file_size, {})", statement.place(Argument::Number(BrowsePosition::UNKNOWN_SIZE)))
         }
-    };
+    }
 }
 
 fn argument(by: BrowseBy, position: BrowsePosition) -> Argument {

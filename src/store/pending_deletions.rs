@@ -5,8 +5,13 @@
 //! stays when the claimant is done.
 
 use super::image_set::{Pair, in_set};
+use super::selections::fetch_page;
+use super::sql::{Argument, Dialect, Statement};
 use super::{CloudflareIdSet, Database, Error, Transaction, on};
-use crate::domain::{CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PendingDeletion, Timestamp};
+use crate::domain::{
+    CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PageFrom, PendingDeletion, PendingPlace,
+    Timestamp,
+};
 
 /// The columns of a [`PendingDeletion`].
 macro_rules! columns {
@@ -187,16 +192,31 @@ pub async fn claim_one(
         .await)?)
 }
 
-const LIST: &str =
-    concat!("SELECT ", columns!(), " FROM cfimages_pending_deletions ORDER BY created_at, cloudflare_id LIMIT $1");
-
-/// The oldest, at most `limit`.
+/// At most `limit` from a place on or up to one, the oldest first.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(database: &Database, limit: u32) -> Result<Vec<PendingDeletion>, Error> {
+pub async fn list(
+    database: &Database,
+    from: &PageFrom<PendingPlace>,
+    limit: u32,
+) -> Result<Vec<PendingDeletion>, Error> {
+    const ALL: &str = concat!("SELECT ", columns!(), " FROM cfimages_pending_deletions WHERE TRUE");
+    let mut statement = Statement::new(Dialect::of(database), ALL);
+    let place = from.clone().map(|place| vec![Argument::Time(place.created_at), Argument::Text(place.cloudflare_id)]);
+    statement.push_page(&["created_at", "cloudflare_id"], false, &place, limit);
+    fetch_page(database, statement, from).await
+}
+
+const FIND: &str = concat!("SELECT ", columns!(), " FROM cfimages_pending_deletions WHERE cloudflare_id = $1");
+
+/// What has to be seen to under an id.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(database: &Database, id: &CloudflareId) -> Result<Option<PendingDeletion>, Error> {
     Ok(on!(database.reader(), pool => {
-        sqlx::query_as::<_, PendingDeletion>(LIST).bind(i64::from(limit)).fetch_all(pool).await
+        sqlx::query_as::<_, PendingDeletion>(FIND).bind(id).fetch_optional(pool).await
     })?)
 }
 

@@ -10,7 +10,7 @@ use super::images::columns;
 use super::sql::{Argument, Dialect, Statement, bind_all};
 use super::{Database, Error, on};
 use crate::domain::{
-    Image, ImageFilter, ImageKey, ImageKeys, ImageOrder, ImageSort, MetadataMatch, PageRequest, UserId,
+    Image, ImageFilter, ImageKey, ImageKeys, ImageOrder, ImageSort, MetadataMatch, PageFrom, PageRequest, UserId,
 };
 
 /// Paths into metadata that are longer lead nowhere: nothing nested deeper is ever stored.
@@ -130,6 +130,22 @@ where
     Ok(on!(database.reader(), pool => {
         bind_all!(sqlx::query_as::<_, T>(AssertSqlSafe(text)), arguments).fetch_all(pool).await
     })?)
+}
+
+/// The rows of a part of a list, in its order: those before a place were looked for against it.
+pub(super) async fn fetch_page<T, P>(
+    database: &Database,
+    statement: Statement,
+    from: &PageFrom<P>,
+) -> Result<Vec<T>, Error>
+where
+    T: Send + Unpin + for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow>,
+{
+    let mut rows = fetch(database, statement).await?;
+    if from.is_backward() {
+        rows.reverse();
+    }
+    Ok(rows)
 }
 
 fn sum_counts(database: &Database, owner: UserId, filter: &ImageFilter) -> Statement {

@@ -1,6 +1,6 @@
 //! Statements whose text depends on what is asked for.
 
-use crate::domain::{CloudflareId, ImageId, ImageStatus, Timestamp, UserId};
+use crate::domain::{CloudflareId, ImageId, ImageStatus, PageFrom, Timestamp, UserId};
 
 use super::Database;
 use super::database::Engine;
@@ -32,6 +32,7 @@ pub(super) enum Argument {
     User(UserId),
     Image(ImageId),
     CloudflareId(CloudflareId),
+    Bytes(Vec<u8>),
 }
 
 /// Binds all arguments of a [`Statement`] to a query.
@@ -48,6 +49,7 @@ macro_rules! bind_all {
                 crate::store::sql::Argument::User(value) => query.bind(value),
                 crate::store::sql::Argument::Image(value) => query.bind(value),
                 crate::store::sql::Argument::CloudflareId(value) => query.bind(value),
+                crate::store::sql::Argument::Bytes(value) => query.bind(value),
             };
         }
         query
@@ -75,9 +77,32 @@ impl Statement {
 
     /// Adds the placeholder of an argument.
     pub(super) fn bind(&mut self, argument: Argument) -> &mut Self {
-        self.arguments.push(argument);
-        let place = format!("${}", self.arguments.len());
+        let place = self.place(argument);
         self.push(&place)
+    }
+
+    /// Takes an argument; its placeholder, for any number of places in the text.
+    pub(super) fn place(&mut self, argument: Argument) -> String {
+        self.arguments.push(argument);
+        format!("${}", self.arguments.len())
+    }
+
+    /// Adds, behind conditions, where a part of a list begins or ends, its order and its size. What is before a place comes in
+    /// reverse.
+    pub(super) fn push_page(
+        &mut self,
+        columns: &[&str],
+        descending: bool,
+        from: &PageFrom<Vec<Argument>>,
+        limit: u32,
+    ) -> &mut Self {
+        let (sign, direction) = if descending == from.is_backward() { (">", "ASC") } else { ("<", "DESC") };
+        if let PageFrom::After(place) | PageFrom::Before(place) = from {
+            let values: Vec<_> = place.iter().map(|value| self.place(value.clone())).collect();
+            self.push(&format!(" AND ({}) {sign} ({})", columns.join(", "), values.join(", ")));
+        }
+        let order: Vec<_> = columns.iter().map(|column| format!("{column} {direction}")).collect();
+        self.push(" ORDER BY ").push(&order.join(", ")).push(" LIMIT ").bind(Argument::Number(limit.into()))
     }
 
     /// Adds `IN (...)`; without arguments nothing is in it.

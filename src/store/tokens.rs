@@ -2,8 +2,9 @@
 
 use sqlx::FromRow;
 
-use super::{Database, Error, Transaction, is_missing_table, on};
-use crate::domain::{Timestamp, UserId};
+use super::sql::{Argument, Dialect, Statement, bind_all};
+use super::{Database, Error, MissingTableExt, Transaction, is_missing_table, on};
+use crate::domain::{Account, AccountFilter, PageFrom, Timestamp, UserId};
 
 pub(super) const TABLE: &str = "authtoken_token";
 
@@ -31,6 +32,90 @@ const LIST: &str = r"
 pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
     let statement = database.users().await?.sql(LIST);
     on!(database.reader(), pool => sqlx::query_as::<_, TokenSummary>(statement).fetch_all(pool).await).map_err(explain)
+}
+
+/// What is known of the token of a user, in a query of `users`.
+const SUMMARY: &str = "substr(tokens.key, 1, 8) AS key_start, tokens.created AS token_created";
+const NO_SUMMARY: &str = "CAST(NULL AS text) AS key_start, CAST(NULL AS timestamptz) AS token_created";
+
+/// At most `limit` users by name, with what may be shown of their tokens. Where Django has no tokens, nobody has one.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_accounts(
+    database: &Database,
+    filter: &AccountFilter,
+    from: &PageFrom<(String, UserId)>,
+    limit: u32,
+) -> Result<Vec<Account>, Error> {
+    let page = from.clone().map(|(name, id)| vec![Argument::Text(name), Argument::User(id)]);
+    let mut accounts = fetch_accounts(database, |statement, has_tokens| {
+        if filter.only_staff_and_owners {
+            statement.push(if has_tokens {
+                " AND (users.is_staff OR tokens.key IS NOT NULL)"
+            } else {
+                " AND users.is_staff"
+            });
+        }
+        if let Some(term) = &filter.term {
+            statement.push(" AND ").any_contains(&["users.username", "users.email"], term);
+        }
+        statement.push_page(&["users.username", "users.id"], false, &page, limit);
+    })
+    .await?;
+    if from.is_backward() {
+        accounts.reverse();
+    }
+    Ok(accounts)
+}
+
+/// The user with a key, and what may be shown of the token.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_account(database: &Database, user: UserId) -> Result<Option<Account>, Error> {
+    let found = fetch_accounts(database, |statement, _| {
+        statement.push(" AND users.id = ").bind(Argument::User(user));
+    });
+    Ok(found.await?.pop())
+}
+
+/// The users who meet the conditions that `push` adds, which is told whether there are `tokens` to look at.
+async fn fetch_accounts(database: &Database, push: impl Fn(&mut Statement, bool)) -> Result<Vec<Account>, Error> {
+    const USERS: &str = "SELECT users.id, users.username, users.email, users.is_active, users.is_staff, users.is_superuser, \
+                         users.date_joined, ";
+    const JOINED: &str =
+        " FROM {users} AS users LEFT JOIN authtoken_token AS tokens ON tokens.user_id = users.id WHERE TRUE";
+    const ALONE: &str = " FROM {users} AS users WHERE TRUE";
+    let users = database.users().await?;
+    for has_tokens in [true, false] {
+        let mut statement = Statement::new(Dialect::of(database), USERS);
+        statement.push(if has_tokens { SUMMARY } else { NO_SUMMARY }).push(if has_tokens { JOINED } else { ALONE });
+        push(&mut statement, has_tokens);
+        let Statement { text, arguments, .. } = statement;
+        let text = users.sql(&text);
+        let found = on!(database.reader(), pool => {
+            bind_all!(sqlx::query_as::<_, Account>(text), arguments).fetch_all(pool).await
+        });
+        match found {
+            Err(error) if has_tokens && is_missing_table(&error, TABLE) => {}
+            found => return Ok(found?),
+        }
+    }
+    Ok(Vec::new())
+}
+
+const FIND: &str = "SELECT key FROM authtoken_token WHERE user_id = $1";
+
+/// The token of a user.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(database: &Database, user: UserId) -> Result<Option<String>, Error> {
+    on!(database.reader(), pool => {
+        let found = sqlx::query_scalar(FIND).bind(user).fetch_optional(pool).await;
+        found.none_without_table(TABLE)
+    })
 }
 
 const FIND_OR_INSERT: &str = r"

@@ -1,8 +1,12 @@
 //! Rows of `cloudflare_image_logs`.
 
 use super::image_set::{Pair, in_set};
+use super::selections::fetch_page;
+use super::sql::{Argument, Dialect, Statement};
 use super::{Database, Error, ImageSet, Transaction, on};
-use crate::domain::{ImageId, LogEntry, RecentEvent, Timestamp, UploadEvent};
+use crate::domain::{
+    ImageId, LogEntry, LogFilter, LogPlace, LoggedEvent, PageFrom, RecentEvent, Timestamp, UploadEvent,
+};
 
 const INSERT: &str = r#"
     INSERT INTO cloudflare_image_logs (event_type, message, data, "timestamp", image_id)
@@ -78,6 +82,72 @@ pub async fn list_latest(database: &Database, limit: u32) -> Result<Vec<RecentEv
     Ok(on!(database.reader(), pool => {
         sqlx::query_as::<_, RecentEvent>(LIST_LATEST).bind(i64::from(limit)).fetch_all(pool).await
     })?)
+}
+
+const EVENT_TYPES: &str = r"
+    WITH RECURSIVE types (word) AS (
+        SELECT min(event_type) FROM cloudflare_image_logs
+        UNION ALL
+        SELECT (SELECT min(event_type) FROM cloudflare_image_logs WHERE event_type > word) FROM types WHERE word IS NOT NULL
+    )
+    SELECT word FROM types WHERE word IS NOT NULL LIMIT 200";
+
+/// The words for events that there are in any log: few, as they are words of programs. Each costs a look into an index.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_event_types(database: &Database) -> Result<Vec<String>, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_scalar(EVENT_TYPES).fetch_all(pool).await)?)
+}
+
+/// At most `limit` rows of the logs of all images, the latest first.
+///
+/// The index of Django is by event and time, so that the latest of each event are looked for, and the latest of these taken.
+///
+/// # Errors
+/// If the database fails.
+pub async fn browse(
+    database: &Database,
+    filter: &LogFilter,
+    from: PageFrom<LogPlace>,
+    limit: u32,
+) -> Result<Vec<LoggedEvent>, Error> {
+    const FOUND: &str = r#"
+    SELECT logs.id, logs.image_id, logs.event_type, logs.message, logs.data, logs."timestamp",
+        images.cloudflare_id, images.filename, images.original_filename, images.upload_url
+    FROM ("#;
+    const JOINED: &str = ") AS logs JOIN cloudflare_images AS images ON images.id = logs.image_id WHERE TRUE";
+    if filter.event_types.is_empty() {
+        return Ok(Vec::new());
+    }
+    let place = from.map(|place| vec![Argument::Time(place.timestamp), Argument::Number(place.id)]);
+    let mut statement = Statement::new(Dialect::of(database), FOUND);
+    for (at, event_type) in filter.event_types.iter().enumerate() {
+        statement.push(if at == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" });
+        push_matching(&mut statement, event_type, filter);
+        statement.push_page(&[r#""timestamp""#, "id"], true, &place, limit).push(") AS latest");
+    }
+    statement.push(JOINED).push_page(&[r#"logs."timestamp""#, "logs.id"], true, &place, limit);
+    fetch_page(database, statement, &from).await
+}
+
+/// Adds the rows with an event that meet the other conditions.
+fn push_matching(statement: &mut Statement, event_type: &str, filter: &LogFilter) {
+    const ROWS: &str =
+        r#"SELECT id, image_id, event_type, message, data, "timestamp" FROM cloudflare_image_logs WHERE event_type = "#;
+    statement.push(ROWS).bind(Argument::Text(event_type.to_owned()));
+    if let Some(image) = filter.image {
+        statement.push(" AND image_id = ").bind(Argument::Image(image));
+    }
+    if let Some(from) = filter.from {
+        statement.push(r#" AND "timestamp" >= "#).bind(Argument::Time(from));
+    }
+    if let Some(before) = filter.before {
+        statement.push(r#" AND "timestamp" < "#).bind(Argument::Time(before));
+    }
+    if let Some(part) = &filter.message {
+        statement.push(" AND ").any_contains(&["message"], part);
+    }
 }
 
 const DELETE: Pair = in_set!("DELETE FROM cloudflare_image_logs WHERE image_id");

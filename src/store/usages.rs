@@ -5,10 +5,10 @@ use sqlx::{AssertSqlSafe, FromRow};
 use super::database::Engine;
 use super::image_set::{Pair, in_set};
 use super::sql::{Argument, Dialect, Statement, bind_all};
-use super::{Database, Error, ImageSet, Transaction, on};
+use super::{Database, Error, ImageSet, Transaction, on, selections};
 use crate::domain::{
-    CloudflareId, ContentType, Image, ImageId, ImageUsage, PageRequest, Timestamp, UsageOrder, UsageSelection,
-    UsageSlot, UsageSort, User, UserId,
+    CloudflareId, ContentType, Image, ImageId, ImageUsage, PageFrom, PageRequest, Timestamp, UsageEntry, UsageOrder,
+    UsageQuery, UsageSelection, UsageSlot, UsageSort, User, UserId,
 };
 
 /// The columns of an [`ImageUsage`], in a join of usages and their content types.
@@ -89,10 +89,7 @@ fn push_selected(statement: &mut Statement, reader: &User, selection: &UsageSele
         statement.push(" JOIN cloudflare_images AS images ON images.id = usages.image_id WHERE images.user_id = ");
         statement.bind(Argument::User(reader.id));
     }
-    if let Some(ContentType { app_label, model }) = &selection.content_type {
-        statement.push(" AND types.app_label = ").bind(Argument::Text(app_label.clone()));
-        statement.push(" AND types.model = ").bind(Argument::Text(model.clone()));
-    }
+    push_content_type(statement, selection.content_type.as_ref());
     if let Some(field_name) = &selection.field_name {
         statement.push(" AND usages.field_name = ").bind(Argument::Text(field_name.clone()));
     }
@@ -160,6 +157,66 @@ pub async fn find_selected(
     push_selected(&mut statement, reader, selection);
     statement.push(" AND usages.id = ").bind(Argument::Number(id));
     Ok(fetch(database, statement).await?.pop())
+}
+
+/// At most `limit` of all usages, the newest rows first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn browse(
+    database: &Database,
+    query: &UsageQuery,
+    from: PageFrom<i64>,
+    limit: u32,
+) -> Result<Vec<UsageEntry>, Error> {
+    const ALL: &str = concat!(
+        "SELECT ",
+        columns!(),
+        ", usages.source = 'manual' OR usages.field_name = 'manual' AS is_manual, images.filename, images.original_filename",
+        joined!(),
+        " LEFT JOIN cloudflare_images AS images ON images.id = usages.image_id WHERE TRUE"
+    );
+    let mut statement = Statement::new(Dialect::of(database), ALL);
+    push_content_type(&mut statement, query.content_type.as_ref());
+    match query.is_registered {
+        Some(true) => drop(statement.push(" AND usages.image_id IS NOT NULL")),
+        Some(false) => drop(statement.push(" AND usages.image_id IS NULL")),
+        None => {}
+    }
+    if let Some((text, image)) = &query.key {
+        let text = statement.place(Argument::Text(text.clone()));
+        statement.push(&format!(" AND (usages.cloudflare_id = {text} OR usages.object_id = {text}"));
+        if let Some(image) = image {
+            statement.push(" OR usages.image_id = ").bind(Argument::Image(*image));
+        }
+        statement.push(")");
+    }
+    statement.push_page(&["usages.id"], true, &from.map(|id| vec![Argument::Number(id)]), limit);
+    selections::fetch_page(database, statement, &from).await
+}
+
+const CONTENT_TYPES: &str = r"
+    SELECT app_label, model
+    FROM django_content_type AS types
+    WHERE EXISTS (SELECT 1 FROM cloudflare_image_usages AS usages WHERE usages.content_type_id = types.id)
+    ORDER BY app_label, model
+    LIMIT 200";
+
+/// The models whose content refers to images.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_content_types(database: &Database) -> Result<Vec<ContentType>, Error> {
+    let rows: Vec<(String, String)> =
+        on!(database.reader(), pool => sqlx::query_as(CONTENT_TYPES).fetch_all(pool).await)?;
+    Ok(rows.into_iter().map(|(app_label, model)| ContentType { app_label, model }).collect())
+}
+
+fn push_content_type(statement: &mut Statement, content_type: Option<&ContentType>) {
+    if let Some(ContentType { app_label, model }) = content_type {
+        statement.push(" AND types.app_label = ").bind(Argument::Text(app_label.clone()));
+        statement.push(" AND types.model = ").bind(Argument::Text(model.clone()));
+    }
 }
 
 async fn fetch(database: &Database, statement: Statement) -> Result<Vec<ImageUsage>, Error> {

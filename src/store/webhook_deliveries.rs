@@ -1,29 +1,11 @@
 //! Rows of `cfimages_webhook_deliveries`: what came to the webhook.
 
-use uuid::Uuid;
-
+use super::selections::fetch_page;
+use super::sql::{Argument, Dialect, Statement};
 use super::{Database, Error, Transaction, on};
-use crate::domain::{PageRequest, Timestamp, WebhookDelivery, WebhookOutcome};
-
-/// What stands for one delivery: a SHA-256 of what it changes, or random bytes where it changes nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Digest([u8; 32]);
-
-impl Digest {
-    /// A digest that no other delivery has.
-    pub fn random() -> Self {
-        let halves = [Uuid::new_v4().into_bytes(), Uuid::new_v4().into_bytes()];
-        let mut bytes = [0; 32];
-        bytes.copy_from_slice(halves.as_flattened());
-        Self(bytes)
-    }
-}
-
-impl From<[u8; 32]> for Digest {
-    fn from(sha256: [u8; 32]) -> Self {
-        Self(sha256)
-    }
-}
+use crate::domain::{
+    DeliveryDigest, DeliveryFilter, DeliveryPlace, KeptDelivery, PageFrom, Timestamp, WebhookDelivery, WebhookOutcome,
+};
 
 const INSERT: &str = r"
     INSERT INTO cfimages_webhook_deliveries (
@@ -37,9 +19,13 @@ const INSERT: &str = r"
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert(transaction: &mut Transaction, delivery: &WebhookDelivery, digest: &Digest) -> Result<bool, Error> {
+pub async fn insert(
+    transaction: &mut Transaction,
+    delivery: &WebhookDelivery,
+    digest: &DeliveryDigest,
+) -> Result<bool, Error> {
     Ok(on!(transaction.connection(), connection => sqlx::query(INSERT)
-        .bind(digest.0.as_slice())
+        .bind(digest.as_bytes())
         .bind(delivery.received_at)
         .bind(delivery.form)
         .bind(delivery.proof)
@@ -60,11 +46,11 @@ const RELEASE: &str = "UPDATE cfimages_webhook_deliveries SET digest = $3 WHERE 
 ///
 /// # Errors
 /// If the database fails.
-pub async fn release(transaction: &mut Transaction, digest: &Digest, before: Timestamp) -> Result<bool, Error> {
+pub async fn release(transaction: &mut Transaction, digest: &DeliveryDigest, before: Timestamp) -> Result<bool, Error> {
     Ok(on!(transaction.connection(), connection => sqlx::query(RELEASE)
-        .bind(digest.0.as_slice())
+        .bind(digest.as_bytes())
         .bind(before)
-        .bind(Digest::random().0.as_slice())
+        .bind(DeliveryDigest::random().as_bytes())
         .execute(connection)
         .await
         .map(|done| done.rows_affected() > 0))?)
@@ -77,34 +63,54 @@ const EXISTS: &str =
 ///
 /// # Errors
 /// If the database fails.
-pub async fn exists(database: &Database, digest: &Digest, since: Timestamp) -> Result<bool, Error> {
+pub async fn exists(database: &Database, digest: &DeliveryDigest, since: Timestamp) -> Result<bool, Error> {
     Ok(on!(database.reader(), pool => {
-        sqlx::query_scalar(EXISTS).bind(digest.0.as_slice()).bind(since).fetch_one(pool).await
+        sqlx::query_scalar(EXISTS).bind(digest.as_bytes()).bind(since).fetch_one(pool).await
     })?)
 }
 
-const LIST: &str = r"
-    SELECT received_at, form, proof, outcome, status, reason, cloudflare_id, client, body
+macro_rules! select {
+    () => {
+        r"
+    SELECT digest, received_at, form, proof, outcome, status, reason, cloudflare_id, client, body
     FROM cfimages_webhook_deliveries
-    WHERE CAST($1 AS text) IS NULL OR outcome = $1
-    ORDER BY received_at DESC, digest DESC
-    LIMIT $2 OFFSET $3";
+    WHERE "
+    };
+}
 
-/// A page of the deliveries, the latest first; those with one outcome, or all.
+/// A part of the deliveries, the latest first. There are never so many that it would need an index.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn list(
     database: &Database,
-    outcome: Option<WebhookOutcome>,
-    page: PageRequest,
-) -> Result<Vec<WebhookDelivery>, Error> {
-    Ok(on!(database.reader(), pool => sqlx::query_as::<_, WebhookDelivery>(LIST)
-        .bind(outcome)
-        .bind(i64::from(page.size))
-        .bind(i64::try_from(page.offset).unwrap_or(i64::MAX))
-        .fetch_all(pool)
-        .await)?)
+    filter: DeliveryFilter,
+    from: PageFrom<DeliveryPlace>,
+    limit: u32,
+) -> Result<Vec<KeptDelivery>, Error> {
+    let mut statement = Statement::new(Dialect::of(database), concat!(select!(), "TRUE"));
+    if let Some(outcome) = filter.outcome {
+        statement.push(" AND outcome = ").bind(Argument::Text(outcome.as_str().to_owned()));
+    }
+    if let Some(form) = filter.form {
+        statement.push(" AND form = ").bind(Argument::Text(form.as_str().to_owned()));
+    }
+    let place =
+        from.map(|place| vec![Argument::Time(place.received_at), Argument::Bytes(place.digest.as_bytes().to_vec())]);
+    statement.push_page(&["received_at", "digest"], true, &place, limit);
+    fetch_page(database, statement, &from).await
+}
+
+const FIND: &str = concat!(select!(), "digest = $1");
+
+/// The delivery with a digest.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(database: &Database, digest: &DeliveryDigest) -> Result<Option<KeptDelivery>, Error> {
+    Ok(on!(database.reader(), pool => {
+        sqlx::query_as::<_, KeptDelivery>(FIND).bind(digest.as_bytes()).fetch_optional(pool).await
+    })?)
 }
 
 const COUNT: &str = "SELECT count(*) FROM cfimages_webhook_deliveries WHERE CAST($1 AS text) IS NULL OR outcome = $1";

@@ -97,7 +97,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByLabel("I know that the pictures are gone for good.").check();
     assert.deepEqual(await begin(page, "Delete them"), [4, 0, 0]);
     await show();
-    await page.getByText("No image fits these filters").waitFor();
+    await page.getByText("Nothing fits these filters").waitFor();
   });
 }
 

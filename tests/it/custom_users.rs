@@ -35,7 +35,7 @@ pub(crate) fn register(suite: &mut Suite) {
 const ALICE: &str = "616c696365616c696365616c696365616c696365";
 const BOB: &str = "626f62626f62626f62626f62626f62626f62626f";
 /// Beyond 32 bits.
-const BIG: &str = "9007199254740993";
+pub(crate) const BIG: &str = "9007199254740993";
 const UUID: &str = "0d5dd4e6-e2f4-4f7f-8f7a-9b2a6e0e3c11";
 const OTHER_UUID: &str = "00000000-0000-4000-8000-000000000012";
 
@@ -45,7 +45,7 @@ fn stored(engine: &Engine, key: &str) -> String {
 }
 
 /// A database that Django made, with alice and bob and their tokens.
-async fn make(engine: &Engine, users: UserModel, keys: [&str; 2]) -> TestDatabaseUrl {
+pub(crate) async fn make(engine: &Engine, users: UserModel, keys: [&str; 2]) -> TestDatabaseUrl {
     let url = engine.create_database().await;
     django::migrate_up_to(engine, url.as_str(), users, 8).await;
     for (name, key, token) in [("alice", keys[0], ALICE), ("bob", keys[1], BOB)] {
@@ -143,7 +143,7 @@ const KEPT: &str = "SELECT user_key || ' ' || status || ' ' || CAST(sum(images) 
 const COUNTED: &str = "SELECT CAST(user_id AS text) || ' ' || status || ' ' || CAST(count(*) AS text) FROM cloudflare_images \
     GROUP BY user_id, status ORDER BY 1";
 
-async fn start(url: TestDatabaseUrl, table: &str, key: &str) -> TestApp {
+pub(crate) async fn start(url: TestDatabaseUrl, table: &str, key: &str) -> TestApp {
     TestApp::builder()
         .set(&settings::CLOUDFLARE_IMAGES_REQUIRE_SIGNED_URLS, "false")
         .set(&settings::CFIMAGES_USER_TABLE, table)

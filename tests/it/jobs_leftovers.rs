@@ -1,6 +1,6 @@
 //! What is left at Cloudflare after failures, and gets deleted later.
 
-use cfimages::domain::{CloudflareId, DeletionReason, Image, ImageMarks, Json, NewPendingDeletion};
+use cfimages::domain::{CloudflareId, DeletionReason, Image, ImageMarks, Json, NewPendingDeletion, PageFrom};
 use cfimages::service::{
     CleanupEvent, CloudflareService, Error, LeftoverOutcome, SourceUrl, UploadDeadlines, UploadRequest,
 };
@@ -222,7 +222,7 @@ async fn backoff(engine: Engine) {
         world.fixture.clock.advance(minutes * 60 / 2 + 1);
     }
     let database = &world.fixture.database;
-    let left = store::pending_deletions::list(database, 10).await.unwrap();
+    let left = store::pending_deletions::list(database, &PageFrom::Start, 10).await.unwrap();
     assert_eq!((left.len(), left[0].attempts, &left[0].reason), (1, 3, &DeletionReason::Unrecorded));
     assert_eq!(left[0].last_error, "400 Client Error: Bad Request");
     world.cloudflare.fail_with(None);
@@ -570,7 +570,7 @@ async fn refused_registration(engine: Engine) {
         let id = CloudflareId::new("mine");
         let refused = world.service().register_uploaded_image(&world.fixture.alice, id, None).await;
         assert!(matches!(refused, Err(Error::OtherCreator(_))), "{refused:?}");
-        let left = store::pending_deletions::list(&world.fixture.database, 10).await.unwrap();
+        let left = store::pending_deletions::list(&world.fixture.database, &PageFrom::Start, 10).await.unwrap();
         assert_eq!((left.len(), left[0].attempts, left[0].claimed_until), (1, 0, None));
     }
     assert!(matches!(see_to_next(&world).await, Some(LeftoverOutcome::Deleted(_))));
@@ -821,7 +821,7 @@ async fn weak_marks(engine: Engine) {
         "{outcome:?}"
     );
     assert_eq!(world.cloudflare.ids(), ["new-made-1"]);
-    let left = store::pending_deletions::list(&world.fixture.database, 10).await.unwrap();
+    let left = store::pending_deletions::list(&world.fixture.database, &PageFrom::Start, 10).await.unwrap();
     assert!(left[0].last_error.contains("new-made-1"), "{}", left[0].last_error);
 }
 

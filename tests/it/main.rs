@@ -6,8 +6,10 @@ mod admin_bulk;
 mod admin_export;
 mod admin_image;
 mod admin_images;
+mod admin_lists;
 mod admin_sign_in;
 mod admin_upload;
+mod admin_users;
 mod admin_workbench;
 mod api_auth;
 mod api_delivery_urls;
@@ -64,9 +66,11 @@ fn main() -> ExitCode {
         admin_export::register,
         admin_image::register,
         admin_images::register,
+        admin_lists::register,
         admin_sign_in::register,
         admin_upload::register,
         admin_workbench::register,
+        admin_users::register,
         api_auth::register,
         api_delivery_urls::register,
         api_file_uploads::register,

@@ -13,7 +13,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 
 use super::error::PageError;
-use super::page::{Frame, Section, render};
+use super::page::{Frame, Notice, Section, render};
 use super::picture::{Badge, indented, is_of_the_web, name, status_badge};
 use super::text::{Grouped, Moment, shortened, size, visible};
 use super::{Admin, Staff};
@@ -58,29 +58,17 @@ struct ImagePage {
     cloudflare_metadata: String,
 }
 
-/// What became of what somebody did.
-struct Notice {
-    tone: &'static str,
-    text: String,
-}
-
-impl Notice {
-    fn bad(text: String) -> Self {
-        Self { tone: "bad", text }
-    }
-
-    /// What was done, by the word that the address has for it.
-    fn of_done(word: &str) -> Option<Self> {
-        let text = match word {
-            "checked" => "Cloudflare was asked, and its answer is recorded.",
-            "expired" => "The upload is marked as expired.",
-            "private" => "The image is private now.",
-            "public" => "The image is public now.",
-            "edited" => "The changes are saved.",
-            _ => return None,
-        };
-        Some(Self { tone: "good", text: text.to_owned() })
-    }
+/// What was done, by the word that the address has for it.
+fn done(word: &str) -> Option<Notice> {
+    let text = match word {
+        "checked" => "Cloudflare was asked, and its answer is recorded.",
+        "expired" => "The upload is marked as expired.",
+        "private" => "The image is private now.",
+        "public" => "The image is public now.",
+        "edited" => "The changes are saved.",
+        _ => return None,
+    };
+    Some(Notice::good(text))
 }
 
 /// How far the upload has come, as far as it matters for what can be done.
@@ -149,7 +137,7 @@ pub(super) async fn show(
     request: Request,
 ) -> Result<Response, PageError> {
     let query = Query::parse(request.uri().query().unwrap_or_default()).unwrap_or_default();
-    let notice = query.get("done").and_then(Notice::of_done);
+    let notice = query.get("done").and_then(done);
     let (image, owner) = admin.service.find_any_image(read_id(&id)?).await?;
     Ok(render(&page(&admin, &staff, &image, owner.as_ref(), notice).await?))
 }
@@ -294,16 +282,21 @@ fn log_line(entry: &LogEntry, image: &Image, now: Timestamp) -> LogLine {
         title: event_title(&entry.event_type),
         message: shortened(&entry.message, 500),
         time: Moment::new(entry.timestamp, now),
-        data: match entry.data.as_str() {
-            "{}" | "null" => String::new(),
-            data => json(&without_upload_url(image, data)),
-        },
+        data: entry_data(entry, image.upload_url.as_str(), MAX_JSON_CHARS),
+    }
+}
+
+/// The data of an entry, if any.
+pub(super) fn entry_data(entry: &LogEntry, upload_url: &str, max_chars: usize) -> String {
+    match entry.data.as_str() {
+        "{}" | "null" => String::new(),
+        data => indented(&without_upload_url(upload_url, data), max_chars),
     }
 }
 
 /// A text without the upload URL, which is shown in its place alone, and only while it is of use.
-fn without_upload_url(image: &Image, text: &str) -> String {
-    match image.upload_url.as_str() {
+fn without_upload_url(upload_url: &str, text: &str) -> String {
+    match upload_url {
         "" => text.to_owned(),
         secret => text.replace(secret, "(the upload URL)"),
     }
@@ -315,6 +308,7 @@ pub(super) fn event_title(event_type: &str) -> String {
         "upload_url_created" => "Upload URL handed out",
         "status_checked" => "Status checked",
         "image_registered" => "Registered",
+        "image_imported" => "Found in the account",
         "image_uploaded" => "Uploaded through the server",
         "webhook_received" => "Webhook received",
         "staff_action" => "By staff",

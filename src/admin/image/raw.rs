@@ -30,7 +30,7 @@ pub(in crate::admin) async fn show_raw(
 ) -> Result<Response, PageError> {
     let (image, _) = admin.service.find_any_image(read_id(&id)?).await?;
     let (status, answer) = match admin.service.ask_about(&image).await {
-        Ok(raw) => (axum::http::StatusCode::OK, Ok(json(&without_upload_url(&image, raw.as_str())))),
+        Ok(raw) => (axum::http::StatusCode::OK, Ok(json(&without_upload_url(image.upload_url.as_str(), raw.as_str())))),
         Err(error) => {
             let (status, text) = failure(error)?;
             (status, Err(text))

@@ -7,9 +7,10 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
-use super::selection::{Chip, Choice, Selection, choice};
+use super::selection::Selection;
 use crate::admin::error::PageError;
 use crate::admin::forms::ReadForm;
+use crate::admin::list::{Chip, Choice, choice};
 use crate::admin::page::{Frame, Section, render};
 use crate::admin::picture::{Thumbnail, name};
 use crate::admin::runs::title;

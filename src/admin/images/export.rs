@@ -13,9 +13,9 @@ use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use tracing::{error, info};
 
-use super::read_query;
 use super::selection::Selection;
 use crate::admin::error::PageError;
+use crate::admin::list::read_query;
 use crate::admin::{Admin, Staff};
 use crate::domain::{BrowseFrom, BrowseOrder, Image, ImageQuery, Json, Timestamp, UserId, error_chain};
 use crate::http::streamed::{Pieces, streamed};

@@ -1,21 +1,20 @@
 //! The list of all images: as a gallery or as a table, filtered and sorted by the URL.
 
 pub(super) mod bulk;
-mod cursor;
 mod dates;
 pub(super) mod export;
 mod selection;
 
 use askama::Template;
 use axum::Extension;
-use axum::extract::{Request, State};
-use axum::http::{Uri, header};
+use axum::extract::State;
+use axum::http::{HeaderMap, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 
 use self::dates::Dates;
-pub(super) use self::selection::Chip;
 use self::selection::Selection;
 use super::error::PageError;
+use super::list::{Asked, Chip};
 use super::page::{Frame, Section, render};
 use super::picture::{Badge, Thumbnail, status_badge};
 use super::staff::cookie;
@@ -69,17 +68,17 @@ pub(super) async fn list(
     State(admin): State<Admin>,
     Extension(context): Extension<RequestContext>,
     staff: Staff,
-    request: Request,
+    Asked(query): Asked,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
-    let query = read_query(request.uri())?;
     let selection = Selection::read(&query);
     let chosen_view = query.get("view").filter(|view| matches!(*view, "gallery" | "table"));
-    let known_view = Cookies::of(request.headers()).first(VIEW_COOKIE);
+    let known_view = Cookies::of(&headers).first(VIEW_COOKIE);
     let is_gallery = chosen_view.or(known_view.as_deref()) != Some("table");
 
     let (problems, page) = match selection.query(&admin).await? {
         Ok(query) => {
-            let from = selection.from().map_err(PageError::BadRequest)?;
+            let from = selection.from()?;
             match admin.service.search_images(&query, selection.order(), from, selection.per_page()).await {
                 Ok(page) => (Vec::new(), Some(page)),
                 Err(SearchError::Failed(error)) => return Err(error.into()),
@@ -124,11 +123,6 @@ pub(super) async fn list(
 pub(super) fn chips_of(list: &str) -> Vec<Chip> {
     let query = Query::parse(list.trim_start_matches('?')).unwrap_or_default();
     Selection::read(&query).chips()
-}
-
-fn read_query(uri: &Uri) -> Result<Query, PageError> {
-    Query::parse(uri.query().unwrap_or_default())
-        .map_err(|_| PageError::BadRequest("The address has too many parameters."))
 }
 
 /// How many images there are, or as much as is known of it.

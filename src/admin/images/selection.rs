@@ -2,17 +2,15 @@
 
 use chrono::NaiveDate;
 
-use super::cursor;
 use crate::admin::Admin;
 use crate::admin::error::PageError;
+use crate::admin::list::{Address, Chip, Choice, Reader, choice, push};
 use crate::admin::text::visible;
 use crate::domain::{
     BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, ImageFilter, ImageId, ImageQuery, ImageStatus,
-    Timestamp,
 };
 use crate::http::query::Query;
 use crate::service::OwnerProblem;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// The parameters that make a selection, in the order of the URL.
 const PARAMETERS: [&str; 16] = [
@@ -23,8 +21,6 @@ const PARAMETERS: [&str; 16] = [
 const FILTERS: usize = 14;
 /// Those of the filters that are always shown.
 const BASIC_FILTERS: usize = 4;
-/// Longer values mean nothing.
-const MAX_CHARS: usize = 255;
 /// The most words of a search; each costs another look at every image.
 const MAX_WORDS: usize = 8;
 /// The most kilobytes that make sense, far beyond what Cloudflare takes.
@@ -33,16 +29,6 @@ const MAX_KILOBYTES: i64 = 2_000_000;
 pub(super) const SIZES: [&str; 4] = ["25", "50", "100", "200"];
 const DEFAULT_SIZE: &str = "50";
 const DEFAULT_SORT: &str = "newest";
-
-/// A choice among several, for a `<select>` or a list of links.
-pub(super) struct Choice {
-    pub(super) value: &'static str,
-    pub(super) label: &'static str,
-}
-
-pub(super) const fn choice(value: &'static str, label: &'static str) -> Choice {
-    Choice { value, label }
-}
 
 pub(super) const STATUSES: [Choice; 5] = [
     choice("uploaded", "Uploaded"),
@@ -62,45 +48,24 @@ pub(super) const SORTS: [Choice; 6] = [
     choice("smallest", "Smallest first"),
 ];
 
-/// A filter that is set, as people read it, and the list without it.
-pub(in crate::admin) struct Chip {
-    pub(in crate::admin) label: &'static str,
-    pub(in crate::admin) value: String,
-    pub(in crate::admin) without: String,
-}
-
-/// What is selected, as the URL says it. Parameters that say nothing are not there.
+/// What is selected, as the URL says it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Selection {
-    parameters: Vec<(&'static str, String)>,
-    after: Option<String>,
-    before: Option<String>,
+    pub(super) address: Address,
 }
 
 impl Selection {
     pub(super) fn read(query: &Query) -> Self {
-        let value = |name: &str| query.get(name).map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned);
-        let parameters = PARAMETERS.into_iter().filter_map(|name| Some((name, value(name)?))).collect();
-        Self { parameters, after: value("after"), before: value("before") }
+        Self { address: Address::read(query, PARAMETERS) }
     }
 
     /// The value of a parameter; empty where it is not set.
     pub(super) fn get(&self, name: &str) -> &str {
-        self.parameters.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+        self.address.get(name)
     }
 
     pub(super) fn is_filtered(&self) -> bool {
         self.filters().next().is_some()
-    }
-
-    /// Whether the page is one of those after the first, or was when its address was made.
-    pub(super) fn has_place(&self) -> bool {
-        self.after.is_some() || self.before.is_some()
-    }
-
-    /// The first page of the same list.
-    pub(super) fn first_page(&self) -> String {
-        self.link(|_| true)
     }
 
     /// Whether one of the filters is set that are not always shown.
@@ -108,23 +73,23 @@ impl Selection {
         PARAMETERS[BASIC_FILTERS..FILTERS].iter().any(|name| !self.get(name).is_empty())
     }
 
-    fn filters(&self) -> impl Iterator<Item = &(&'static str, String)> {
-        self.parameters.iter().filter(|(name, _)| PARAMETERS[..FILTERS].contains(name))
+    fn filters(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.address.parameters().filter(|(name, _)| PARAMETERS[..FILTERS].contains(name))
     }
 
     /// The filters that are set.
     pub(super) fn chips(&self) -> Vec<Chip> {
-        let chip = |(name, value): &(&'static str, String)| Chip {
+        let chip = |(name, value): (&'static str, &str)| Chip {
             label: label(name),
             value: shown(name, value),
-            without: self.link(|other| other != *name),
+            without: self.address.link(|other| other != name),
         };
         self.filters().map(chip).collect()
     }
 
     /// The same list of what was made in these days; of all days where there are none.
     pub(super) fn of_days(&self, days: Option<(NaiveDate, NaiveDate)>) -> String {
-        let mut link = self.link(|name| !matches!(name, "from" | "to"));
+        let mut link = self.address.link(|name| !matches!(name, "from" | "to"));
         if let Some((from, to)) = days {
             push(&mut link, "from", &from.to_string());
             push(&mut link, "to", &to.to_string());
@@ -134,43 +99,25 @@ impl Selection {
 
     /// The list without any filter, in the same order.
     pub(super) fn without_filters(&self) -> String {
-        self.link(|name| !PARAMETERS[..FILTERS].contains(&name))
+        self.address.link(|name| !PARAMETERS[..FILTERS].contains(&name))
+    }
+
+    /// The first page of the same list.
+    pub(super) fn first_page(&self) -> String {
+        self.address.first_page()
     }
 
     /// The same list in another view.
     pub(super) fn in_view(&self, view: &str) -> String {
-        let place = [("after", &self.after), ("before", &self.before)];
-        let mut link = self.link(|_| true);
-        for (name, place) in place {
-            if let Some(place) = place {
-                push(&mut link, name, place);
-            }
-        }
-        push(&mut link, "view", view);
-        link
+        self.address.link_with("view", view)
     }
 
     pub(super) fn page_after(&self, place: BrowsePosition) -> String {
-        self.page("after", place)
+        self.address.page_after(place_kind(self.order().by), &place)
     }
 
     pub(super) fn page_before(&self, place: BrowsePosition) -> String {
-        self.page("before", place)
-    }
-
-    fn page(&self, direction: &str, place: BrowsePosition) -> String {
-        let mut link = self.link(|_| true);
-        push(&mut link, direction, &cursor::encode(self.order().by, place));
-        link
-    }
-
-    /// The query string with the parameters that stay, a question mark before it.
-    fn link(&self, stays: impl Fn(&str) -> bool) -> String {
-        let mut link = "?".to_owned();
-        for (name, value) in self.parameters.iter().filter(|(name, _)| stays(name)) {
-            push(&mut link, name, value);
-        }
-        link
+        self.address.page_before(place_kind(self.order().by), &place)
     }
 
     /// The size of a page as the form has it.
@@ -202,15 +149,8 @@ impl Selection {
     }
 
     /// Where the page begins.
-    pub(super) fn from(&self) -> Result<BrowseFrom, &'static str> {
-        const BROKEN: &str =
-            "The address of this page of the list is not complete, or was changed. Begin again with the first page.";
-        let place = |text: &str| cursor::decode(self.order().by, text).ok_or(BROKEN);
-        match (&self.after, &self.before) {
-            (Some(text), _) => Ok(BrowseFrom::After(place(text)?)),
-            (None, Some(text)) => Ok(BrowseFrom::Before(place(text)?)),
-            (None, None) => Ok(BrowseFrom::Start),
-        }
+    pub(super) fn from(&self) -> Result<BrowseFrom, PageError> {
+        self.address.from(place_kind(self.order().by))
     }
 
     /// The conditions, or what is wrong with the filters.
@@ -232,19 +172,14 @@ impl Selection {
     }
 
     fn conditions(&self) -> Result<ImageQuery, Vec<String>> {
-        let mut reader = Reader { selection: self, problems: Vec::new() };
-        for (name, value) in self.filters() {
-            if value.chars().count() > MAX_CHARS || value.contains('\0') {
-                reader.refuse(name, "is too long, or holds what no text holds");
-            }
-        }
+        let mut reader = Reader::new(&self.address, PARAMETERS[..FILTERS].iter().copied(), label);
         let search = self.get("q");
         let key = search.parse::<ImageId>().ok().map(|id| (id, CloudflareId::new(search)));
-        let terms = if key.is_some() { Vec::new() } else { reader.words(search) };
+        let terms = if key.is_some() { Vec::new() } else { words(&mut reader, search) };
         let filter = ImageFilter {
             status: reader.one_of("status", &STATUSES).map(|word| ImageStatus::from(word.to_owned())),
             require_signed_urls: reader.one_of("privacy", &PRIVACIES).map(|word| word == "private"),
-            creator: Some(self.get("creator")).filter(|creator| !creator.is_empty()).map(str::to_owned),
+            creator: reader.text("creator"),
             orphaned: reader.one_of("usage", &USAGES) == Some("orphaned"),
             terms,
             ..ImageFilter::default()
@@ -256,84 +191,40 @@ impl Selection {
             is_used: self.get("usage") == "used",
             is_unfinished: false,
             created_from: reader.day("from"),
-            created_before: reader.day_after("to"),
+            created_before: reader.end_of_day("to"),
             uploaded_from: reader.day("up-from"),
-            uploaded_before: reader.day_after("up-to"),
+            uploaded_before: reader.end_of_day("up-to"),
             expires_from: reader.day("end-from"),
-            expires_before: reader.day_after("end-to"),
-            min_bytes: reader.kilobytes("min"),
-            max_bytes: reader.kilobytes("max"),
+            expires_before: reader.end_of_day("end-to"),
+            min_bytes: kilobytes(&mut reader, "min"),
+            max_bytes: kilobytes(&mut reader, "max"),
         };
-        if reader.problems.is_empty() { Ok(query) } else { Err(reader.problems) }
+        reader.finish(query)
     }
 }
 
-/// Reads the values of filters, and notes which cannot be read.
-struct Reader<'a> {
-    selection: &'a Selection,
-    problems: Vec<String>,
+fn words(reader: &mut Reader<'_>, search: &str) -> Vec<String> {
+    let words: Vec<_> = search.split_whitespace().map(str::to_owned).collect();
+    if words.len() > MAX_WORDS {
+        reader.refuse("q", "has too many words");
+    }
+    words
 }
 
-impl<'a> Reader<'a> {
-    fn refuse(&mut self, name: &str, why: &str) {
-        self.problems.push(format!("“{}” {why}.", label(name)));
-    }
-
-    fn read<T>(&mut self, name: &str, why: &str, read: impl FnOnce(&'a str) -> Option<T>) -> Option<T> {
-        let value = self.selection.get(name);
-        if value.is_empty() {
-            return None;
-        }
-        let read = read(value);
-        if read.is_none() {
-            self.refuse(name, why);
-        }
-        read
-    }
-
-    fn one_of(&mut self, name: &str, choices: &'static [Choice]) -> Option<&'static str> {
-        self.read(name, "is none of those that there are", |value| {
-            choices.iter().map(|choice| choice.value).find(|known| *known == value)
-        })
-    }
-
-    fn words(&mut self, search: &str) -> Vec<String> {
-        let words: Vec<_> = search.split_whitespace().map(str::to_owned).collect();
-        if words.len() > MAX_WORDS {
-            self.refuse("q", "has too many words");
-        }
-        words
-    }
-
-    /// The beginning of a day, in UTC.
-    fn day(&mut self, name: &str) -> Option<Timestamp> {
-        self.read(name, "must be a day, such as 2026-03-24", |value| {
-            let day = NaiveDate::parse_from_str(value, "%Y-%m-%d").ok()?;
-            let is_kept = (1..=9998).contains(&chrono::Datelike::year(&day));
-            is_kept.then(|| day.and_hms_opt(0, 0, 0).map(|time| Timestamp::new(time.and_utc()))).flatten()
-        })
-    }
-
-    /// The end of a day.
-    fn day_after(&mut self, name: &str) -> Option<Timestamp> {
-        self.day(name).map(|day| day.plus_minutes(24 * 60))
-    }
-
-    fn kilobytes(&mut self, name: &str) -> Option<i64> {
-        self.read(name, "must be a number of kilobytes", |value| {
-            let kilobytes = value.parse::<i64>().ok().filter(|kilobytes| (0..=MAX_KILOBYTES).contains(kilobytes));
-            kilobytes.map(|kilobytes| kilobytes * 1000)
-        })
-    }
+fn kilobytes(reader: &mut Reader<'_>, name: &str) -> Option<i64> {
+    reader.read(name, "must be a number of kilobytes", |value| {
+        let kilobytes = value.parse::<i64>().ok().filter(|kilobytes| (0..=MAX_KILOBYTES).contains(kilobytes));
+        kilobytes.map(|kilobytes| kilobytes * 1000)
+    })
 }
 
-fn push(link: &mut String, name: &str, value: &str) {
-    if !link.ends_with('?') {
-        link.push('&');
+/// What tells places of an order from those of others.
+fn place_kind(by: BrowseBy) -> &'static str {
+    match by {
+        BrowseBy::CreatedAt => "created",
+        BrowseBy::UploadedAt => "uploaded",
+        BrowseBy::FileSize => "size",
     }
-    link.push_str(name);
-    link.push('=');
-    link.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
 }
 
 /// What a parameter is called.
@@ -379,7 +270,7 @@ mod tests {
     #[test]
     fn what_the_url_says_is_kept_in_links_and_what_says_nothing_is_not() {
         let selection = selection("q=caf%C3%A9+%26&status=failed&owner=&view=table&x=y&sort=largest&after=abc");
-        assert_eq!(selection.link(|_| true), "?q=caf%C3%A9%20%26&status=failed&sort=largest");
+        assert_eq!(selection.address.link(|_| true), "?q=caf%C3%A9%20%26&status=failed&sort=largest");
         assert_eq!(selection.without_filters(), "?sort=largest");
         assert_eq!(
             selection.in_view("gallery"),

@@ -9,7 +9,7 @@ use crate::cli::Context;
 use crate::cli::database::open_current;
 use crate::cli::output::{print_rows, print_warning};
 use crate::config::one_line;
-use crate::domain::{PageRequest, WebhookDelivery, WebhookOutcome};
+use crate::domain::{DeliveryFilter, PageFrom, WebhookDelivery, WebhookOutcome};
 use crate::store;
 
 /// Lists the webhooks that came to any instance, the latest first. They are kept for a week.
@@ -62,11 +62,11 @@ impl DeliveriesArgs {
     pub(super) async fn run(self, context: &Context) -> anyhow::Result<ExitCode> {
         let config = context.database_config()?;
         let database = open_current(&config).await?;
-        let page = PageRequest { offset: 0, size: self.limit };
-        let deliveries = store::webhook_deliveries::list(&database, self.outcome, page).await?;
+        let filter = DeliveryFilter { outcome: self.outcome, form: None };
+        let deliveries = store::webhook_deliveries::list(&database, filter, PageFrom::Start, self.limit).await?;
         let count = store::webhook_deliveries::count(&database, self.outcome).await?;
         database.close().await;
-        let rows: Vec<Row> = deliveries.into_iter().map(Row::from).collect();
+        let rows: Vec<Row> = deliveries.into_iter().map(|kept| Row::from(kept.delivery)).collect();
         let headings = ["RECEIVED", "FORM", "PROOF", "OUTCOME", "STATUS", "IMAGE", "FROM", "REASON"];
         print_rows(self.json, &headings, &rows, |row| {
             let or_none = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), one_line);

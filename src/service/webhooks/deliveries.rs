@@ -11,10 +11,13 @@ use secrecy::ExposeSecret;
 use tracing::{Instrument, instrument, warn};
 
 use super::IncomingWebhook;
-use crate::domain::{Page, PageRequest, Timestamp, WebhookDelivery, WebhookForm, WebhookOutcome, WebhookProof};
+use crate::domain::{
+    DeliveryDigest, DeliveryFilter, DeliveryPlace, Image, KeptDelivery, PageFrom, Stretch, Timestamp, WebhookDelivery,
+    WebhookForm, WebhookOutcome, WebhookProof,
+};
 use crate::service::{CloudflareService, Error};
-use crate::store::Transaction;
-use crate::store::webhook_deliveries::{self, Digest, Surplus};
+use crate::store::webhook_deliveries::{self, Surplus};
+use crate::store::{self, Transaction};
 
 /// The most deliveries that wait to be written. More are left out.
 const MAX_WAITING: usize = 100;
@@ -90,19 +93,34 @@ impl DeliveryQueue {
 }
 
 impl CloudflareService {
-    /// A page of the webhooks that came, the latest first; those with one outcome, or all. They are kept for a week, and fewer where
-    /// there are many.
+    /// At most `size` of the webhooks that came, the latest first. They are kept for a week, and fewer where there are many.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn list_webhook_deliveries(
         &self,
-        outcome: Option<WebhookOutcome>,
-        page: PageRequest,
-    ) -> Result<Page<WebhookDelivery>, Error> {
-        let count = webhook_deliveries::count(&self.database, outcome).await?;
-        let items = webhook_deliveries::list(&self.database, outcome, page).await?;
-        Ok(Page { count, items })
+        filter: DeliveryFilter,
+        from: PageFrom<DeliveryPlace>,
+        size: u32,
+    ) -> Result<Stretch<KeptDelivery, DeliveryPlace>, Error> {
+        let found = webhook_deliveries::list(&self.database, filter, from, size.saturating_add(1)).await?;
+        Ok(Stretch::cut(found, size, &from, KeptDelivery::place))
+    }
+
+    /// A webhook that came, and the image that it names, where that is recorded.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if it is not kept any more.
+    pub async fn get_webhook_delivery(
+        &self,
+        digest: &DeliveryDigest,
+    ) -> Result<(WebhookDelivery, Option<Image>), Error> {
+        let kept = webhook_deliveries::find(&self.database, digest).await?.ok_or(Error::NotFound)?;
+        let image = match &kept.delivery.cloudflare_id {
+            Some(id) => store::images::find_by_cloudflare_id(&self.database, id).await?,
+            None => None,
+        };
+        Ok((kept.delivery, image))
     }
 
     /// Removes what is kept of webhooks beyond its time and number; how many. It goes on by itself while webhooks come.
@@ -176,7 +194,7 @@ impl CloudflareService {
         &self,
         transaction: &mut Transaction,
         delivery: &WebhookDelivery,
-        digest: &Digest,
+        digest: &DeliveryDigest,
     ) -> Result<bool, Error> {
         if webhook_deliveries::insert(transaction, delivery, digest).await? {
             return Ok(true);
@@ -209,7 +227,7 @@ impl CloudflareService {
     async fn write_batch(&self, deliveries: &VecDeque<WebhookDelivery>) -> Result<(), Error> {
         let mut transaction = self.database.begin().await?;
         for delivery in deliveries {
-            webhook_deliveries::insert(&mut transaction, delivery, &Digest::random()).await?;
+            webhook_deliveries::insert(&mut transaction, delivery, &DeliveryDigest::random()).await?;
         }
         Ok(transaction.commit().await?)
     }

@@ -17,11 +17,10 @@ use super::retry::retry;
 use super::{CloudflareService, Error};
 use crate::cloudflare::ImageDetails;
 use crate::domain::{
-    CloudflareId, Image, ImageId, ImageStatus, Json, Networks, UploadEvent, WebhookDelivery, WebhookForm,
-    WebhookOutcome, WebhookProof,
+    CloudflareId, DeliveryDigest, Image, ImageId, ImageStatus, Json, Networks, UploadEvent, WebhookDelivery,
+    WebhookForm, WebhookOutcome, WebhookProof,
 };
 use crate::store;
-use crate::store::webhook_deliveries::Digest;
 
 pub(super) use deliveries::DeliveryQueue;
 pub use proofs::{WebhookProofs, WebhookRefusal};
@@ -234,7 +233,7 @@ impl CloudflareService {
         &self,
         image: &Image,
         cause: &str,
-        digest: &Digest,
+        digest: &DeliveryDigest,
         delivery: &mut WebhookDelivery,
     ) -> Result<(), NotRecorded> {
         delivery.outcome = WebhookOutcome::Postponed;
@@ -331,7 +330,7 @@ impl CloudflareService {
 }
 
 /// Stands for what a webhook says of an image, as long as this has its row: one that is recorded anew under the same id is another.
-fn digest_of(image: ImageId, body: &[u8]) -> Digest {
+fn digest_of(image: ImageId, body: &[u8]) -> DeliveryDigest {
     let sha256: [u8; 32] = Sha256::new().chain_update(image.as_uuid().as_bytes()).chain_update(body).finalize().into();
     sha256.into()
 }

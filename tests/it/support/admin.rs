@@ -8,7 +8,7 @@ use super::sql;
 
 /// The password of those whom [`make_staff`] has made members of the staff.
 pub(crate) const PASSWORD: &str = "correct horse battery";
-const PASSWORD_HASH: &str = "pbkdf2_sha256$10$salt$jse5kCwqc1BMREQnGQrxMs+btTRMrzTDStId1WOY62g=";
+pub(crate) const PASSWORD_HASH: &str = "pbkdf2_sha256$10$salt$jse5kCwqc1BMREQnGQrxMs+btTRMrzTDStId1WOY62g=";
 
 /// Makes a user a member of the staff, with [`PASSWORD`].
 pub(crate) async fn make_staff(app: &TestApp, username: &str) {
@@ -38,6 +38,35 @@ impl<'a> Browser<'a> {
         let answer = browser.sign_in(username, PASSWORD, "").await;
         assert_eq!(answer.status, StatusCode::SEE_OTHER, "{}", answer.text);
         browser
+    }
+
+    /// The browser of a superuser.
+    pub(crate) async fn of_superuser(app: &'a TestApp, username: &str) -> Self {
+        let update = format!("UPDATE auth_user SET is_superuser = true WHERE username = '{username}'");
+        sql::execute(app.database_url.as_str(), &update).await;
+        Self::signed_in(app, username).await
+    }
+
+    /// All pages of a list from one on and back again, which must be the same: what `items` finds on each.
+    pub(crate) async fn walk<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        list: &str,
+        first: &str,
+        items: impl Fn(&str) -> Vec<T>,
+    ) -> Vec<Vec<T>> {
+        let (mut forward, mut html) = (Vec::new(), self.page(&format!("{list}{first}")).await);
+        loop {
+            forward.push(items(&html));
+            let Some(next) = link(&html, "next") else { break };
+            html = self.page(&format!("{list}{next}")).await;
+        }
+        let mut backward = vec![items(&html)];
+        while let Some(previous) = link(&html, "prev") {
+            html = self.page(&format!("{list}{previous}")).await;
+            backward.insert(0, items(&html));
+        }
+        assert_eq!(backward, forward);
+        forward
     }
 
     pub(crate) fn cookie(&self, name: &str) -> Option<&str> {
@@ -105,6 +134,12 @@ impl<'a> Browser<'a> {
 pub(crate) fn token(html: &str) -> &str {
     let rest = html.split_once(r#"name="csrf" value=""#).unwrap_or_else(|| panic!("no form in {html}")).1;
     rest.split('"').next().unwrap()
+}
+
+/// Where a link of the list leads, with its escapes undone.
+pub(crate) fn link(html: &str, rel: &str) -> Option<String> {
+    let rest = html.split_once(&format!("rel=\"{rel}\" href=\""))?.1;
+    Some(rest.split('"').next()?.replace("&#38;", "&").replace("&amp;", "&"))
 }
 
 pub(crate) fn set_cookies(headers: &HeaderMap) -> Vec<&str> {
