@@ -239,12 +239,7 @@ impl CloudflareService {
         self.change_at_cloudflare(&image.cloudflare_id, &recorded).await.map(drop)
     }
 
-    async fn update_and_record(
-        &self,
-        image: &Image,
-        asked: &Update,
-        is_last: bool,
-    ) -> Result<Recording, Error> {
+    async fn update_and_record(&self, image: &Image, asked: &Update, is_last: bool) -> Result<Recording, Error> {
         let details = self.change_at_cloudflare(&image.cloudflare_id, &asked.of(image)).await?;
         let new_id = id_after(image, &details);
         let recorded = self.record_update(image, asked, &details, is_last).await;
@@ -293,7 +288,7 @@ impl CloudflareService {
             let has_old_id = current.cloudflare_id == image.cloudflare_id;
             let cloudflare_id = if has_old_id { new_id.clone() } else { current.cloudflare_id.clone() };
             let require_signed_urls = update.require_signed_urls.unwrap_or(current.require_signed_urls);
-            let changed = Image { cloudflare_id: cloudflare_id.clone(), require_signed_urls, ..current.clone() };
+            let by_now = Image { cloudflare_id: cloudflare_id.clone(), require_signed_urls, ..current.clone() };
             if cloudflare_id != current.cloudflare_id || require_signed_urls != current.require_signed_urls {
                 // What comes next may fail, and nobody would know the id and the privacy any more.
                 let changes = RemoteChanges {
@@ -304,11 +299,11 @@ impl CloudflareService {
                 };
                 store::images::change(&mut transaction, image.id, &changes).await.map_err(to_taken)?;
                 if let Some(by) = &asked.by {
-                    by.log(&mut transaction, &current, &changed, now).await?;
+                    by.log(&mut transaction, &current, &by_now, now).await?;
                 }
                 transaction.commit().await?;
             }
-            return Ok(Recording::ChangedMeanwhile(changed));
+            return Ok(Recording::ChangedMeanwhile(by_now));
         }
         let changes = RemoteChanges {
             cloudflare_id: new_id,
