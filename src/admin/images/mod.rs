@@ -104,8 +104,8 @@ pub(super) async fn list(
     let notice = (query.get("done") == Some("deleted")).then_some("The image is deleted, at Cloudflare and here.");
     let html = render(&ImagesPage {
         frame,
-        csrf,
         notice,
+        csrf,
         selection,
         problems,
         dates,
