@@ -81,7 +81,7 @@ mod tests {
     fn what_is_wrong_is_told_with_its_place() {
         for (text, why) in [
             ("{\r\n  \"a\": 1,\r\n}", "Line 3, column 1: trailing comma."),
-            ("{\"a\": tru}", "Line 1, column 9: expected ident."),
+            ("{\"a\": tru}", "Line 1, column 10: expected ident."),
             ("", "Line 1, column 0: EOF while parsing a value."),
             ("{\"a\": \"\\ud800\"}", "Line 1, column 14: unexpected end of hex escape."),
             ("{\"a\": \"\\u0000\"}", "This cannot be kept: null characters are not allowed."),
