@@ -88,9 +88,10 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
   for (const [name, value] of [...detail.formData]) if (value === "") detail.formData.delete(name);
 });
 
-/* Where a part of a page cannot be had, the whole page says why. */
+/* Where a part of a page cannot be had, the whole page says why; what is asked for now and then comes with the next time. */
 for (const name of ["htmx:responseError", "htmx:sendError"]) {
   document.addEventListener(name, ({ detail }) => {
+    if (detail.elt?.matches('[hx-trigger^="every"]')) return;
     if (detail.requestConfig?.verb === "get") location.assign(detail.pathInfo.finalRequestPath ?? detail.pathInfo.requestPath);
   });
 }

@@ -138,7 +138,7 @@ impl IntoResponse for PageError {
                     (
                         StatusCode::SERVICE_UNAVAILABLE,
                         "The database does not answer",
-                        "Nothing was changed. It may work again in a moment.",
+                        "It may work again in a moment. What you asked for last may have been done all the same: look before you ask again.",
                     )
                 } else {
                     INTERNAL

@@ -9,7 +9,7 @@ use super::error::PageError;
 use super::list::{Asked, LINES, Selection, Shown};
 use super::page::{Frame, Notice, Section, render};
 use super::picture::Badge;
-use super::text::{Moment, shortened, visible};
+use super::text::{Moment, shortened};
 use super::{Admin, Staff, StaffForm};
 use crate::domain::{CloudflareId, DeletionReason, PageFrom, PendingDeletion, PendingPlace, Timestamp};
 use crate::http::query::Query;
@@ -75,6 +75,7 @@ fn done(word: &str) -> Option<Notice> {
         "deleted" => Notice::good("It is gone at Cloudflare, and done with."),
         "kept" => Notice::good("There was nothing to repair any more, so it is done with."),
         "failed" => Notice::bad("It could not be done. The reason is below; it will be tried again."),
+        "busy" => Notice::bad("Somebody is at it just now. Look again in a moment."),
         "early" => {
             Notice::bad("Cloudflare may still be at it, so nothing was done. It is tried by itself when that is over.")
         }
@@ -99,10 +100,7 @@ pub(super) async fn try_now(
         Ok(Some(LeftoverOutcome::Failed(_, service::Error::NotCertainYet { .. }))) => "early",
         Ok(Some(LeftoverOutcome::Failed(..))) => "failed",
         Ok(None) => "gone",
-        Err(error @ service::Error::BeingCleared(_)) => {
-            let notice = Notice::bad(visible(&error.to_string()));
-            return page(&admin, &staff, &Query::default(), Some(notice)).await;
-        }
+        Err(service::Error::BeingCleared(_)) => return Ok(back(&admin, "busy")),
         Err(error) => return Err(error.into()),
     };
     info!(user.name = ?staff.user.username, image.cloudflare_id = ?id.as_str(), outcome = word,
@@ -142,8 +140,11 @@ pub(super) async fn give_up(
     StaffForm { staff, form }: StaffForm,
 ) -> Result<Response, PageError> {
     let id = read_id(form.get("id"))?;
-    if !admin.service.records().forget_leftover(&id).await? {
-        return Ok(back(&admin, "gone"));
+    match admin.service.records().forget_leftover(&id).await {
+        Ok(true) => {}
+        Ok(false) => return Ok(back(&admin, "gone")),
+        Err(service::Error::BeingCleared(_)) => return Ok(back(&admin, "busy")),
+        Err(error) => return Err(error.into()),
     }
     info!(user.name = ?staff.user.username, image.cloudflare_id = ?id.as_str(), "{:?} gave up what is left at Cloudflare as {:?}",
         staff.user.username, id.as_str());

@@ -176,13 +176,13 @@ async fn outcome(admin: &Admin, ids: &[CloudflareId], failures: Vec<Failure>) ->
 /// What became of all of them, in a line.
 fn title(images: &[Image], failed: usize) -> String {
     let uploaded = images.iter().filter(|image| image.is_uploaded()).count();
-    match (uploaded, images.len() + failed) {
-        (0, _) if images.is_empty() => "Nothing was uploaded".to_owned(),
+    let text = match (uploaded, images.len()) {
+        (_, 0) => return "Nothing was uploaded".to_owned(),
         (1, 1) => "1 picture was uploaded".to_owned(),
         (uploaded, all) if uploaded == all => format!("{all} pictures were uploaded"),
-        (uploaded, all) if failed == 0 => format!("{uploaded} of {all} pictures are uploaded so far"),
-        (uploaded, all) => format!("{uploaded} of {all} pictures were uploaded"),
-    }
+        (uploaded, all) => format!("{uploaded} of {all} pictures are uploaded so far"),
+    };
+    if failed > 0 { format!("{text}, {failed} not") } else { text }
 }
 
 fn uploaded(admin: &Admin, image: &Image, now: Timestamp) -> UploadedImage {

@@ -50,7 +50,9 @@ impl ImageQuery {
 
     /// Whether a page in this order is found through an index, wherever it is. Otherwise, all images may have to be looked at for it.
     pub fn is_quick(&self, order: BrowseOrder) -> bool {
-        let is_sorted = order.by == BrowseBy::CreatedAt && !self.has_unsorted_conditions() && !self.is_used;
+        // No index has the privacy: all images would be looked at for the few that are private.
+        let is_sorted = order.by == BrowseBy::CreatedAt && self.filter.require_signed_urls.is_none();
+        let is_sorted = is_sorted && !self.has_unsorted_conditions() && !self.is_used;
         self.key.is_some() || (is_sorted && self.filter.depends_on_counts_only())
     }
 

@@ -26,8 +26,8 @@ const AT_ONCE: usize = 4;
 const STEP: Duration = Duration::from_secs(10);
 /// How long a run is somebody's own; after a crash somebody else goes on when it is over.
 const CLAIM_SECONDS: i64 = 60;
-/// How often that is prolonged.
-const PROLONG_EVERY: Duration = Duration::from_secs(15);
+/// How often that is prolonged, and found out whether somebody stopped the run.
+const PROLONG_EVERY: Duration = Duration::from_secs(2);
 /// How often in a row nothing may get done, with pauses that grow, until the image that is next counts as one that cannot be done.
 const MAX_ATTEMPTS: i32 = 10;
 /// How long a run is kept after its end.
@@ -36,6 +36,7 @@ const KEEP_DAYS: u32 = 30;
 const PATIENCE_SECONDS: i64 = 60;
 /// The longest that a server which does jobs leaves all of them alone, after failures.
 const PAUSE_MINUTES: i64 = 7;
+const TOO_MANY: &str = "The database took too long to find the next images. Begin again with a narrower selection.";
 /// How much of a name is kept with a failure.
 const MAX_NAME_CHARS: usize = 255;
 
@@ -140,19 +141,18 @@ impl CloudflareService {
         Ok(())
     }
 
-    /// Has the images tried again that a run could not do, as many as are known; the number of the new run.
+    /// Has the images tried again that a run could not do, as many as are known, and as far as they meet its conditions still; the number of
+    /// the new run.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such run, or nothing failed.
+    /// [`Error::NotFound`] if there is no such run, it has not ended, or nothing failed.
     pub async fn retry_bulk_failures(&self, run: i64, staff: &User) -> Result<i64, Error> {
         let run = self.find_bulk_run(run).await?;
         let failures = self.list_bulk_failures(run.id).await?;
-        if failures.is_empty() {
+        if run.is_open() || failures.is_empty() {
             return Err(Error::NotFound);
         }
-        let ids = failures.iter().map(|failure| failure.image_id).collect();
-        let query =
-            ImageQuery { filter: ImageFilter { ids: Some(ids), ..ImageFilter::default() }, ..ImageQuery::default() };
+        let query = only(&run.selection.query, failures.iter().map(|failure| failure.image_id).collect());
         self.start_bulk_run(&run.action, &BulkSelection { query, list: String::new() }, staff).await
     }
 
@@ -174,9 +174,18 @@ impl CloudflareService {
             self.end_run(run.id, Some(&claimant), BulkState::Stopped, &reason).await?;
             return Ok(Some(BulkProgress { run: run.id, settled: 0 }));
         };
-        let Some(images) = self.take_in_hand(&run, &claimant).await? else {
-            return Ok(Some(BulkProgress { run: run.id, settled: 0 }));
+        let images = match self.take_in_hand(&run, &claimant).await {
+            Ok(images) => images.unwrap_or_default(),
+            // It would take as long the next time, and nobody else's run would have its turn.
+            Err(Error::Store(error)) if error.is_statement_timeout() => {
+                self.end_run(run.id, Some(&claimant), BulkState::Stopped, TOO_MANY).await?;
+                Vec::new()
+            }
+            Err(error) => return Err(error),
         };
+        if images.is_empty() {
+            return Ok(Some(BulkProgress { run: run.id, settled: 0 }));
+        }
         let (step, failure) = self.do_images(&run, &claimant, images, &staff, is_stopping).await;
         let settled = step.settled();
         self.record_step(&run, &claimant, &step).await?;
@@ -262,8 +271,9 @@ impl CloudflareService {
             while running.len() < AT_ONCE && failure.is_none() && !is_lost && may_begin() {
                 let Some(image) = waiting.next() else { break };
                 let (service, action, staff) = (self.patient(), run.action.clone(), staff.clone());
+                let query = only(&run.selection.query, vec![image]);
                 let is_last_try = run.attempts >= MAX_ATTEMPTS && running.is_empty() && step.settled() == 0;
-                let doing = async move { service.settle(&action, image, &staff, is_last_try).await };
+                let doing = async move { service.settle(&action, &query, image, &staff, is_last_try).await };
                 running.spawn(doing.in_current_span());
             }
             let settled = tokio::select! {
@@ -291,9 +301,21 @@ impl CloudflareService {
         (step, failure)
     }
 
-    /// Does one image.
-    async fn settle(&self, action: &StaffAction, id: ImageId, staff: &User, is_last_try: bool) -> Settled {
-        match self.perform(action, id, staff).await {
+    /// Does one image, if it meets the conditions still: it may have been in hand for long.
+    async fn settle(
+        &self,
+        action: &StaffAction,
+        query: &ImageQuery,
+        id: ImageId,
+        staff: &User,
+        is_last_try: bool,
+    ) -> Settled {
+        let performed = match self.count_images_up_to(query, 1).await {
+            Ok(0) => return Settled::Unchanged,
+            Ok(_) => self.perform(action, id, staff).await,
+            Err(error) => Err(error),
+        };
+        match performed {
             Ok(StaffOutcome::Done) => Settled::Done,
             // Content uses it since it was taken, or somebody deleted it.
             Ok(StaffOutcome::Unchanged(_)) | Err(Error::InUse(_) | Error::NotFound) => Settled::Unchanged,
@@ -343,11 +365,16 @@ impl CloudflareService {
     }
 }
 
+/// The same conditions for these images alone.
+fn only(query: &ImageQuery, ids: Vec<ImageId>) -> ImageQuery {
+    ImageQuery { filter: ImageFilter { ids: Some(ids), ..query.filter.clone() }, ..query.clone() }
+}
+
 /// Whether another image may work where this one does not.
 fn is_about_the_image(error: &Error) -> bool {
     match error {
-        // A constraint or a trigger of the database is, an outage of it is not.
-        Error::Store(error) => !error.is_transient(),
+        // A constraint or a trigger of the database is, and what takes it too long; an outage of it is not.
+        Error::Store(error) => !error.is_transient() || error.is_statement_timeout(),
         error => error.concerns_one_image(),
     }
 }

@@ -79,12 +79,15 @@ impl ImageRecords {
     /// Forgets what has to be seen to at Cloudflare, which stays there then; whether there was such a thing.
     ///
     /// # Errors
-    /// If the database fails.
+    /// [`Error::BeingCleared`] while somebody is at it, who would leave it unseen; otherwise if the database fails.
     pub async fn forget_leftover(&self, id: &CloudflareId) -> Result<bool, Error> {
         let mut transaction = self.database.begin().await?;
-        let was_there = store::pending_deletions::delete(&mut transaction, id).await?;
+        let is_forgotten = store::pending_deletions::delete(&mut transaction, id, self.clock.now()).await?;
         transaction.commit().await?;
-        Ok(was_there)
+        if !is_forgotten && store::pending_deletions::find(&self.database, id).await?.is_some() {
+            return Err(Error::BeingCleared(id.clone()));
+        }
+        Ok(is_forgotten)
     }
 
     /// Makes all that was tried before due now. What somebody is at stays theirs.

@@ -306,15 +306,15 @@ pub async fn settle(transaction: &mut Transaction, claimed: &PendingDeletion) ->
     Ok(settled > 0 || postpone(transaction, claimed, &claimed.last_error, claimed.next_attempt_at).await?)
 }
 
-const DELETE: &str = "DELETE FROM cfimages_pending_deletions WHERE cloudflare_id = $1";
+const DELETE: &str = "DELETE FROM cfimages_pending_deletions WHERE cloudflare_id = $1 AND (claimed_until IS NULL OR claimed_until <= $2)";
 
-/// Forgets what nobody wants to be seen to any more, whoever is at it; whether there was such a thing.
+/// Forgets what nobody wants to be seen to any more, unless somebody is at it; whether that was so.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete(transaction: &mut Transaction, id: &CloudflareId) -> Result<bool, Error> {
+pub async fn delete(transaction: &mut Transaction, id: &CloudflareId, now: Timestamp) -> Result<bool, Error> {
     let deleted = on!(transaction.connection(), connection => {
-        sqlx::query(DELETE).bind(id).execute(connection).await.map(|done| done.rows_affected())
+        sqlx::query(DELETE).bind(id).bind(now).execute(connection).await.map(|done| done.rows_affected())
     })?;
     Ok(deleted > 0)
 }

@@ -200,9 +200,13 @@ async fn failing_repairs(engine: Engine) {
 
     // What somebody is at is not taken away from them.
     sql::execute(url, &format!("UPDATE cfimages_pending_deletions SET claimed_until = '{later}'")).await;
-    let busy = browser.submit("repairs/", "repairs/try/", &[("id", "left")]).await;
-    assert!(busy.text.contains("something else is being done with left at Cloudflare"), "{}", busy.text);
-    assert_eq!(busy.text.matches("Being tried").count(), 2);
+    for action in ["try/", "give-up/"] {
+        let busy = browser.submit("repairs/", &format!("repairs/{action}"), &[("id", "left")]).await;
+        assert_eq!(leads_to(&busy), "repairs/?done=busy");
+    }
+    let html = browser.page("repairs/?done=busy").await;
+    assert!(html.contains("Somebody is at it just now") && !html.contains("Give up:"));
+    assert_eq!(html.matches("Being tried").count(), 2);
 }
 
 /// Writes entries into logs, numbered in their messages, a minute apart; the words for their events go round.

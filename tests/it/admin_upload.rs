@@ -160,7 +160,7 @@ async fn scripts(engine: Engine) {
     let id = given["cloudflare_id"].as_str().unwrap();
     let page = format!("upload/?image={id}&image=nobody-knows-this");
     let html = browser.page(&page).await;
-    assert!(html.contains("a lake.jpg") && html.contains("Pending") && html.contains("hx-trigger=\"load delay:2s\""));
+    assert!(html.contains("a lake.jpg") && html.contains("Pending") && html.contains("hx-trigger=\"load delay:4s\""));
     app.upload(given["upload_url"].as_str().unwrap(), "x.jpg", "image/jpeg", picture("photo.jpg")).await;
     assert_eq!(sql::text(url, "SELECT CAST(user_id AS text) FROM cloudflare_images").await, "2");
     let log = sql::text(url, "SELECT message FROM cloudflare_image_logs WHERE event_type = 'staff_action'").await;

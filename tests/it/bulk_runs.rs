@@ -23,6 +23,7 @@ pub(crate) fn register(suite: &mut Suite) {
         leaving_the_filter,
     );
     suite.on_both_engines("bulk_runs::what_could_not_be_done_is_told_and_can_be_tried_again", failures);
+    suite.on_both_engines("bulk_runs::an_image_that_changed_while_it_was_in_hand_is_left_alone", changed_in_hand);
     suite.on_both_engines("bulk_runs::a_cloudflare_that_is_down_makes_no_failures", outage);
     suite.on_both_engines("bulk_runs::an_image_that_never_works_holds_up_no_others", never_works);
     suite.on_both_engines("bulk_runs::a_run_that_was_stopped_comes_to_an_end_soon", stopped);
@@ -156,6 +157,25 @@ async fn failures(engine: Engine) {
     work(world.service()).await;
     assert_counts(&find(&world, again).await, BulkState::Done, 1, 0, 1);
     assert_eq!(count(&world, "status = 'uploaded'").await, 29);
+
+    // Nobody asked for images that are not pending.
+    sql::execute(world.url(), "UPDATE cloudflare_images SET status = 'failed' WHERE cloudflare_id = 'img-25'").await;
+    let again = world.service().retry_bulk_failures(again, alice(&world)).await.unwrap();
+    work(world.service()).await;
+    assert_counts(&find(&world, again).await, BulkState::Done, 0, 0, 0);
+}
+
+async fn changed_in_hand(engine: Engine) {
+    let world = world(&engine, 3).await;
+    let run = start(&world, &StaffAction::Delete { force: true }, &all("pending")).await;
+    world.cloudflare.fail_with(401);
+    assert!(world.service().work_on_bulk_run(|| false).await.is_err());
+    world.cloudflare.recover();
+    sql::execute(world.url(), "UPDATE cloudflare_images SET status = 'uploaded' WHERE cloudflare_id = 'img-2'").await;
+    world.fixture.clock.advance(61);
+    work(&world.fixture.another_service().await).await;
+    assert_counts(&find(&world, run).await, BulkState::Done, 2, 1, 0);
+    assert_eq!((count(&world, "status = 'uploaded'").await, world.cloudflare.ids().len()), (1, 1));
 }
 
 async fn outage(engine: Engine) {

@@ -174,7 +174,9 @@ impl Selection {
     fn conditions(&self) -> Result<ImageQuery, Vec<String>> {
         let mut reader = Reader::new(&self.address, PARAMETERS[..FILTERS].iter().copied(), label);
         let search = self.get("q");
-        let key = search.parse::<ImageId>().ok().map(|id| (id, CloudflareId::new(search)));
+        // Names of files are sometimes hashes, which read like a key without its hyphens.
+        let key =
+            search.parse::<ImageId>().ok().filter(|_| search.contains('-')).map(|id| (id, CloudflareId::new(search)));
         let terms = if key.is_some() { Vec::new() } else { words(&mut reader, search) };
         let filter = ImageFilter {
             status: reader.one_of("status", &STATUSES).map(|word| ImageStatus::from(word.to_owned())),
