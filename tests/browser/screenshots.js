@@ -22,6 +22,8 @@ const PAGES = [
   ["image", "images/{image}/"],
   ["workbench", "workbench/?image={image}&width=900&height=500&fit=cover&saturation=1.3"],
   ["upload", "upload/", { act: chooseFiles }],
+  ["logs", "logs/"],
+  ["users", "users/"],
 ];
 const SCREENS = [["desk", { width: 1280, height: 820 }], ["phone", { width: 390, height: 780 }]];
 /** What the landscapes are called, in the order of their skies. */
