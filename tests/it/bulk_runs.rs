@@ -92,7 +92,9 @@ async fn killed(engine: Engine) {
     world.fixture.clock.advance(61);
     work(world.service()).await;
     let run = find(&world, run).await;
-    assert_counts(&run, BulkState::Done, 50, 0, 0);
+    // Those that were at Cloudflare may be done by now, and are no longer what the run is about.
+    assert_eq!((run.state, run.done + run.unchanged, run.failed), (BulkState::Done, 50, 0), "{run:?}");
+    assert!(run.done >= 46, "{run:?}");
     assert_eq!((run.total, run.in_hand.0.len()), (Some(50), 0));
     assert!(run.finished_at.is_some());
     assert_eq!(count(&world, "status = 'uploaded'").await, 50);

@@ -647,7 +647,11 @@ mod tests {
             let file = format!("<svg xmlns=\"http://www.w3.org/2000/svg\">{}</svg>", parts.concat());
             if let Ok(out) = sanitise(file.as_bytes()) {
                 let text = String::from_utf8(out.clone()).unwrap();
-                prop_assert!(!text.contains("<script") && !text.contains("onload") && !text.contains("href=\"java"), "{}", text);
+                // In texts, between the tags, all of it may stand.
+                for tag in text.split('<').skip(1).filter_map(|rest| rest.split('>').next()) {
+                    let is_harmless = !tag.starts_with("script") && !tag.contains("onload") && !tag.contains("href=\"java");
+                    prop_assert!(is_harmless, "{}", text);
+                }
                 prop_assert_eq!(sanitise(&out).unwrap(), out);
             }
         }
