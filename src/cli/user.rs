@@ -35,7 +35,7 @@ enum UserCommand {
         /// The address for mail.
         #[arg(long, default_value = "")]
         email: String,
-        /// Let the user into the admin site.
+        /// Let the user into the admin site, as a superuser: with tokens and settings.
         #[arg(long)]
         staff: bool,
         #[command(flatten)]
