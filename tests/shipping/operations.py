@@ -484,7 +484,8 @@ def check_operations(machine):
         # Without a certificate, which it would ask Let's Encrypt for.
         text = text.replace("images.example.com {", f"http://{PROXY}:{machine.caddy} {{")
         path = machine.root / "etc/Caddyfile"
-        path.write_text(f"{{\n\tadmin off\n}}\n{text}")
+        # On all addresses the port could not be had while a client's connection of before, which had the same by chance, times out.
+        path.write_text(f"{{\n\tadmin off\n\tdefault_bind {PROXY}\n}}\n{text}")
         machine.environment |= {"HOME": str(machine.root), "XDG_CONFIG_HOME": str(machine.root), "XDG_DATA_HOME": str(machine.root)}
         run("caddy", "validate", "--adapter", "caddyfile", "--config", path, env=machine.environment)
         machine.spawn("caddy", "caddy", "run", "--adapter", "caddyfile", "--config", path)
