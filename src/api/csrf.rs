@@ -341,7 +341,7 @@ mod tests {
         }
         let mut request = request.body(Body::from(case.body.clone())).unwrap();
         let origin = format!("{}://example.com", if case.https { "https" } else { "http" });
-        request.extensions_mut().insert(RequestContext { id: Arc::from("1"), client: None, origin });
+        request.extensions_mut().insert(RequestContext { id: Arc::from("1"), client: None, is_proxy: false, origin });
         request
     }
 

@@ -69,7 +69,7 @@ fn views() -> OpenApiRouter<AppState> {
 /// The description of the API below a prefix.
 pub fn openapi(url_prefix: &str) -> utoipa::openapi::OpenApi {
     let mut document = ApiDocument::openapi();
-    document.merge(below(url_prefix, views()).into_openapi());
+    document.merge(api::openapi::with_limits(below(url_prefix, views()).into_openapi()));
     document.merge(below(url_prefix, description()).into_openapi());
     document
 }
@@ -104,7 +104,7 @@ fn front_door(state: &AppState, prefix: &str) -> Router<AppState> {
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
     let views = Router::from(below(&prefix, views())).with_state(state.clone());
-    let api = Api::new(&format!("{prefix}/api"), state.authentication.clone(), views);
+    let api = Api::new(&format!("{prefix}/api"), state.authentication.clone(), state.rate_limits.clone(), views);
 
     Router::from(below(&prefix, description()))
         .layer(Extension(DocumentJson::from(&openapi(&prefix))))

@@ -20,6 +20,7 @@ mod loader;
 mod log;
 mod parse;
 mod problem;
+mod rate_limits;
 mod redact;
 mod server;
 mod setting;
@@ -44,6 +45,7 @@ pub use loader::Loader;
 pub use log::{LogConfig, LogFormat};
 pub(crate) use problem::one_line;
 pub use problem::{ConfigErrors, Problem};
+pub use rate_limits::{Period, RateLimit, RateLimitsConfig};
 pub use server::{ServerConfig, parse_listen};
 pub use setting::Setting;
 pub use uploads::UploadsConfig;
@@ -72,6 +74,8 @@ pub struct Config {
     pub usages: UsagesConfig,
     /// What the server does beside answering requests.
     pub jobs: JobsConfig,
+    /// How often callers may ask.
+    pub rate_limits: RateLimitsConfig,
     cloudflare: Result<CloudflareConfig, ConfigErrors>,
     effective: Arc<[EffectiveValue]>,
 }

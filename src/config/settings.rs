@@ -80,6 +80,27 @@ settings! {
         CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS: number("30"),
     }
 
+    "Rate limits" {
+        /// How many requests that make new images a user may send: `120/minute` for 120 at once and 120 within each minute after that, also
+        /// per `second`, `hour` or `day`; `off` for as many as they like. Requests that nobody proved to have sent count for their address;
+        /// each instance counts for itself. 600/minute where it is not set, and none where Cloudflare is an emulator on this machine: so
+        /// with all limits here, whose usual values only a program gone wild meets.
+        CFIMAGES_RATE_LIMIT_UPLOADS: optional_text("600/minute"),
+
+        /// The same for webhooks, which count for the address they come from. 30000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_WEBHOOKS: optional_text("30000/minute"),
+
+        /// The same for passwords that are tried at the sign-in page from an address. 60/minute where it is not set. How many of them may
+        /// be wrong is limited in any case, and by all instances together.
+        CFIMAGES_RATE_LIMIT_SIGN_IN: optional_text("60/minute"),
+
+        /// The same for requests that change nothing. 30000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_READS: optional_text("30000/minute"),
+
+        /// The same for all other requests. 12000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_WRITES: optional_text("12000/minute"),
+    }
+
     "Jobs" {
         /// Whether the server also asks Cloudflare about uploads of which no webhook told, and deletes or finds there what was left
         /// after a failure. Instances on one database share the work; one of them has to do it.

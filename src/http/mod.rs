@@ -10,6 +10,7 @@ pub mod hosts;
 pub mod media_type;
 pub mod multipart;
 pub mod query;
+pub mod rate_limit;
 pub mod streamed;
 pub mod timeout;
 pub mod unread;

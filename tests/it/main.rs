@@ -43,6 +43,7 @@ mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
 mod main_job;
+mod limits;
 mod migrations;
 mod openapi;
 mod reconciliation;
@@ -104,6 +105,7 @@ fn main() -> ExitCode {
         jobs_polling::register,
         main_job::register,
         migrations::register,
+        limits::register,
         openapi::register,
         sign_in::register,
         staff_actions::register,
