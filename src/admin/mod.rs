@@ -220,14 +220,6 @@ async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Res
 fn add_headers(headers: &mut HeaderMap, policy: &HeaderValue) {
     // A page that needs more has a policy of its own.
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| policy.clone());
-    let fixed: [(HeaderName, &str); 5] = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
 }

@@ -82,6 +82,11 @@ impl CsrfRules {
         }
     }
 
+    /// The header that may carry the token.
+    pub(super) fn header(&self) -> &HeaderName {
+        &self.header
+    }
+
     /// Whether an origin is the site's own, or one that is trusted.
     pub(super) fn is_trusted_origin(&self, origin: &str, site: &str) -> bool {
         let is_exact = |trusted: &TrustedOrigin| {

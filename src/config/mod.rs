@@ -10,6 +10,7 @@
 mod allowed_hosts;
 mod auth;
 mod cloudflare;
+mod cors;
 mod database;
 mod delivery;
 mod example;
@@ -37,6 +38,7 @@ use std::sync::Arc;
 pub use allowed_hosts::AllowedHosts;
 pub use auth::{AuthConfig, AuthMethod, AuthOrder, TrustedOrigin, TrustedOrigins};
 pub use cloudflare::CloudflareConfig;
+pub use cors::CorsOrigins;
 pub use database::DatabaseConfig;
 pub use delivery::DeliveryConfig;
 pub use example::example;

@@ -69,6 +69,11 @@ settings! {
         /// A request for another host is answered with 400.
         CFIMAGES_ALLOWED_HOSTS: list("*"),
 
+        /// The origins whose pages may use the API from a browser (CORS), as `https://www.example.com`, each with its port where that is not
+        /// the usual one. They may also send cookies, so name none that you do not trust; to change something with a session of Django's
+        /// they have to be in `CFIMAGES_CSRF_TRUSTED_ORIGINS` too. `*` for pages of any origin, without cookies.
+        CFIMAGES_CORS_ORIGINS: optional_list("https://www.example.com, http://localhost:3000"),
+
         /// How long a request may take, in seconds, 1 to 3600.
         CFIMAGES_REQUEST_TIMEOUT_SECONDS: number("60"),
 

@@ -24,6 +24,7 @@ mod api_stats;
 mod api_transform;
 mod api_uploads;
 mod api_usages;
+mod browsers;
 mod bulk_runs;
 mod cleanup;
 mod cli;
@@ -42,8 +43,8 @@ mod http;
 mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
-mod main_job;
 mod limits;
+mod main_job;
 mod migrations;
 mod openapi;
 mod reconciliation;
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         api_stats::register,
         api_transform::register,
         api_uploads::register,
+        browsers::register,
         bulk_runs::register,
         cleanup::register,
         api_registration::register,
@@ -103,9 +105,9 @@ fn main() -> ExitCode {
         jobs::register,
         jobs_leftovers::register,
         jobs_polling::register,
+        limits::register,
         main_job::register,
         migrations::register,
-        limits::register,
         openapi::register,
         sign_in::register,
         staff_actions::register,
