@@ -15,6 +15,7 @@ use super::page::{Frame, render};
 use super::text::visible;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
+use crate::http::rate_limit::Throttled;
 use crate::service::AccountError;
 use crate::{service, store};
 
@@ -34,6 +35,8 @@ pub(super) enum PageError {
     BadRequest(&'static str),
     NotFound,
     MethodNotAllowed,
+    /// There were too many requests.
+    Throttled(Throttled),
     /// The time for a request was over.
     TookTooLong,
     /// The database fails, and may work a little later or not.
@@ -66,6 +69,12 @@ struct ErrorPage<'a> {
 impl From<store::Error> for PageError {
     fn from(error: store::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Throttled> for PageError {
+    fn from(throttled: Throttled) -> Self {
+        Self::Throttled(throttled)
     }
 }
 
@@ -127,6 +136,12 @@ impl IntoResponse for PageError {
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "That is not how this works", "The page takes no such request.")
             }
+            Self::Throttled(throttled) => {
+                let response =
+                    ([(header::RETRY_AFTER, throttled.seconds())], StatusCode::TOO_MANY_REQUESTS).into_response();
+                let text = "There were more requests than this server takes at once. Wait a little, and try again.";
+                return with_text(response, ErrorText { title: "Too many requests", text, offers_sign_in });
+            }
             Self::TookTooLong => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "That took too long",
@@ -146,10 +161,13 @@ impl IntoResponse for PageError {
             }
             Self::Internal => INTERNAL,
         };
-        let mut response = status.into_response();
-        response.extensions_mut().insert(ErrorText { title, text, offers_sign_in });
-        response
+        with_text(status.into_response(), ErrorText { title, text, offers_sign_in })
     }
+}
+
+fn with_text(mut response: Response, text: ErrorText) -> Response {
+    response.extensions_mut().insert(text);
+    response
 }
 
 const FOR_SUPERUSERS: &str = "The account that you are signed in with is no superuser. Users, their tokens and the settings of the \
@@ -186,13 +204,14 @@ pub(super) fn as_page(admin: &Admin, is_script: bool, response: Response) -> Res
     let Some(ErrorText { title, text, offers_sign_in }) = response.extensions().get::<ErrorText>().cloned() else {
         return response;
     };
+    let status = response.status();
+    let kept = |name: HeaderName| response.headers().get(&name).cloned().map(|value| (name, value));
+    let kept = AppendHeaders([header::ALLOW, header::RETRY_AFTER].into_iter().filter_map(kept));
     if is_script {
-        return (response.status(), Json(ErrorJson { error: text })).into_response();
+        return (status, kept, Json(ErrorJson { error: text })).into_response();
     }
-    let (status, allowed) = (response.status(), response.headers().get(header::ALLOW).cloned());
     let request_id = RequestContext::current_id().filter(|_| status.is_server_error()).map(|id| id.to_string());
     let page =
         ErrorPage { frame: Frame::anonymous(admin), status: status.as_u16(), title, text, offers_sign_in, request_id };
-    let allowed = allowed.map(|methods| (header::ALLOW, methods));
-    (status, AppendHeaders(allowed), render(&page)).into_response()
+    (status, kept, render(&page)).into_response()
 }

@@ -15,6 +15,7 @@ use super::model::UsageResponse;
 use super::pagination::InvalidPage;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
+use crate::http::rate_limit::Throttled;
 use crate::service::{self, PictureProblem};
 use crate::store;
 
@@ -52,6 +53,8 @@ pub enum ApiError {
     Messages(Vec<String>),
     /// A use case failed.
     Service(service::Error),
+    /// There were too many requests: 429.
+    Throttled(Throttled),
     /// The request took too long: 503.
     TookTooLong,
 }
@@ -130,6 +133,12 @@ impl From<FieldErrors> for ApiError {
     }
 }
 
+impl From<Throttled> for ApiError {
+    fn from(throttled: Throttled) -> Self {
+        Self::Throttled(throttled)
+    }
+}
+
 impl From<InvalidPage> for ApiError {
     fn from(error: InvalidPage) -> Self {
         Self::NotFound(error.to_string())
@@ -198,6 +207,12 @@ impl IntoResponse for ApiError {
             Self::Field(status, errors) => (status, Json(errors)).into_response(),
             Self::Messages(messages) => (StatusCode::BAD_REQUEST, Json(messages)).into_response(),
             Self::Service(error) => service_error(&error),
+            Self::Throttled(throttled) => {
+                let seconds = throttled.seconds();
+                let unit = if seconds == 1 { "second" } else { "seconds" };
+                let text = format!("Request was throttled. Expected available in {seconds} {unit}.");
+                ([(header::RETRY_AFTER, seconds)], detail(StatusCode::TOO_MANY_REQUESTS, text)).into_response()
+            }
             Self::TookTooLong => {
                 server_error(StatusCode::SERVICE_UNAVAILABLE, "The request took too long. Try again later.")
             }

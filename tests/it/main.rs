@@ -24,6 +24,7 @@ mod api_stats;
 mod api_transform;
 mod api_uploads;
 mod api_usages;
+mod browsers;
 mod bulk_runs;
 mod cleanup;
 mod cli;
@@ -42,6 +43,7 @@ mod http;
 mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
+mod limits;
 mod main_job;
 mod migrations;
 mod openapi;
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         api_stats::register,
         api_transform::register,
         api_uploads::register,
+        browsers::register,
         bulk_runs::register,
         cleanup::register,
         api_registration::register,
@@ -102,6 +105,7 @@ fn main() -> ExitCode {
         jobs::register,
         jobs_leftovers::register,
         jobs_polling::register,
+        limits::register,
         main_job::register,
         migrations::register,
         openapi::register,
