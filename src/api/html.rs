@@ -76,10 +76,7 @@ const DEFAULT_GALLERY_IMAGES: u32 = 12;
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -128,10 +125,7 @@ pub async fn write_image(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -178,10 +172,7 @@ pub async fn write_picture(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -219,10 +210,7 @@ pub async fn write_avatar(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -264,10 +252,7 @@ pub async fn write_thumbnail(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -314,9 +299,6 @@ pub async fn write_gallery(
     responses(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
