@@ -111,6 +111,26 @@ pub enum Conflict {
     Other(ErrorMessage),
 }
 
+/// What the body of a 403 may be where it matters whose an image is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Forbidden {
+    /// Not signed in, or by a session without the token against forged requests.
+    NotSignedIn(ErrorDetail),
+    /// The image is somebody else's.
+    NotOwner(ErrorMessage),
+}
+
+/// What the body of a 503 may be where a setting matters.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Unavailable {
+    /// The database is not available, or the request took too long.
+    Busy(ErrorDetail),
+    /// A setting is missing.
+    NotConfigured(ErrorMessage),
+}
+
 /// The answer to a request that took too long.
 #[derive(Debug, Default)]
 pub struct RequestTookTooLong;

@@ -78,10 +78,7 @@ const DEFAULT_GALLERY_IMAGES: u32 = 12;
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -130,10 +127,7 @@ pub async fn write_image(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -180,10 +174,7 @@ pub async fn write_picture(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -221,10 +212,7 @@ pub async fn write_avatar(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -266,10 +254,7 @@ pub async fn write_thumbnail(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -316,9 +301,6 @@ pub async fn write_gallery(
     responses(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

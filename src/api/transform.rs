@@ -110,10 +110,7 @@ fn describe(info: &OptionInfo) -> String {
     responses(
         (status = 200, description = "The URL", body = TransformResponse),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

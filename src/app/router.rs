@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -69,12 +68,15 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::html::write_upload_form))
 }
 
-/// The description of the API below a prefix.
+/// The description of the API below a prefix, which has no slash at its end.
 pub fn openapi(url_prefix: &str) -> utoipa::openapi::OpenApi {
-    let mut document = ApiDocument::openapi();
-    document.merge(api::openapi::with_limits(below(url_prefix, views()).into_openapi()));
-    document.merge(below(url_prefix, description()).into_openapi());
-    document
+    let mut views = below(url_prefix, views()).into_openapi();
+    // axum takes the slash away from the root of what is nested.
+    let root = format!("{url_prefix}/api");
+    if let Some(item) = views.paths.paths.remove(&root) {
+        views.paths.paths.insert(format!("{root}/"), item);
+    }
+    ApiDocument::complete(views, below(url_prefix, description()).into_openapi())
 }
 
 /// The description of the API, which anybody may read.

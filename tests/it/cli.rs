@@ -49,7 +49,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 #[track_caller]
-fn success(command: &mut Command) -> String {
+pub(crate) fn success(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
@@ -57,7 +57,7 @@ fn success(command: &mut Command) -> String {
 
 /// Standard error of a command that must fail.
 #[track_caller]
-fn failure(command: &mut Command) -> String {
+pub(crate) fn failure(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert_eq!((status.code(), text(&stdout).as_str()), (Some(1), ""), "{}", text(&stderr));
     text(&stderr)

@@ -28,6 +28,7 @@ mod browsers;
 mod bulk_runs;
 mod cleanup;
 mod cli;
+mod cli_openapi;
 mod cli_url;
 mod cloudflare_client;
 mod cloudflare_faults;
@@ -90,6 +91,7 @@ fn main() -> ExitCode {
         api_registration::register,
         api_usages::register,
         cli::register,
+        cli_openapi::register,
         cli_url::register,
         cloudflare_faults::register,
         cloudflare_client::register,
