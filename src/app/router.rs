@@ -57,6 +57,7 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::stats::get_stats))
         .routes(routes!(api::transform::build_transformation_url))
         .routes(routes!(api::cleanup::clean_up_expired))
+        .routes(routes!(api::health::get_health))
         .routes(routes!(webhook::receive_webhook))
         .routes(routes!(api::html::write_image))
         .routes(routes!(api::html::write_picture))
@@ -122,7 +123,7 @@ pub fn build(state: AppState, config: &ServerConfig) -> Router {
         .layer(CatchPanicLayer::custom(|cause: Box<dyn std::any::Any + Send>| {
             api::panicked(cause.as_ref()).into_response()
         }))
-        .layer(from_fn(log_request))
+        .layer(from_fn_with_state(Arc::clone(state.service.metrics()), log_request))
         .layer(from_fn_with_state(Arc::new(config.trusted_proxies.clone()), add_context))
         .with_state(state)
 }

@@ -57,7 +57,7 @@ fn success(command: &mut Command) -> String {
 
 /// Standard error of a command that must fail.
 #[track_caller]
-fn failure(command: &mut Command) -> String {
+pub(crate) fn failure(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert_eq!((status.code(), text(&stdout).as_str()), (Some(1), ""), "{}", text(&stderr));
     text(&stderr)

@@ -38,11 +38,13 @@ mod emulator;
 mod emulator_memory;
 mod faults;
 mod golden;
+mod health;
 mod http;
 mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
 mod main_job;
+mod metrics;
 mod migrations;
 mod openapi;
 mod reconciliation;
@@ -103,6 +105,8 @@ fn main() -> ExitCode {
         jobs_leftovers::register,
         jobs_polling::register,
         main_job::register,
+        metrics::register,
+        health::register,
         migrations::register,
         openapi::register,
         sign_in::register,
