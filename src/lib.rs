@@ -16,6 +16,10 @@
 //! HTML for pictures, needs nothing but [`delivery`] and a template engine (feature `snippets`).
 
 pub mod delivery;
+/// The Rust in the documents, which rustdoc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/transformations.md")]
+pub mod documents {}
 pub mod domain;
 pub mod signature;
 

@@ -21,6 +21,7 @@ use crate::domain::User;
 use crate::http::RequestContext;
 use crate::http::access_log::{ChosenRoute, record_user};
 use crate::http::query::Query;
+use crate::http::rate_limit::{Caller, RateLimits};
 
 /// The API: its handlers, and what holds for all of them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ pub struct Api {
     /// The path of the API, without a slash at the end.
     base: Arc<str>,
     authentication: Authentication,
+    limits: RateLimits,
     /// The handlers of the views, at their plain paths.
     handlers: Router,
 }
@@ -41,8 +43,8 @@ struct Answer {
 
 impl Api {
     /// The API below `base`, whose views are answered by `handlers`.
-    pub fn new(base: &str, authentication: Authentication, handlers: Router) -> Self {
-        Self { base: base.into(), authentication, handlers }
+    pub fn new(base: &str, authentication: Authentication, limits: RateLimits, handlers: Router) -> Self {
+        Self { base: base.into(), authentication, limits, handlers }
     }
 
     /// Answers a request.
@@ -72,6 +74,11 @@ impl Api {
         if let Err(error) = negotiation::negotiate(request.headers(), resolved.answer_format(&query)) {
             return Answer { response: error.into_response(), looked_at_cookies: false };
         }
+        let group = urls::group(view, request.method());
+        let address = Caller::address(request.extensions().get());
+        if let Err(throttled) = self.limits.check(group, address) {
+            return Answer { response: ApiError::from(throttled).into_response(), looked_at_cookies: false };
+        }
         if urls::takes_file(view) {
             request.extensions_mut().insert(TakesFile);
         }
@@ -80,7 +87,10 @@ impl Api {
             Access::Users | Access::Staff => self.authentication.identify(request).await,
         };
         let user = result.map_err(|error| ApiError::of_auth(error, self.authentication.challenge()));
-        let response = match user.and_then(|user| self.permit(view, user)) {
+        let permitted = user.and_then(|user| self.permit(view, user));
+        let sender = permitted.as_ref().ok().and_then(Option::as_ref).map(|user| Caller::User(user.id));
+        let counted = self.limits.count(group, sender.or(address)).map_err(ApiError::from);
+        let response = match permitted.and_then(|user| counted.map(|()| user)) {
             Ok(user) => self.respond(resolved, user, query, request).await,
             Err(error) => error.into_response(),
         };

@@ -16,6 +16,7 @@ use super::pagination::InvalidPage;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
 use crate::http::access_log::ErrorKind;
+use crate::http::rate_limit::Throttled;
 use crate::service::{self, PictureProblem};
 use crate::store;
 
@@ -53,6 +54,8 @@ pub enum ApiError {
     Messages(Vec<String>),
     /// A use case failed.
     Service(service::Error),
+    /// There were too many requests: 429.
+    Throttled(Throttled),
     /// The request took too long: 503.
     TookTooLong,
 }
@@ -131,6 +134,12 @@ impl From<FieldErrors> for ApiError {
     }
 }
 
+impl From<Throttled> for ApiError {
+    fn from(throttled: Throttled) -> Self {
+        Self::Throttled(throttled)
+    }
+}
+
 impl From<InvalidPage> for ApiError {
     fn from(error: InvalidPage) -> Self {
         Self::NotFound(error.to_string())
@@ -196,6 +205,7 @@ impl ApiError {
             Self::Unreadable(_) | Self::BadRequestPage => "unreadable",
             Self::Fields(_) | Self::Field(..) | Self::Messages(_) => "not_valid",
             Self::Service(error) => error.kind(),
+            Self::Throttled(_) => "throttled",
             Self::TookTooLong => "took_too_long",
         })
     }
@@ -225,6 +235,12 @@ impl ApiError {
             Self::Field(status, errors) => (status, Json(errors)).into_response(),
             Self::Messages(messages) => (StatusCode::BAD_REQUEST, Json(messages)).into_response(),
             Self::Service(error) => service_error(&error),
+            Self::Throttled(throttled) => {
+                let seconds = throttled.seconds();
+                let unit = if seconds == 1 { "second" } else { "seconds" };
+                let text = format!("Request was throttled. Expected available in {seconds} {unit}.");
+                ([(header::RETRY_AFTER, seconds)], detail(StatusCode::TOO_MANY_REQUESTS, text)).into_response()
+            }
             Self::TookTooLong => {
                 server_error(StatusCode::SERVICE_UNAVAILABLE, "The request took too long. Try again later.")
             }

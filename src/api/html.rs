@@ -48,6 +48,8 @@ pub const GALLERY: View = view("html/gallery/", "Html Gallery", "A list of thumb
 pub const UPLOAD_FORM: View =
     view("html/upload-form/", "Html Upload Form", "A form that works with scripts and without.");
 
+/// Pictures from anywhere, and nothing else.
+const FRAGMENT_POLICY: &str = "default-src 'none'; img-src *; frame-ancestors 'none'";
 const EITHER: &str = "Give either url or image.";
 const BOTH_SIDES: &str = "Give both width and height, or neither.";
 const PRIVATE: &str = "The image is private: its picture is delivered by signed URLs of named variants only, and \
@@ -370,8 +372,13 @@ pub async fn write_upload_form(
 fn cached(html: String, headers: &HeaderMap) -> Response {
     let tag = EntityTag::of(html.as_bytes());
     let is_known = tag.is_known(headers);
-    let caching = [(header::ETAG, tag.into()), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
-    if is_known { (StatusCode::NOT_MODIFIED, caching).into_response() } else { (caching, Html(html)).into_response() }
+    let about = [
+        (header::ETAG, tag.into()),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        // For people who look at a fragment in the browser; in a page it is under the page's policy.
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FRAGMENT_POLICY)),
+    ];
+    if is_known { (StatusCode::NOT_MODIFIED, about).into_response() } else { (about, Html(html)).into_response() }
 }
 
 /// What all fragments of one picture take.

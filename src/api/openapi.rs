@@ -5,8 +5,12 @@ use std::sync::Arc;
 use axum::extract::Extension;
 use axum::http::header;
 use axum::response::IntoResponse;
+use utoipa::openapi::OpenApi as OpenApiDocument;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, SecurityScheme};
-use utoipa::{Modify, OpenApi};
+use utoipa::openapi::{Content, HeaderBuilder, ObjectBuilder, Ref, ResponseBuilder, Schema, Type};
+use utoipa::{Modify, OpenApi, ToSchema};
+
+use super::ErrorDetail;
 
 /// The root of the document; the routes are added where the router is built.
 #[derive(OpenApi)]
@@ -49,6 +53,27 @@ impl From<&utoipa::openapi::OpenApi> for DocumentJson {
 )]
 pub async fn get_openapi(Extension(document): Extension<DocumentJson>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], document.0.to_string())
+}
+
+/// The same description, in which every operation may be refused because there were too many requests.
+pub fn with_limits(mut document: OpenApiDocument) -> OpenApiDocument {
+    let throttled = || {
+        let seconds = Schema::from(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)));
+        let wait = HeaderBuilder::new().schema(Some(seconds)).description(Some("How many seconds to wait")).build();
+        let body = Content::new(Some(Ref::from_schema_name(ErrorDetail::name())));
+        ResponseBuilder::new()
+            .description("There were too many requests")
+            .header("Retry-After", wait)
+            .content("application/json", body)
+            .build()
+    };
+    let operations = document.paths.paths.values_mut().flat_map(|path| {
+        [&mut path.get, &mut path.put, &mut path.post, &mut path.delete, &mut path.patch].into_iter().flatten()
+    });
+    for operation in operations {
+        operation.responses.responses.insert("429".to_owned(), throttled().into());
+    }
+    document
 }
 
 struct SecuritySchemes;

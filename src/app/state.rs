@@ -13,6 +13,7 @@ use crate::cloudflare::{Client, ClientLimits, ClientSettings};
 use crate::config::{CloudflareConfig, Config, DatabaseConfig};
 use crate::delivery::DeliveryUrls;
 use crate::domain::Clock;
+use crate::http::rate_limit::RateLimits;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks, ServiceSettings, WebhookSettings};
 use crate::store::{Database, DatabaseSettings};
 
@@ -29,6 +30,8 @@ pub struct AppState {
     pub links: ImageLinks,
     /// The admin site.
     pub admin: Admin,
+    /// How often callers may ask.
+    pub rate_limits: RateLimits,
     /// For the health checks.
     pub database: Database,
     /// Whether the service is stopping.
@@ -62,6 +65,7 @@ impl AppState {
         let urls = DeliveryUrls::new(config.delivery.account_hash.clone(), &config.delivery.shape);
         let links =
             ImageLinks::new(urls, config.uploads.thumbnail_variant.clone(), config.delivery.signing_key.clone());
+        let rate_limits = RateLimits::new(&config.rate_limits, Arc::clone(&clock));
         let service = build_service(config, database.clone(), clock)?;
         let django = sessions
             .clone()
@@ -74,6 +78,7 @@ impl AppState {
             django,
             config.delivery.shape.delivery_url.as_deref(),
             config.effective(),
+            rate_limits.clone(),
         );
         Ok(Self {
             service,
@@ -81,6 +86,7 @@ impl AppState {
             accounts,
             links,
             admin,
+            rate_limits,
             database,
             lifecycle,
         })

@@ -15,6 +15,7 @@ use super::jobs::JobsConfig;
 use super::layer::{CONFIG_VARIABLE, Layer, Origin, variable};
 use super::log::LogConfig;
 use super::problem::{ConfigErrors, Problem};
+use super::rate_limits::RateLimitsConfig;
 use super::server::ServerConfig;
 use super::setting::Setting;
 use super::settings::{
@@ -186,6 +187,7 @@ impl Config {
         let webhook = WebhookConfig::read(values);
         let usages = UsagesConfig::read(values);
         let jobs = JobsConfig::read(values);
+        let rate_limits = RateLimitsConfig::read(values, cloudflare.as_ref().ok());
         if must_serve {
             let missing = cloudflare.as_ref().err().into_iter().flat_map(ConfigErrors::problems);
             values.problems.extend(missing.cloned());
@@ -203,6 +205,7 @@ impl Config {
             webhook: webhook?,
             usages,
             jobs: jobs?,
+            rate_limits: rate_limits?,
             effective: Arc::default(),
         })
     }

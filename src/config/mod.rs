@@ -11,6 +11,7 @@
 mod allowed_hosts;
 mod auth;
 mod cloudflare;
+mod cors;
 mod database;
 mod delivery;
 mod example;
@@ -21,6 +22,7 @@ mod loader;
 mod log;
 mod parse;
 mod problem;
+mod rate_limits;
 mod redact;
 mod reference;
 mod server;
@@ -38,6 +40,7 @@ use std::sync::Arc;
 pub use allowed_hosts::AllowedHosts;
 pub use auth::{AuthConfig, AuthMethod, AuthOrder, TrustedOrigin, TrustedOrigins};
 pub use cloudflare::CloudflareConfig;
+pub use cors::CorsOrigins;
 pub use database::DatabaseConfig;
 pub use delivery::DeliveryConfig;
 pub use example::example;
@@ -46,6 +49,7 @@ pub use loader::Loader;
 pub use log::{LogConfig, LogFormat};
 pub(crate) use problem::one_line;
 pub use problem::{ConfigErrors, Problem};
+pub use rate_limits::{Period, RateLimit, RateLimitsConfig};
 pub use reference::reference;
 pub use server::{ServerConfig, parse_listen};
 pub use setting::Setting;
@@ -75,6 +79,8 @@ pub struct Config {
     pub usages: UsagesConfig,
     /// What the server does beside answering requests.
     pub jobs: JobsConfig,
+    /// How often callers may ask.
+    pub rate_limits: RateLimitsConfig,
     cloudflare: Result<CloudflareConfig, ConfigErrors>,
     effective: Arc<[EffectiveValue]>,
 }

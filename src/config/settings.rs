@@ -73,6 +73,11 @@ settings! {
         /// A request for another host is answered with 400.
         CFIMAGES_ALLOWED_HOSTS: list("*"),
 
+        /// The origins whose pages may use the API from a browser (CORS), as `https://www.example.com`, each with its port where that is not
+        /// the usual one. They may also send cookies, so name none that you do not trust; to change something with a session of Django's
+        /// they have to be in `CFIMAGES_CSRF_TRUSTED_ORIGINS` too. `*` for pages of any origin, without cookies.
+        CFIMAGES_CORS_ORIGINS: optional_list("https://www.example.com, http://localhost:3000"),
+
         /// How long a request may take, in seconds, 1 to 3600.
         CFIMAGES_REQUEST_TIMEOUT_SECONDS: number("60"),
 
@@ -82,6 +87,27 @@ settings! {
 
         /// How long requests in flight may still take when the server is told to stop, in seconds, 0 to 3600.
         CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS: number("30"),
+    }
+
+    "Rate limits" {
+        /// How many requests that make new images a user may send: `120/minute` for 120 at once and 120 within each minute after that, also
+        /// per `second`, `hour` or `day`; `off` for as many as they like. Requests that nobody proved to have sent count for their address;
+        /// each instance counts for itself. 600/minute where it is not set, and none where Cloudflare is an emulator on this machine: so
+        /// with all limits here, whose usual values only a program gone wild meets.
+        CFIMAGES_RATE_LIMIT_UPLOADS: optional_text("600/minute"),
+
+        /// The same for webhooks, which count for the address they come from. 30000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_WEBHOOKS: optional_text("30000/minute"),
+
+        /// The same for passwords that are tried at the sign-in page from an address. 60/minute where it is not set. How many of them may
+        /// be wrong is limited in any case, and by all instances together.
+        CFIMAGES_RATE_LIMIT_SIGN_IN: optional_text("60/minute"),
+
+        /// The same for requests that change nothing. 30000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_READS: optional_text("30000/minute"),
+
+        /// The same for all other requests. 12000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_WRITES: optional_text("12000/minute"),
     }
 
     "Jobs" {

@@ -24,6 +24,7 @@ mod api_stats;
 mod api_transform;
 mod api_uploads;
 mod api_usages;
+mod browsers;
 mod bulk_runs;
 mod cleanup;
 mod cli;
@@ -43,6 +44,7 @@ mod http;
 mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
+mod limits;
 mod main_job;
 mod metrics;
 mod migrations;
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         api_stats::register,
         api_transform::register,
         api_uploads::register,
+        browsers::register,
         bulk_runs::register,
         cleanup::register,
         api_registration::register,
@@ -104,6 +107,7 @@ fn main() -> ExitCode {
         jobs::register,
         jobs_leftovers::register,
         jobs_polling::register,
+        limits::register,
         main_job::register,
         metrics::register,
         health::register,

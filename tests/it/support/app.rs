@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use cfimages::app::{self, AppState, Lifecycle, SystemClock};
 use cfimages::config::{Config, Loader, Purpose, Setting, settings};
-use cfimages::domain::{Clock, NewUser, UserKey};
+use cfimages::domain::{Clock, NewUser, Role, UserKey};
 use cfimages::emulator::{Destination, Emulator, EmulatorConfig, Sources, StorageKind, Variant};
 use cfimages::service::CloudflareService;
 use cfimages::store::{self, Database, DatabaseSettings};
@@ -246,8 +246,7 @@ async fn prepare(url: &str) {
             username: username.to_owned(),
             email: String::new(),
             password_hash: "!".to_owned(),
-            is_staff: false,
-            is_superuser: false,
+            role: Role::User,
         };
         let user = store::users::insert(&mut transaction, &user, now).await.unwrap();
         store::tokens::find_or_insert(&mut transaction, user.id, token, now).await.unwrap();
