@@ -59,6 +59,7 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::stats::get_stats))
         .routes(routes!(api::transform::build_transformation_url))
         .routes(routes!(api::cleanup::clean_up_expired))
+        .routes(routes!(api::health::get_health))
         .routes(routes!(webhook::receive_webhook))
         .routes(routes!(api::html::write_image))
         .routes(routes!(api::html::write_picture))
@@ -109,6 +110,7 @@ fn front_door(state: &AppState, prefix: &str) -> Router<AppState> {
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
     let api_path = format!("{prefix}/api");
+    let metrics = Arc::clone(state.service.metrics());
     let cors = CorsRules::new(&config.cors_origins, api_path.clone(), state.authentication.csrf_header());
     let views = Router::from(below(&prefix, views())).with_state(state.clone());
     let api = Api::new(&api_path, state.authentication.clone(), state.rate_limits.clone(), views);
@@ -131,7 +133,7 @@ pub fn build(state: AppState, config: &ServerConfig) -> Router {
         }))
         .layer(option_layer(cors.map(|rules| from_fn_with_state(Arc::new(rules), share_with_origins))))
         .layer(from_fn(add_security_headers))
-        .layer(from_fn(log_request))
+        .layer(from_fn_with_state(metrics, log_request))
         .layer(from_fn_with_state(Arc::new(config.trusted_proxies.clone()), add_context))
         .with_state(state)
 }

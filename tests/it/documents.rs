@@ -91,7 +91,7 @@ fn is_markdown(path: &Path) -> bool {
 }
 
 /// The names of the headings, as GitHub makes them.
-fn anchors(text: &str) -> HashSet<String> {
+pub(crate) fn anchors(text: &str) -> HashSet<String> {
     let mut anchors = HashSet::new();
     let mut is_code = false;
     for line in text.lines() {

@@ -40,12 +40,14 @@ mod emulator;
 mod emulator_memory;
 mod faults;
 mod golden;
+mod health;
 mod http;
 mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
 mod limits;
 mod main_job;
+mod metrics;
 mod migrations;
 mod openapi;
 mod reconciliation;
@@ -109,6 +111,8 @@ fn main() -> ExitCode {
         jobs_polling::register,
         limits::register,
         main_job::register,
+        metrics::register,
+        health::register,
         migrations::register,
         openapi::register,
         sign_in::register,
