@@ -2,6 +2,7 @@
 
 mod health;
 mod lifecycle;
+mod log_file;
 mod router;
 mod serve;
 mod state;

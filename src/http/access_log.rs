@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request};
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Instrument, Span, debug, field, info_span};
 
 use super::RequestContext;
 
@@ -40,15 +41,30 @@ pub async fn log_request(request: Request, next: Next) -> Response {
     );
     async move {
         let mut answer = Answer { started: Instant::now(), is_probe, status: None };
+        debug!(
+            target: "http",
+            { http.request.headers = ?names(request.headers()), http.request.body.size = request.body().size_hint().exact() },
+            "http.server.request"
+        );
         let response = next.run(request).await;
         if let Some(RouteName(route)) = response.extensions().get() {
             Span::current().record(ROUTE, &**route);
         }
+        debug!(
+            target: "http",
+            { http.response.headers = ?names(response.headers()), http.response.body.size = response.body().size_hint().exact() },
+            "http.server.answer"
+        );
         answer.status = Some(response.status());
         response
     }
     .instrument(span)
     .await
+}
+
+/// The names of headers. Their values, some of which are secrets, are never logged.
+fn names(headers: &HeaderMap) -> Vec<&str> {
+    headers.keys().map(HeaderName::as_str).collect()
 }
 
 /// Logs when it goes: also where the client went away before there was an answer.

@@ -44,6 +44,7 @@ mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
 mod limits;
+mod logs;
 mod main_job;
 mod migrations;
 mod openapi;
@@ -106,6 +107,7 @@ fn main() -> ExitCode {
         jobs_leftovers::register,
         jobs_polling::register,
         limits::register,
+        logs::register,
         main_job::register,
         migrations::register,
         openapi::register,
