@@ -32,8 +32,6 @@ pub const CLEANUP_EXPIRED: View = View {
     responses(
         (status = 200, description = "How many images were marked", body = CleanupResponse),
         (status = 403, description = "Not signed in, or not staff", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

@@ -39,18 +39,15 @@ pub const BULK_DELETE: View = view(
     tag = "images",
     operation_id = "delete_image",
     params(
-        ("id" = uuid::Uuid, Path, description = "The key of the image here"),
+        ("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11"),
         ("force" = Option<String>, Query, description = "`1`, `true`, `yes` or `on`: delete although content refers to it", example = "true"),
     ),
     responses(
         (status = 204, description = "Deleted"),
         (status = 400, description = "Cloudflare refused or cannot be reached", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 409, description = "Content refers to the image, or a row of another table requires it", body = Conflict),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -74,18 +71,15 @@ pub async fn delete_image(
     tag = "images",
     operation_id = "delete_image_from_cloudflare",
     params(
-        ("id" = uuid::Uuid, Path, description = "The key of the image here"),
+        ("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11"),
         ("force" = Option<String>, Query, description = "`1`, `true`, `yes` or `on`: delete although content refers to it", example = "true"),
     ),
     responses(
         (status = 204, description = "Deleted"),
         (status = 400, description = "Cloudflare refused or cannot be reached", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 409, description = "Content refers to the image, or a row of another table requires it", body = Conflict),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -103,7 +97,7 @@ pub async fn delete_image_from_cloudflare(
 #[expect(dead_code, reason = "describes the request; `delete_images` reads it by DRF's rules")]
 pub struct BulkDeleteRequest {
     /// Keys of images here.
-    #[schema(nullable = false)]
+    #[schema(nullable = false, example = json!(["5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11"]))]
     ids: Option<Vec<uuid::Uuid>>,
     /// Keys of images at Cloudflare.
     #[schema(nullable = false)]
@@ -126,10 +120,6 @@ pub struct BulkDeleteRequest {
     responses(
         (status = 200, description = "What became of each", body = BulkDeleteResponse),
         (status = 400, description = "A field is not accepted, or the body cannot be read", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

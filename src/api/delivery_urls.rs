@@ -5,7 +5,7 @@ use axum::extract::{Extension, Path, State};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::{BadRequest, ErrorDetail, ErrorMessage};
+use super::error::{BadRequest, ErrorDetail, ErrorMessage, Unavailable};
 use super::images::{ImagePath, find_image};
 use super::view::{Access, View, ViewContext};
 use super::{ApiError, FieldErrors, Fields, Form, Principal};
@@ -84,18 +84,16 @@ fn read_variant(text: &str) -> Result<String, String> {
     tag = "images",
     operation_id = "get_image_url",
     params(
-        ("id" = uuid::Uuid, Path, description = "The key of the image here"),
+        ("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11"),
         ("variant" = Option<String>, Query, description = "The name of a variant; for public pictures also options such as `w=300,fit=cover`. `public` where it is left out", example = "public"),
         ("expiry" = Option<i64>, Query, description = "For how many seconds a signed URL is good; 3600 where it is left out", minimum = 60, maximum = 31_536_000),
     ),
     responses(
         (status = 200, description = "The URL", body = DeliveryUrlResponse),
         (status = 400, description = "A parameter is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 409, description = "There is no picture yet: the image is not `uploaded`", body = ErrorMessage),
-        (status = 503, description = "The account hash or a key to sign with is needed and not to be had, or the database is not available", body = ErrorMessage),
+        (status = 503, description = "The account hash or a key to sign with is needed and not to be had, or the database is not available", body = Unavailable),
     ),
     security(("token" = []), ("session" = []))
 )]

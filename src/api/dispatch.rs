@@ -19,7 +19,7 @@ use super::view::{Access, View, ViewContext};
 use super::{ApiError, metadata, negotiation, not_found_page};
 use crate::domain::User;
 use crate::http::RequestContext;
-use crate::http::access_log::{RouteName, record_user};
+use crate::http::access_log::{ChosenRoute, record_user};
 use crate::http::query::Query;
 use crate::http::rate_limit::{Caller, RateLimits};
 
@@ -58,12 +58,14 @@ impl Api {
 
     async fn answer_view(&self, resolved: Resolved, request: Request) -> Response {
         let view = resolved.view;
+        if let Some(route) = request.extensions().get::<ChosenRoute>() {
+            route.set(format!("{}/{}", self.base, view.path).into());
+        }
         let mut answer = match Query::parse(request.uri().query().unwrap_or_default()) {
             Ok(query) => self.let_in(resolved, query, request).await,
             Err(_) => Answer { response: ApiError::BadRequestPage.into_response(), looked_at_cookies: false },
         };
         add_headers(&mut answer, view);
-        answer.response.extensions_mut().insert(RouteName(format!("{}/{}", self.base, view.path).into()));
         answer.response
     }
 

@@ -15,6 +15,7 @@ use super::model::UsageResponse;
 use super::pagination::InvalidPage;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
+use crate::http::access_log::ErrorKind;
 use crate::http::rate_limit::Throttled;
 use crate::service::{self, PictureProblem};
 use crate::store;
@@ -111,6 +112,26 @@ pub enum Conflict {
     Other(ErrorMessage),
 }
 
+/// What the body of a 403 may be where it matters whose an image is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Forbidden {
+    /// Not signed in, or by a session without the token against forged requests.
+    NotSignedIn(ErrorDetail),
+    /// The image is somebody else's.
+    NotOwner(ErrorMessage),
+}
+
+/// What the body of a 503 may be where a setting matters.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum Unavailable {
+    /// The database is not available, or the request took too long.
+    Busy(ErrorDetail),
+    /// A setting is missing.
+    NotConfigured(ErrorMessage),
+}
+
 /// The answer to a request that took too long.
 #[derive(Debug, Default)]
 pub struct RequestTookTooLong;
@@ -183,6 +204,33 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let kind = self.kind();
+        let mut response = self.answer();
+        response.extensions_mut().insert(kind);
+        response
+    }
+}
+
+impl ApiError {
+    /// What is wrong, for those who count.
+    fn kind(&self) -> ErrorKind {
+        ErrorKind(match self {
+            Self::NotAuthenticated { .. } => "not_authenticated",
+            Self::Csrf(_) => "csrf",
+            Self::PermissionDenied => "permission_denied",
+            Self::NotFound(_) => "not_found",
+            Self::NotAcceptable => "not_acceptable",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::Unreadable(_) | Self::BadRequestPage => "unreadable",
+            Self::Fields(_) | Self::Field(..) | Self::Messages(_) => "not_valid",
+            Self::Service(error) => error.kind(),
+            Self::Throttled(_) => "throttled",
+            Self::TookTooLong => "took_too_long",
+        })
+    }
+
+    fn answer(self) -> Response {
         match self {
             Self::NotAuthenticated { text, challenge: None } | Self::Csrf(text) => detail(StatusCode::FORBIDDEN, text),
             Self::NotAuthenticated { text, challenge: Some(challenge) } => {
@@ -326,7 +374,7 @@ fn store_error(error: &store::Error) -> Response {
 pub fn panicked(cause: &(dyn std::any::Any + Send)) -> Response {
     let text = cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
     error!(error = text.unwrap_or("no message"), "A handler panicked");
-    server_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR)
+    (Extension(ErrorKind::PANIC), server_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR)).into_response()
 }
 
 fn detail(status: StatusCode, detail: String) -> Response {

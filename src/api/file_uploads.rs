@@ -89,18 +89,18 @@ pub struct UploadImageRequest {
     tag = "uploads",
     operation_id = "upload_image",
     params(("next" = Option<String>, Query, description = "Where the browser goes on after the upload: a path of the same host, or a URL of a trusted origin. May be a field, too.")),
-    request_body(content((UploadImageRequest = "multipart/form-data"), (UploadImageRequest = "application/json"))),
+    request_body(content(
+        (UploadImageRequest = "multipart/form-data", example = json!({"metadata": {"project": "alpha"}, "file": "photo.jpg"})),
+        (UploadImageRequest = "application/json", example = json!({"metadata": {"project": "alpha"}, "url": "https://example.com/lake.jpg"})),
+    )),
     responses(
         (status = 201, description = "The image", body = ImageResponse),
         (status = 303, description = "Where `next` says, with the key of the image in the parameter `image`"),
         (status = 400, description = "A field is not accepted, the body or the picture cannot be read or fetched, or Cloudflare refused", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 409, description = "The custom id is taken, or something that an earlier request left under it has to be deleted first; the text tells when to try again", body = FieldErrors),
         (status = 413, description = "The picture is too large", body = FieldErrors),
         (status = 415, description = "The file is no picture of a kind that is accepted, or the body is neither JSON nor a form", body = UnsupportedType),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
-        (status = 503, description = "The database is not available, or the upload took too long", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

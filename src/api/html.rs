@@ -12,9 +12,10 @@ use super::fields::Fields;
 use super::next_url::{self, NextUrl};
 use super::view::{Access, View, ViewContext};
 use super::{ApiError, Authentication, FieldErrors, Principal, selection};
-use crate::delivery::{DeliveryUrls, Picture, PictureError};
+use crate::delivery::{DeliveryUrls, Picture, PictureError, Preset};
 use crate::domain::{Image, ImageFilter, ImageId, ImageStatus, PageRequest, User};
 use crate::http::EntityTag;
+use crate::metrics::TransformationSource;
 use crate::service::{self, CloudflareService, ImageLinks};
 use crate::snippets::{
     Avatar, DEFAULT_WIDTHS, Dimensions, Gallery, GalleryImage, Loading, PictureElement, ResponsiveImage, SnippetError,
@@ -78,10 +79,7 @@ const DEFAULT_GALLERY_IMAGES: u32 = 12;
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -109,7 +107,9 @@ pub async fn write_image(
         loading: shown.loading,
         ..ResponsiveImage::new(&shown.url)
     };
-    Ok(cached(image.html(pictures.urls())?, &headers))
+    let html = image.html(pictures.urls())?;
+    pictures.count(Preset::Responsive { width: 1, quality: 1 }, &shown.url);
+    Ok(cached(html, &headers))
 }
 
 /// Write a picture.
@@ -130,10 +130,7 @@ pub async fn write_image(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -161,7 +158,9 @@ pub async fn write_picture(
         loading: shown.loading,
         ..usual
     };
-    Ok(cached(picture.html(pictures.urls())?, &headers))
+    let html = picture.html(pictures.urls())?;
+    pictures.count(Preset::Responsive { width: 1, quality: 1 }, &shown.url);
+    Ok(cached(html, &headers))
 }
 
 /// Write an avatar.
@@ -180,10 +179,7 @@ pub async fn write_picture(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -202,7 +198,9 @@ pub async fn write_avatar(
     let usual = Avatar::new(url);
     let size = size.unwrap_or(usual.size);
     let avatar = Avatar { alt, class, size, original: *original, loading: *loading, ..usual };
-    Ok(cached(avatar.html(pictures.urls())?, &headers))
+    let html = avatar.html(pictures.urls())?;
+    pictures.count(Preset::Avatar { size }, url);
+    Ok(cached(html, &headers))
 }
 
 /// Write a thumbnail.
@@ -221,10 +219,7 @@ pub async fn write_avatar(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -243,7 +238,9 @@ pub async fn write_thumbnail(
     let usual = Thumbnail::new(url);
     let size = size.unwrap_or(usual.size);
     let thumbnail = Thumbnail { alt, class, size, original: *original, loading: *loading, ..usual };
-    Ok(cached(thumbnail.html(pictures.urls())?, &headers))
+    let html = thumbnail.html(pictures.urls())?;
+    pictures.count(Preset::Thumbnail { size }, url);
+    Ok(cached(html, &headers))
 }
 
 /// Write a gallery.
@@ -266,10 +263,7 @@ pub async fn write_thumbnail(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 304, description = "The client has it already"),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, or it is somebody else's", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -294,7 +288,11 @@ pub async fn write_gallery(
     let usual = Gallery::new(&images);
     let (columns, thumbnail_size) = (columns.unwrap_or(usual.columns), size.unwrap_or(usual.thumbnail_size));
     let gallery = Gallery { columns, thumbnail_size, class: &class, ..usual };
-    Ok(cached(gallery.html(pictures.urls())?, &headers))
+    let html = gallery.html(pictures.urls())?;
+    for image in &images {
+        pictures.count(Preset::Thumbnail { size: thumbnail_size }, &image.url);
+    }
+    Ok(cached(html, &headers))
 }
 
 /// Write an upload form.
@@ -316,9 +314,6 @@ pub async fn write_gallery(
     responses(
         (status = 200, description = "The fragment", content_type = "text/html", body = String),
         (status = 400, description = "Parameters are not accepted", body = FieldErrors),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -510,6 +505,15 @@ where
 impl Pictures {
     fn urls(&self) -> &DeliveryUrls {
         self.links.urls()
+    }
+
+    /// Counts a picture that is shown by a preset, which signed ones are not. Its sizes do not matter.
+    fn count(&self, preset: Preset, url: &str) {
+        let is_transformed = Picture::new(self.urls(), url).is_ok_and(|picture| !picture.is_signed());
+        if let (true, Ok(transform)) = (is_transformed, preset.transform()) {
+            let options = transform.option_names();
+            self.service.metrics().count_transformation(TransformationSource::Html, preset.name(), &options);
+        }
     }
 
     /// The picture that is asked for: an image has to be the user's own.

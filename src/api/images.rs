@@ -101,10 +101,7 @@ pub(super) async fn find_image(
     responses(
         (status = 200, description = "A page of images", body = ImageListResponse),
         (status = 400, description = "The search or a place in the metadata is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such page", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -133,10 +130,7 @@ pub async fn list_images(
     responses(
         (status = 200, description = "A page of images", body = ImageListResponse),
         (status = 400, description = "The search or a place in the metadata is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such page", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -187,9 +181,6 @@ async fn list(
     request_body(content = ImageEditRequest),
     responses(
         (status = 400, description = "A field is not accepted, or all of them are: this is not the way to record an image", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -203,19 +194,18 @@ pub async fn refuse_image(Principal(_): Principal, data: RequestData) -> ApiErro
 }
 
 /// Show an image.
+///
+/// One of the user's own, by its key here. Where a signing key is configured, a private picture has URLs that are signed for an hour.
 #[utoipa::path(
     get,
     path = "/images/{id}/",
     tag = "images",
     operation_id = "get_image",
-    params(("id" = uuid::Uuid, Path, description = "The key of the image here")),
+    params(("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11")),
     responses(
         (status = 200, description = "The image", body = ImageResponse),
         (status = 400, description = "The search or a place in the metadata is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -231,19 +221,18 @@ pub async fn get_image(
 }
 
 /// Show an image by its key at Cloudflare.
+///
+/// One of the user's own, for applications that keep Cloudflare's key alone.
 #[utoipa::path(
     get,
     path = "/images/by-cloudflare-id/{cloudflare_id}/",
     tag = "images",
     operation_id = "get_image_by_cloudflare_id",
-    params(("cloudflare_id" = String, Path, description = "The key of the image at Cloudflare; it may hold slashes")),
+    params(("cloudflare_id" = String, Path, description = "The key of the image at Cloudflare; it may hold slashes", example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")),
     responses(
         (status = 200, description = "The image", body = ImageResponse),
         (status = 400, description = "A place in the metadata is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -315,16 +304,12 @@ fn read_edit(data: &RequestData) -> Result<ImageEdit, FieldErrors> {
     path = "/images/{id}/",
     tag = "images",
     operation_id = "update_image",
-    params(("id" = uuid::Uuid, Path, description = "The key of the image here")),
+    params(("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11")),
     request_body(content = ImageEditRequest),
     responses(
         (status = 200, description = "The image", body = ImageResponse),
         (status = 400, description = "A field is not accepted, or the body cannot be read", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -350,16 +335,12 @@ pub async fn update_image(
     path = "/images/{id}/",
     tag = "images",
     operation_id = "replace_image",
-    params(("id" = uuid::Uuid, Path, description = "The key of the image here")),
+    params(("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11")),
     request_body(content = ImageEditRequest),
     responses(
         (status = 200, description = "The image", body = ImageResponse),
         (status = 400, description = "A field is not accepted, or the body cannot be read", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -382,15 +363,12 @@ pub async fn replace_image(
     path = "/images/{id}/check_status/",
     tag = "images",
     operation_id = "check_image_status",
-    params(("id" = uuid::Uuid, Path, description = "The key of the image here")),
+    params(("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11")),
     responses(
         (status = 200, description = "The status", body = ImageStatusResponse),
         (status = 400, description = "Cloudflare refused or cannot be reached, or listed variants that are no URLs", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -416,14 +394,11 @@ pub async fn check_image_status(
     path = "/images/{id}/logs/",
     tag = "images",
     operation_id = "list_image_logs",
-    params(("id" = uuid::Uuid, Path, description = "The key of the image here")),
+    params(("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11")),
     responses(
         (status = 200, description = "The log", body = Vec<LogResponse>),
         (status = 400, description = "The search or a place in the metadata is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -446,14 +421,11 @@ pub async fn list_image_logs(
     path = "/images/{id}/usages/",
     tag = "images",
     operation_id = "list_image_usages",
-    params(("id" = uuid::Uuid, Path, description = "The key of the image here")),
+    params(("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11")),
     responses(
         (status = 200, description = "The usages", body = Vec<UsageResponse>),
         (status = 400, description = "The search or a place in the metadata is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -490,10 +462,6 @@ pub struct BulkStatusRequest {
     responses(
         (status = 200, description = "The status of each", body = BulkStatusResponse),
         (status = 400, description = "A field is not accepted, or the body cannot be read", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

@@ -15,6 +15,7 @@ mod error;
 mod field_errors;
 mod fields;
 pub mod file_uploads;
+pub mod health;
 pub mod html;
 pub mod images;
 mod json_syntax;
@@ -41,8 +42,8 @@ pub use auth::{AuthError, Authentication, Identity, Principal};
 pub use body::{Form, RawBody, RequestData};
 pub use dispatch::Api;
 pub use error::{
-    ApiError, BadRequest, Conflict, ErrorDetail, ErrorMessage, RequestTookTooLong, bad_request_page, not_found_page,
-    panicked,
+    ApiError, BadRequest, Conflict, ErrorDetail, ErrorMessage, Forbidden, RequestTookTooLong, Unavailable,
+    bad_request_page, not_found_page, panicked,
 };
 pub use field_errors::FieldErrors;
 pub use fields::Fields;

@@ -20,7 +20,7 @@ pub struct UploadUrlResponse {
     #[schema(example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
     pub cloudflare_id: String,
     /// Post the file here, as `multipart/form-data` in the part `file`. Good for one upload.
-    #[schema(value_type = String, format = "uri")]
+    #[schema(value_type = String, format = "uri", example = "https://upload.imagedelivery.net/ZWd9g1K7eljCn_KDTu_MWA/2cdc28f0-017a-49c4-9ed7-87056c83901f")]
     pub upload_url: UploadUrl,
     /// When the upload URL ends.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
@@ -29,10 +29,14 @@ pub struct UploadUrlResponse {
     #[schema(value_type = String, example = "pending")]
     pub status: ImageStatus,
     /// What is kept with the image: the request's metadata over the default.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, example = json!({"project": "alpha"}))]
     pub metadata: Json,
     /// Where the picture will be, where the account hash is configured.
-    #[schema(required, format = "uri")]
+    #[schema(
+        required,
+        format = "uri",
+        example = "https://imagedelivery.net/ZWd9g1K7eljCn_KDTu_MWA/2cdc28f0-017a-49c4-9ed7-87056c83901f/public"
+    )]
     pub public_url: Option<String>,
 }
 
@@ -70,14 +74,16 @@ pub struct ImageResponse {
     #[schema(example = "photo.jpg")]
     pub filename: String,
     /// The name that the client gave with the request for the upload URL; may be empty.
+    #[schema(example = "photo.jpg")]
     pub original_filename: String,
     /// The MIME type; may be empty.
+    #[schema(example = "image/jpeg")]
     pub content_type: String,
     /// The size of the file in bytes, where known.
-    #[schema(required)]
+    #[schema(required, example = 48213)]
     pub file_size: Option<i64>,
     /// The one-time URL for the upload; may be empty.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, example = "")]
     pub upload_url: UploadUrl,
     /// `pending`, `draft`, `uploaded`, `failed` or `expired`.
     #[schema(value_type = String, example = "uploaded")]
@@ -85,7 +91,7 @@ pub struct ImageResponse {
     /// Whether the picture is delivered with signed URLs only.
     pub require_signed_urls: bool,
     /// What the client wants kept with the image; any JSON.
-    #[schema(value_type = Value)]
+    #[schema(value_type = Value, example = json!({"project": "alpha"}))]
     pub metadata: Json,
     /// When the image was recorded.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
@@ -94,22 +100,28 @@ pub struct ImageResponse {
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub updated_at: Timestamp,
     /// When Cloudflare got the picture.
-    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>, example = "2026-03-15T10:00:04Z")]
     pub uploaded_at: Option<Timestamp>,
     /// When the upload URL ends.
     #[schema(value_type = chrono::DateTime<chrono::Utc>)]
     pub expires_at: Timestamp,
     /// The delivery URLs as Cloudflare listed them: an array, in old rows also an object or a string.
-    #[schema(value_type = Value, example = json!(["https://imagedelivery.net/hash/id/public"]))]
+    #[schema(value_type = Value, example = json!(["https://imagedelivery.net/ZWd9g1K7eljCn_KDTu_MWA/2cdc28f0-017a-49c4-9ed7-87056c83901f/public"]))]
     pub variants: Json,
     /// The metadata as Cloudflare has it; any JSON.
     #[schema(value_type = Value)]
     pub cloudflare_metadata: Json,
     /// Where the picture is, at the configured delivery domain.
-    #[schema(required)]
+    #[schema(
+        required,
+        example = "https://imagedelivery.net/ZWd9g1K7eljCn_KDTu_MWA/2cdc28f0-017a-49c4-9ed7-87056c83901f/public"
+    )]
     pub public_url: Option<String>,
     /// Where a preview is.
-    #[schema(required)]
+    #[schema(
+        required,
+        example = "https://imagedelivery.net/ZWd9g1K7eljCn_KDTu_MWA/2cdc28f0-017a-49c4-9ed7-87056c83901f/thumbnail"
+    )]
     pub thumbnail_url: Option<String>,
     /// Whether the upload URL has ended.
     pub is_expired: bool,
@@ -186,21 +198,30 @@ pub struct ImageStatusResponse {
     #[schema(value_type = uuid::Uuid)]
     pub id: ImageId,
     /// The key of the image at Cloudflare.
+    #[schema(example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
     pub cloudflare_id: String,
     /// `pending`, `draft`, `uploaded`, `failed` or `expired`.
     #[schema(value_type = String, example = "uploaded")]
     pub status: ImageStatus,
     /// When Cloudflare got the picture.
-    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>, example = "2026-03-15T10:00:04Z")]
     pub uploaded_at: Option<Timestamp>,
     /// The delivery URLs as Cloudflare listed them.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<String>, example = json!(["https://imagedelivery.net/ZWd9g1K7eljCn_KDTu_MWA/2cdc28f0-017a-49c4-9ed7-87056c83901f/public"]))]
     pub variants: Json,
     /// Where the picture is, at the configured delivery domain.
-    #[schema(required, format = "uri")]
+    #[schema(
+        required,
+        format = "uri",
+        example = "https://imagedelivery.net/ZWd9g1K7eljCn_KDTu_MWA/2cdc28f0-017a-49c4-9ed7-87056c83901f/public"
+    )]
     pub public_url: Option<String>,
     /// Where a preview is.
-    #[schema(required, format = "uri")]
+    #[schema(
+        required,
+        format = "uri",
+        example = "https://imagedelivery.net/ZWd9g1K7eljCn_KDTu_MWA/2cdc28f0-017a-49c4-9ed7-87056c83901f/thumbnail"
+    )]
     pub thumbnail_url: Option<String>,
     /// Whether the picture is at Cloudflare.
     pub is_uploaded: bool,
@@ -350,6 +371,7 @@ pub enum CheckResult {
         #[schema(value_type = uuid::Uuid)]
         id: ImageId,
         /// The key of the image at Cloudflare.
+        #[schema(example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
         cloudflare_id: String,
         /// What was tried and why it failed, for people.
         error: String,
@@ -377,6 +399,7 @@ pub struct UsageResponse {
     /// The number of the reference.
     pub id: i64,
     /// The key at Cloudflare of the image that the content names.
+    #[schema(example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
     pub cloudflare_id: String,
     /// The key of the image here; none where it is not recorded.
     #[schema(required, value_type = Option<uuid::Uuid>)]
@@ -498,6 +521,7 @@ pub struct StatsResponse {
     /// The same as `pending_images`, for clients of older releases.
     pub pending_uploads: i64,
     /// Uploaded images in percent of all, to two decimals.
+    #[schema(example = 97.5)]
     pub success_rate: f64,
 }
 

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use utoipa::ToSchema;
 
 use super::body::RequestData;
-use super::error::{BadRequest, ErrorDetail, ErrorMessage};
+use super::error::{BadRequest, ErrorDetail, ErrorMessage, Forbidden};
 use super::fields::Fields;
 use super::images::{ImagePath, find_image};
 use super::model::ImageResponse;
@@ -36,7 +36,7 @@ pub const REMOTE: View =
 #[expect(dead_code, reason = "describes the request; `register_image` reads it by DRF's rules")]
 pub struct RegistrationRequest {
     /// The key of the image at Cloudflare.
-    #[schema(max_length = 255, min_length = 1)]
+    #[schema(max_length = 255, min_length = 1, example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
     cloudflare_id: String,
     /// Who must have made the image, beside the other conditions: its `creator` at Cloudflare.
     #[schema(nullable = false, max_length = 255)]
@@ -60,13 +60,10 @@ pub struct RegistrationRequest {
         (status = 200, description = "The image, which was recorded before", body = ImageResponse),
         (status = 201, description = "The image, which is new here", body = ImageResponse),
         (status = 400, description = "A field is not accepted, the body cannot be read, or Cloudflare refused", body = BadRequest),
-        (status = 403, description = "Not signed in, or the image is somebody else's", body = ErrorMessage),
+        (status = 403, description = "Not signed in, or the image is somebody else's", body = Forbidden),
         (status = 404, description = "Cloudflare does not know the image", body = ErrorMessage),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 409, description = "Nothing was uploaded yet, or something that was left under the id is just being deleted", body = ErrorMessage),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -137,18 +134,14 @@ fn read_update(data: &RequestData) -> Result<RemoteUpdate, FieldErrors> {
     path = "/images/{id}/remote/",
     tag = "images",
     operation_id = "update_remote_image",
-    params(("id" = uuid::Uuid, Path, description = "The key of the image here")),
+    params(("id" = uuid::Uuid, Path, description = "The key of the image here", example = "5f0f7a5e-6d0c-4c1b-9a52-0e6f3c1f7d11")),
     request_body(content = RemoteUpdateRequest),
     responses(
         (status = 200, description = "The image", body = ImageResponse),
         (status = 400, description = "A field is not accepted, the body cannot be read, or Cloudflare refused", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such image, it is somebody else's, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 409, description = "The privacy is just being changed, or was, and it is not known yet what came of that, or which id the image has since", body = ErrorMessage),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

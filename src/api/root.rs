@@ -5,7 +5,6 @@ use axum::extract::Extension;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::error::ErrorDetail;
 use super::view::{Access, View, ViewContext};
 
 /// The root of the API.
@@ -31,6 +30,8 @@ pub struct RootResponse {
 }
 
 /// Show the lists of the API.
+///
+/// Where a client that follows links begins, as in Django REST framework.
 #[utoipa::path(
     get,
     path = "/",
@@ -38,8 +39,6 @@ pub struct RootResponse {
     operation_id = "get_root",
     responses(
         (status = 200, description = "The URLs of the lists", body = RootResponse),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

@@ -3,7 +3,6 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::error::ErrorDetail;
 use super::model::StatsResponse;
 use super::view::{Access, View};
 use super::{ApiError, Principal};
@@ -30,9 +29,6 @@ pub const STATS: View = View {
     operation_id = "get_stats",
     responses(
         (status = 200, description = "The figures", body = StatsResponse),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::body::RequestData;
-use super::error::{BadRequest, CUSTOM_ID_TAKEN, ErrorDetail, ErrorMessage};
+use super::error::{BadRequest, CUSTOM_ID_TAKEN, ErrorMessage};
 use super::model::UploadUrlResponse;
 use super::view::{Access, View};
 use super::{ApiError, Fields, Principal};
@@ -61,16 +61,16 @@ pub struct UploadUrlRequest {
     path = "/upload-url/",
     tag = "uploads",
     operation_id = "create_upload_url",
-    request_body(content = UploadUrlRequest, description = "May be left out."),
+    request_body(
+        content = UploadUrlRequest,
+        description = "May be left out.",
+        example = json!({"filename": "photo.jpg", "metadata": {"project": "alpha"}, "expiry_minutes": 30}),
+    ),
     responses(
         (status = 201, description = "The upload URL", body = UploadUrlResponse),
         (status = 400, description = "A field is not accepted, the body cannot be read, or Cloudflare refused", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 409, description = "Something that an earlier request left under the custom id has to be deleted first; the text tells when to try again", body = ErrorMessage),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
         (status = 502, description = "Cloudflare's answer cannot be used", body = ErrorMessage),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

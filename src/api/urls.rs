@@ -8,8 +8,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use super::view::View;
 use super::{
-    cleanup, deletions, delivery_urls, file_uploads, html, images, registration, root, stats, transform, uploads,
-    usages,
+    cleanup, deletions, delivery_urls, file_uploads, health, html, images, registration, root, stats, transform,
+    uploads, usages,
 };
 use crate::http::query::Query;
 use crate::http::rate_limit::RequestGroup;
@@ -39,6 +39,7 @@ const VIEWS: &[&View] = &[
     &stats::STATS,
     &transform::TRANSFORM,
     &cleanup::CLEANUP_EXPIRED,
+    &health::HEALTH,
     &html::IMAGE,
     &html::PICTURE,
     &html::AVATAR,

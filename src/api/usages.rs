@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use utoipa::ToSchema;
 
 use super::body::{Form, RequestData};
-use super::error::{BadRequest, ErrorDetail, ErrorMessage};
+use super::error::{BadRequest, ErrorDetail, ErrorMessage, Forbidden};
 use super::fields::Fields;
 use super::model::{UsageListResponse, UsageResponse};
 use super::pagination::Pagination;
@@ -87,10 +87,7 @@ fn order(query: &Query) -> Vec<UsageOrder> {
     responses(
         (status = 200, description = "A page of usages, the latest change first where `ordering` does not say otherwise", body = UsageListResponse),
         (status = 400, description = "A filter or the search is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such page", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -113,19 +110,18 @@ pub async fn list_usages(
 }
 
 /// Show a usage.
+///
+/// One reference of some content to an image.
 #[utoipa::path(
     get,
     path = "/usages/{id}/",
     tag = "usages",
     operation_id = "get_usage",
-    params(("id" = i64, Path, description = "The number of the usage")),
+    params(("id" = i64, Path, description = "The number of the usage", example = 7)),
     responses(
         (status = 200, description = "The usage", body = UsageResponse),
         (status = 400, description = "A filter or the search is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in", body = ErrorDetail),
         (status = 404, description = "There is no such usage, it is of somebody else's image, or the filters leave it out", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -155,7 +151,7 @@ pub struct UsageRequest {
     #[schema(nullable = false, max_length = 255, min_length = 1, example = "hero")]
     field_name: Option<String>,
     /// The key of the image at Cloudflare. It need not be recorded here.
-    #[schema(max_length = 255, min_length = 1)]
+    #[schema(max_length = 255, min_length = 1, example = "2cdc28f0-017a-49c4-9ed7-87056c83901f")]
     cloudflare_id: String,
 }
 
@@ -187,11 +183,8 @@ fn read_slot(fields: &mut Fields<'_>) -> Option<UsageSlot> {
         (status = 200, description = "The usage, which was there before", body = UsageResponse),
         (status = 201, description = "The usage, which is new", body = UsageResponse),
         (status = 400, description = "A field is not accepted, or the body cannot be read", body = BadRequest),
-        (status = 403, description = "Not signed in, or the image, or the one before, is somebody else's", body = ErrorMessage),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
+        (status = 403, description = "Not signed in, or the image, or the one before, is somebody else's", body = Forbidden),
         (status = 409, description = "The usage follows a field of a Django model", body = ErrorMessage),
-        (status = 415, description = "The body is neither JSON nor a form", body = ErrorDetail),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
@@ -226,10 +219,8 @@ pub async fn record_usage(
     responses(
         (status = 204, description = "There is no such usage any more"),
         (status = 400, description = "A parameter is not accepted", body = BadRequest),
-        (status = 403, description = "Not signed in, or the image is somebody else's", body = ErrorMessage),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
+        (status = 403, description = "Not signed in, or the image is somebody else's", body = Forbidden),
         (status = 409, description = "The usage follows a field of a Django model", body = ErrorMessage),
-        (status = 503, description = "The database is not available", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]

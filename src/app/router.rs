@@ -10,7 +10,6 @@ use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
 use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -60,6 +59,7 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::stats::get_stats))
         .routes(routes!(api::transform::build_transformation_url))
         .routes(routes!(api::cleanup::clean_up_expired))
+        .routes(routes!(api::health::get_health))
         .routes(routes!(webhook::receive_webhook))
         .routes(routes!(api::html::write_image))
         .routes(routes!(api::html::write_picture))
@@ -69,12 +69,15 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::html::write_upload_form))
 }
 
-/// The description of the API below a prefix.
+/// The description of the API below a prefix, which has no slash at its end.
 pub fn openapi(url_prefix: &str) -> utoipa::openapi::OpenApi {
-    let mut document = ApiDocument::openapi();
-    document.merge(api::openapi::with_limits(below(url_prefix, views()).into_openapi()));
-    document.merge(below(url_prefix, description()).into_openapi());
-    document
+    let mut views = below(url_prefix, views()).into_openapi();
+    // axum takes the slash away from the root of what is nested.
+    let root = format!("{url_prefix}/api");
+    if let Some(item) = views.paths.paths.remove(&root) {
+        views.paths.paths.insert(format!("{root}/"), item);
+    }
+    ApiDocument::complete(views, below(url_prefix, description()).into_openapi())
 }
 
 /// The description of the API, which anybody may read.
@@ -107,6 +110,7 @@ fn front_door(state: &AppState, prefix: &str) -> Router<AppState> {
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
     let api_path = format!("{prefix}/api");
+    let metrics = Arc::clone(state.service.metrics());
     let cors = CorsRules::new(&config.cors_origins, api_path.clone(), state.authentication.csrf_header());
     let views = Router::from(below(&prefix, views())).with_state(state.clone());
     let api = Api::new(&api_path, state.authentication.clone(), state.rate_limits.clone(), views);
@@ -129,7 +133,7 @@ pub fn build(state: AppState, config: &ServerConfig) -> Router {
         }))
         .layer(option_layer(cors.map(|rules| from_fn_with_state(Arc::new(rules), share_with_origins))))
         .layer(from_fn(add_security_headers))
-        .layer(from_fn(log_request))
+        .layer(from_fn_with_state(metrics, log_request))
         .layer(from_fn_with_state(Arc::new(config.trusted_proxies.clone()), add_context))
         .with_state(state)
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
-use crate::config::{ConfigErrors, EffectiveValue, Loader, Purpose, example};
+use crate::config::{ConfigErrors, EffectiveValue, Loader, Purpose, example, reference};
 
 /// Checks, shows and explains the configuration.
 #[derive(Debug, Args)]
@@ -33,6 +33,8 @@ enum ConfigCommand {
     },
     /// Print a configuration file that explains every setting.
     Example,
+    /// Print a page that explains every setting, in Markdown.
+    Reference,
 }
 
 impl ConfigArgs {
@@ -69,6 +71,10 @@ impl ConfigArgs {
             }
             ConfigCommand::Example => {
                 stdout.write_all(example().as_bytes())?;
+                Ok(())
+            }
+            ConfigCommand::Reference => {
+                stdout.write_all(reference().as_bytes())?;
                 Ok(())
             }
         };
@@ -211,5 +217,10 @@ mod tests {
     #[test]
     fn example_prints_the_file_that_ships_with_the_program() {
         assert_eq!(run(&["example"], &[]).stdout, include_str!("../../cfimages.example.toml"));
+    }
+
+    #[test]
+    fn reference_prints_the_page_of_the_documentation() {
+        assert_eq!(run(&["reference"], &[]).stdout, include_str!("../../docs/configuration.md"));
     }
 }

@@ -16,6 +16,7 @@ mod emulator;
 mod healthcheck;
 mod leftovers;
 mod migrate;
+mod openapi;
 mod output;
 mod progress;
 mod reconcile_account;
@@ -83,6 +84,8 @@ enum Command {
     Config(config::ConfigArgs),
     /// Ask a running server whether it is ready; for containers and monitors.
     Healthcheck(healthcheck::HealthcheckArgs),
+    /// Print the description of the API, in OpenAPI form.
+    Openapi(openapi::OpenapiArgs),
     /// Print the completions of a shell.
     Completions(completions::CompletionsArgs),
 }
@@ -151,6 +154,7 @@ impl Cli {
             Command::Webhook(args) => Box::pin(args.run(&context)).await,
             Command::Config(args) => args.run(context.loader(), &mut std::io::stdout(), &mut std::io::stderr()),
             Command::Healthcheck(args) => args.run(&context).await,
+            Command::Openapi(args) => args.run(&context),
             Command::Completions(args) => args.run(&mut Self::command()),
         }
     }

@@ -44,11 +44,37 @@ impl Default for ClientLimits {
     }
 }
 
-/// How Cloudflare is, as far as a client knows.
+/// How Cloudflare is, as far as a client and its clones know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
     /// That it does not answer. Calls fail at once then, but for one now and then.
     pub outage: Option<Outage>,
     /// How long it wants no request, because there were too many; zero for not at all.
     pub paused_for: Duration,
+    /// How many requests may be made at once; none where there is no limit.
+    pub headroom: Option<Headroom>,
+    /// How many requests Cloudflare last said to be left, where it said so.
+    pub told_requests_left: Option<u64>,
+    /// How long ago a call last worked.
+    pub last_success: Option<Duration>,
+    /// The last call that failed for a reason that is not about one image.
+    pub last_failure: Option<LastFailure>,
+}
+
+/// How many requests a client may make at once, by its own limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headroom {
+    /// So many are left.
+    pub left: u32,
+    /// So many are left where none was made for a while: half of those of five minutes.
+    pub most: u32,
+}
+
+/// A call that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastFailure {
+    /// How long ago.
+    pub ago: Duration,
+    /// The kind of its error, see [`Error::kind`](super::Error::kind).
+    pub kind: &'static str,
 }

@@ -15,12 +15,14 @@ use tracing::{debug, error, info, instrument, warn};
 use super::breaker::{Breaker, Leave, News, Sign};
 use super::error::errors_in;
 use super::failure::{AnswerHead, Failure};
+use super::last_calls::LastCalls;
 use super::limiter::{Limiter, Place};
 use super::operation::Repeat;
 use super::patience::{Patience, Times};
-use super::retry::{Tries, exhaustion_in, jitter};
+use super::retry::{Tries, exhaustion_in, jitter, requests_left_in};
 use super::{ClientLimits, ClientSettings, ClientSetupError, Error, Health, Operation};
 use crate::domain::is_loopback_url;
+use crate::metrics::Metrics;
 
 /// What may stand in a path segment as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -33,6 +35,7 @@ pub(super) struct Transport {
     gate: Arc<Gate>,
     times: Times,
     patience: Patience,
+    metrics: Arc<Metrics>,
     /// What is warned of.
     slow_call: Option<Duration>,
 }
@@ -42,6 +45,7 @@ pub(super) struct Transport {
 struct Gate {
     limiter: Limiter,
     breaker: Breaker,
+    last_calls: LastCalls,
 }
 
 /// A call, as far as it matters to those who watch over it.
@@ -139,9 +143,16 @@ impl Transport {
         let gate = Gate {
             limiter: Limiter::new(limits, is_local, Instant::now()),
             breaker: Breaker::new(first_pause, longest_pause),
+            last_calls: LastCalls::default(),
         };
-        let account = Account { http, url };
-        Ok(Self { account, gate: Arc::new(gate), times, patience: Patience::Person, slow_call: limits.slow_call })
+        let (account, metrics) = (Account { http, url }, Arc::default());
+        let (gate, slow_call) = (Arc::new(gate), limits.slow_call);
+        Ok(Self { account, gate, times, patience: Patience::Person, metrics, slow_call })
+    }
+
+    /// Where calls are counted.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The same for jobs, for which nobody waits.
@@ -161,8 +172,15 @@ impl Transport {
 
     /// How Cloudflare is, as far as is known.
     pub(super) fn health(&self) -> Health {
-        let now = Instant::now();
-        Health { outage: self.gate.breaker.outage(now), paused_for: self.gate.limiter.paused_for(now) }
+        let (now, last) = (Instant::now(), self.gate.last_calls.get());
+        Health {
+            outage: self.gate.breaker.outage(now),
+            paused_for: self.gate.limiter.paused_for(now),
+            headroom: self.gate.limiter.headroom(now),
+            told_requests_left: last.told_requests_left,
+            last_success: last.success.map(|at| now.saturating_duration_since(at)),
+            last_failure: last.failure(now),
+        }
     }
 
     /// Does a call whose request can be made again, and takes `result`, which must be there, out of the answer.
@@ -225,9 +243,23 @@ impl Transport {
         }
     }
 
-    /// Tries a call until it works, may not be tried again, or its time is over; what came of it, and its place in flight.
+    /// Makes a call, and counts it; what came of it, and its place in flight.
     #[instrument(name = "cloudflare.call", skip_all, fields(operation = call.operation.name()))]
     async fn run<T, R: Future<Output = Result<T, Error>>>(
+        &self,
+        call: Call,
+        request: impl FnMut(&Account) -> RequestBuilder,
+        read: impl Fn(Response) -> R,
+    ) -> Result<(T, Place), Error> {
+        let counted = self.metrics.begin_call(call.operation.name());
+        let outcome = self.try_repeatedly(call, request, read).await;
+        counted.end(outcome.as_ref().map_or_else(Error::kind, |_| "success"));
+        self.gate.last_calls.note(outcome.as_ref(), Instant::now());
+        outcome
+    }
+
+    /// Tries a call until it works, may not be tried again, or its time is over.
+    async fn try_repeatedly<T, R: Future<Output = Result<T, Error>>>(
         &self,
         call: Call,
         mut request: impl FnMut(&Account) -> RequestBuilder,
@@ -262,6 +294,7 @@ impl Transport {
                 return Err(failure.into_error());
             };
             failure.log_retry(call.operation, attempt, pause);
+            self.metrics.count_retry(call.operation.name());
             failed = Some(failure);
             sleep(pause).await;
         }
@@ -292,6 +325,9 @@ impl Gate {
 
     /// Keeps all calls back where Cloudflare says that there were too many.
     fn heed(&self, head: &AnswerHead, headers: &HeaderMap) {
+        if let Some(left) = requests_left_in(headers) {
+            self.last_calls.note_requests_left(left);
+        }
         let refused = head.wait.filter(|_| head.status == StatusCode::TOO_MANY_REQUESTS);
         if let Some(pause) = refused.or_else(|| exhaustion_in(headers)) {
             self.limiter.pause(pause, Instant::now());

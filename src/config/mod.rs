@@ -5,7 +5,8 @@
 //! otherwise. A secret may also be given as the name of a file that holds it: `NAME_FILE` in the environment, `key_file` in
 //! the configuration file; relative paths start at the working directory.
 //!
-//! To add a setting, declare it in [`settings`], read it in the file of its section, and run `cfimages config example`.
+//! To add a setting, declare it in [`settings`], read it in the file of its section, and write its two
+//! descriptions anew: `cfimages config example > cfimages.example.toml`, `cfimages config reference > docs/configuration.md`.
 
 mod allowed_hosts;
 mod auth;
@@ -24,6 +25,7 @@ mod parse;
 mod problem;
 mod rate_limits;
 mod redact;
+mod reference;
 mod server;
 mod setting;
 pub mod settings;
@@ -49,6 +51,7 @@ pub use log::{LogConfig, LogFormat};
 pub(crate) use problem::one_line;
 pub use problem::{ConfigErrors, Problem};
 pub use rate_limits::{Period, RateLimit, RateLimitsConfig};
+pub use reference::reference;
 pub use server::{ServerConfig, parse_listen};
 pub use setting::Setting;
 pub use uploads::UploadsConfig;

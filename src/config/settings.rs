@@ -58,6 +58,10 @@ settings! {
         /// The IP address and the port to listen on. Where that is not a loopback address, webhooks need a secret.
         CFIMAGES_LISTEN: text("127.0.0.1:8000"),
 
+        /// The IP address and the port at which Prometheus reads what the server counts, at `/metrics`, such as `127.0.0.1:9100`. Nobody has to
+        /// prove anything there: keep it in the private network. None for not at all.
+        CFIMAGES_METRICS_LISTEN: optional_text("127.0.0.1:9100"),
+
         /// The path below which everything but `/healthz` and `/readyz` is. Empty for none.
         CFIMAGES_URL_PREFIX: text("/cloudflare-images").or_empty(),
 

@@ -64,7 +64,7 @@ pub use usage::{
     UsageSort,
 };
 pub use usage_source::{ParseUsageSourceError, UsageSource};
-pub use user::{Account, AccountFilter, AccountPlace, NewUser, User, UserId, UserKey};
+pub use user::{Account, AccountFilter, AccountPlace, NewUser, Role, User, UserId, UserKey};
 pub use webhook_delivery::{
     DeliveryDigest, DeliveryFilter, DeliveryPlace, KeptDelivery, ParseDigestError, WebhookDelivery, WebhookForm,
     WebhookOutcome, WebhookProof,

@@ -6,7 +6,7 @@ use tracing::instrument;
 use super::hashing::HashingThreads;
 use super::passwords::PasswordHash;
 use super::random::random_text;
-use crate::domain::{Account, AccountFilter, AccountPlace, Clock, NewUser, PageFrom, Stretch, User, UserId};
+use crate::domain::{Account, AccountFilter, AccountPlace, Clock, NewUser, PageFrom, Role, Stretch, User, UserId};
 use crate::signature::encode_hex;
 use crate::store::{self, Database};
 
@@ -96,7 +96,7 @@ impl Accounts {
         Ok(store::users::list(&self.database).await?)
     }
 
-    /// Creates an active user; staff may enter the admin site, and is a superuser for Django.
+    /// Creates an active user.
     ///
     /// Takes a good part of a second: the hash is meant to be slow.
     ///
@@ -108,7 +108,7 @@ impl Accounts {
         username: &str,
         email: &str,
         password: &str,
-        is_staff: bool,
+        role: Role,
     ) -> Result<User, AccountError> {
         if !is_valid_username(username) {
             return Err(AccountError::InvalidUsername);
@@ -117,8 +117,7 @@ impl Accounts {
             username: username.to_owned(),
             email: email.to_owned(),
             password_hash: self.hash_password(password).await?,
-            is_staff,
-            is_superuser: is_staff,
+            role,
         };
         let mut transaction = self.database.begin().await?;
         let result = store::users::insert(&mut transaction, &user, self.clock.now()).await;
@@ -168,7 +167,7 @@ impl Accounts {
         Ok(key)
     }
 
-    /// Makes sure that there is an administrator with this name, password and API token.
+    /// Makes sure that there is a superuser with this name, password and API token.
     ///
     /// # Errors
     /// If the database fails.
@@ -183,7 +182,7 @@ impl Accounts {
                 self.set_password(username, password).await?;
                 user
             }
-            Err(AccountError::UnknownUser(_)) => self.create_user(username, "", password, true).await?,
+            Err(AccountError::UnknownUser(_)) => self.create_user(username, "", password, Role::Superuser).await?,
             Err(error) => return Err(error),
         };
         let mut transaction = self.database.begin().await?;

@@ -122,6 +122,7 @@ impl CloudflareService {
             by.log(&mut transaction, before, &image, now).await?;
         }
         transaction.commit().await?;
+        self.count_end(Some(&before.status), &image.status);
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Checked status of image {:?}: {}",
             image.cloudflare_id.as_str(), image.status);
         Ok(image)

@@ -50,6 +50,26 @@ pub struct Database {
     users: Arc<UserSource>,
 }
 
+/// The connections of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// What they are for: `all` on PostgreSQL, `read` and `write` on SQLite.
+    pub name: &'static str,
+    /// How many there may be.
+    pub most: u32,
+    /// How many there are.
+    pub open: u32,
+    /// How many of these nobody uses.
+    pub idle: u32,
+}
+
+impl PoolState {
+    /// How many are in use.
+    pub fn used(&self) -> u32 {
+        self.open.saturating_sub(self.idle)
+    }
+}
+
 type PoolEngine = Engine<PgPool, SqlitePool>;
 
 impl<P: Clone, S: Clone> Clone for Engine<P, S> {
@@ -99,6 +119,35 @@ impl Database {
         match self.read {
             Engine::Postgres(_) => "PostgreSQL",
             Engine::Sqlite(_) => "SQLite",
+        }
+    }
+
+    /// The version of the engine: `15.3`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn version(&self) -> Result<String, Error> {
+        Ok(match &self.read {
+            Engine::Postgres(pool) => {
+                sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(pool).await?
+            }
+            Engine::Sqlite(pool) => sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await?,
+        })
+    }
+
+    /// The connections that are open. Asks nobody.
+    pub fn pools(&self) -> Vec<PoolState> {
+        let state = |name, engine: &PoolEngine| {
+            on!(engine, pool => PoolState {
+                name,
+                most: pool.options().get_max_connections(),
+                open: pool.size(),
+                idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
+            })
+        };
+        match &self.read {
+            Engine::Postgres(_) => vec![state("all", &self.read)],
+            Engine::Sqlite(_) => vec![state("read", &self.read), state("write", &self.write)],
         }
     }
 

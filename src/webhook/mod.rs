@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
 use crate::api::view::{Access, View};
-use crate::api::{ApiError, ErrorDetail, RawBody};
+use crate::api::{ApiError, RawBody};
 use crate::http::RequestContext;
 use crate::service::{CloudflareService, IncomingWebhook, WebhookAnswer};
 
@@ -75,7 +75,6 @@ pub struct WebhookPayload {
         (status = 200, description = "`OK`: recorded, or nothing to do", body = String, content_type = "text/html"),
         (status = 400, description = "`Invalid JSON` or `Invalid payload`", body = String, content_type = "text/html"),
         (status = 401, description = "`Missing signature`, `Invalid signature`, `Invalid timestamp` or `Address not allowed`", body = String, content_type = "text/html"),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
         (status = 404, description = "`Image not found`", body = String, content_type = "text/html"),
         (status = 500, description = "`Internal server error`: not recorded, to be sent again", body = String, content_type = "text/html"),
     ),

@@ -49,7 +49,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 }
 
 #[track_caller]
-fn success(command: &mut Command) -> String {
+pub(crate) fn success(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
     text(&output.stdout)
@@ -57,7 +57,7 @@ fn success(command: &mut Command) -> String {
 
 /// Standard error of a command that must fail.
 #[track_caller]
-fn failure(command: &mut Command) -> String {
+pub(crate) fn failure(command: &mut Command) -> String {
     let Output { status, stdout, stderr } = command.output().unwrap();
     assert_eq!((status.code(), text(&stdout).as_str()), (Some(1), ""), "{}", text(&stderr));
     text(&stderr)
@@ -357,11 +357,19 @@ async fn users_and_tokens(engine: Engine) {
             .env("CFIMAGES_ADMIN_PASSWORD", "long enough"),
     );
     assert_eq!(created, "created user alice\n");
+    success(run(&["user", "create", "root", "--superuser"]).env("CFIMAGES_ADMIN_PASSWORD", "long enough"));
+    success(run(&["user", "create", "visitor"]).env("CFIMAGES_ADMIN_PASSWORD", "long enough"));
     let users: Value = serde_json::from_str(&success(&mut run(&["user", "list", "--json"]))).unwrap();
-    assert_eq!(
-        (&users[0]["username"], &users[0]["staff"], &users[0]["email"]),
-        (&json!("alice"), &json!(true), &json!("a@example.org"))
-    );
+    let roles: Vec<_> = users
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| json!([user["username"], user["staff"], user["superuser"]]))
+        .collect();
+    assert_eq!(roles, [json!(["alice", true, false]), json!(["root", true, true]), json!(["visitor", false, false])]);
+    assert_eq!(users[0]["email"], "a@example.org");
+    let list = success(&mut run(&["user", "list"]));
+    assert!(list.lines().next().unwrap().contains("SUPERUSER"), "{list}");
     assert!(
         failure(run(&["user", "create", "alice"]).env("CFIMAGES_ADMIN_PASSWORD", "long enough"))
             .contains("exists already")

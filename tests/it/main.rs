@@ -28,6 +28,7 @@ mod browsers;
 mod bulk_runs;
 mod cleanup;
 mod cli;
+mod cli_openapi;
 mod cli_url;
 mod cloudflare_client;
 mod cloudflare_faults;
@@ -39,6 +40,7 @@ mod emulator;
 mod emulator_memory;
 mod faults;
 mod golden;
+mod health;
 mod http;
 mod jobs;
 mod jobs_leftovers;
@@ -46,6 +48,7 @@ mod jobs_polling;
 mod limits;
 mod logs;
 mod main_job;
+mod metrics;
 mod migrations;
 mod openapi;
 mod reconciliation;
@@ -91,6 +94,7 @@ fn main() -> ExitCode {
         api_registration::register,
         api_usages::register,
         cli::register,
+        cli_openapi::register,
         cli_url::register,
         cloudflare_faults::register,
         cloudflare_client::register,
@@ -109,6 +113,8 @@ fn main() -> ExitCode {
         limits::register,
         logs::register,
         main_job::register,
+        metrics::register,
+        health::register,
         migrations::register,
         openapi::register,
         sign_in::register,
