@@ -50,11 +50,15 @@ impl ConfigArgs {
     ) -> anyhow::Result<ExitCode> {
         let outcome = match self.command {
             ConfigCommand::Check { purpose } => {
-                let outcome = loader.load(purpose).map(drop);
-                if outcome.is_ok() {
+                let outcome = loader.load(purpose);
+                if let Ok(config) = &outcome {
                     writeln!(stdout, "configuration is valid")?;
+                    let is_served = purpose == Purpose::Serve;
+                    for warning in config.warnings().into_iter().filter(|_| is_served) {
+                        writeln!(stderr, "warning: {warning}")?;
+                    }
                 }
-                outcome
+                outcome.map(drop)
             }
             ConfigCommand::Show { json } => {
                 let (values, outcome) = loader.inspect();
@@ -149,10 +153,20 @@ mod tests {
 
     #[test]
     fn check_says_that_a_complete_configuration_is_valid() {
-        let output = run(&["check"], &ACCOUNT);
+        let secret = ("CLOUDFLARE_IMAGES_WEBHOOK_SECRET", "hunter3");
+        let output = run(&["check"], &[&ACCOUNT[..], &[secret]].concat());
         assert!(output.succeeded);
         assert_eq!(output.stdout, "configuration is valid\n");
         assert_eq!(output.stderr, "");
+    }
+
+    #[test]
+    fn check_warns_of_what_may_be_on_purpose() {
+        let output = run(&["check"], &ACCOUNT);
+        assert!(output.succeeded);
+        assert_eq!(output.stdout, "configuration is valid\n");
+        assert!(output.stderr.starts_with("warning: No CLOUDFLARE_IMAGES_WEBHOOK_SECRET is set:"), "{}", output.stderr);
+        assert_eq!(run(&["check", "--for", "database"], &ACCOUNT).stderr, "");
     }
 
     #[test]

@@ -44,7 +44,9 @@ impl ServeArgs {
         lifecycle.stop_on_signals()?;
         let listener = app::bind(config.server.listen, "--listen").await?;
         let database = self.open_database(&config).await?;
-        warn_of_unsigned_webhooks(&config);
+        for warning in config.warnings() {
+            warn!("{warning}");
+        }
         warn_of_jobs_that_are_off(&config);
         info!(address = %listener.local_addr()?, "Listening on http://{}", listener.local_addr()?);
         run_server(&config, listener, database, lifecycle).await?;
@@ -112,12 +114,6 @@ fn listening(service: Lifecycle, delay: Duration) -> Lifecycle {
         }
     });
     listening
-}
-
-fn warn_of_unsigned_webhooks(config: &Config) {
-    if config.webhook.accepts_unsigned() {
-        warn!("No CLOUDFLARE_IMAGES_WEBHOOK_SECRET is set: every well-formed webhook is accepted, whoever sends it");
-    }
 }
 
 fn warn_of_jobs_that_are_off(config: &Config) {

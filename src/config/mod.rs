@@ -16,6 +16,7 @@ mod database;
 mod delivery;
 mod example;
 mod file;
+mod insecure;
 mod jobs;
 mod layer;
 mod loader;

@@ -174,6 +174,10 @@ settings! {
         /// The URL of Cloudflare's API, or of an emulator of it.
         CLOUDFLARE_IMAGES_BASE_URL: text("https://api.cloudflare.com/client/v4"),
 
+        /// Whether the server may listen on an address that others can reach although `CLOUDFLARE_IMAGES_BASE_URL` is an emulator, that is,
+        /// without TLS.
+        CLOUDFLARE_IMAGES_ALLOW_EMULATOR: flag("false"),
+
         /// How long a call to Cloudflare may take while somebody waits, all tries included, in seconds, 1 to 30. Jobs take three
         /// times as long. Uploads through the server have the time of their request instead.
         CLOUDFLARE_IMAGES_TIMEOUT_SECONDS: number("20"),

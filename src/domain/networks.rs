@@ -16,6 +16,16 @@ impl Networks {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
     }
+
+    /// Whether every address of a family is in them.
+    pub fn hold_everybody(&self) -> bool {
+        self.0.iter().any(|network| network.prefix_len() == 0)
+    }
+
+    /// Whether there is no address but of this machine in them.
+    pub fn are_loopback(&self) -> bool {
+        self.0.iter().all(|network| network.network().is_loopback() && network.broadcast().is_loopback())
+    }
 }
 
 /// What counts as one client: an address, or of IPv6 the network of 64 bits, as anybody who has one address has all of them.
@@ -86,6 +96,17 @@ mod tests {
             ("2001:db9::7", false),
         ] {
             assert_eq!(networks.contains(address.parse().unwrap()), want, "{address}");
+        }
+        for (text, everybody, loopback) in [
+            ("", false, true),
+            ("127.0.0.0/8, ::1", false, true),
+            ("127.0.0.0/7", false, false),
+            ("127.0.0.1, 10.0.0.1", false, false),
+            ("10.0.0.1, 0.0.0.0/0", true, false),
+            ("::/0", true, false),
+        ] {
+            let networks = text.parse::<Networks>().unwrap();
+            assert_eq!((networks.hold_everybody(), networks.are_loopback()), (everybody, loopback), "{text}");
         }
         assert!(!"".parse::<Networks>().unwrap().contains("127.0.0.1".parse().unwrap()));
         for text in ["10.0.0.0/33", "example.com", "10.0.0.1:80", "*"] {
