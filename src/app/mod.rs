@@ -2,6 +2,7 @@
 
 mod health;
 mod lifecycle;
+mod log_file;
 mod metrics;
 mod process;
 mod router;

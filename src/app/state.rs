@@ -131,6 +131,7 @@ pub fn cloudflare_client(config: &CloudflareConfig) -> anyhow::Result<Client> {
         max_requests: config.max_requests,
         instances: config.instances,
         max_concurrent_requests: config.max_concurrent_requests,
+        slow_call: config.slow_call,
     };
     Client::with_limits(&settings, &limits).context("the client of Cloudflare's API cannot be set up")
 }
@@ -144,6 +145,7 @@ pub async fn open_database(config: &DatabaseConfig) -> anyhow::Result<Database> 
         max_connections: config.max_connections,
         acquire_timeout: config.acquire_timeout,
         statement_timeout: config.statement_timeout,
+        slow_query: config.slow_query,
         user_table: config.user_table.clone(),
         user_key: config.user_key,
     };

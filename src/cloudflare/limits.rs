@@ -19,6 +19,8 @@ pub struct ClientLimits {
     /// How many calls may be in flight; at least 2. Jobs have half of the places, and so have uploads and downloads together, so that
     /// there are always some for people's small calls.
     pub max_concurrent_requests: usize,
+    /// How long a try may take before it is warned of, if it moves no bytes of pictures; none for any time.
+    pub slow_call: Option<Duration>,
 }
 
 impl ClientLimits {
@@ -32,7 +34,13 @@ impl ClientLimits {
 
 impl Default for ClientLimits {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(20), max_requests: None, instances: 1, max_concurrent_requests: 64 }
+        Self {
+            timeout: Duration::from_secs(20),
+            max_requests: None,
+            instances: 1,
+            max_concurrent_requests: 64,
+            slow_call: Some(Duration::from_secs(3)),
+        }
     }
 }
 

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
-use tracing::{error, info};
+use tracing::{debug, error, info, instrument, warn};
 
 use super::breaker::{Breaker, Leave, News, Sign};
 use super::error::errors_in;
@@ -36,6 +36,8 @@ pub(super) struct Transport {
     times: Times,
     patience: Patience,
     metrics: Arc<Metrics>,
+    /// What is warned of.
+    slow_call: Option<Duration>,
 }
 
 /// What all calls of a client share.
@@ -144,7 +146,8 @@ impl Transport {
             last_calls: LastCalls::default(),
         };
         let (account, metrics) = (Account { http, url }, Arc::default());
-        Ok(Self { account, gate: Arc::new(gate), times, patience: Patience::Person, metrics })
+        let (gate, slow_call) = (Arc::new(gate), limits.slow_call);
+        Ok(Self { account, gate, times, patience: Patience::Person, metrics, slow_call })
     }
 
     /// Where calls are counted.
@@ -227,7 +230,21 @@ impl Transport {
         result.ok_or(NO_RESULT)
     }
 
+    /// Warns of a try that took long, unless it moved bytes, which may take their time.
+    fn note_time(&self, call: &Call, attempt: u32, time: Duration) {
+        if self.slow_call.is_some_and(|limit| time >= limit) && !call.is_upload() {
+            let (operation, millis) = (call.operation, u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            warn!(
+                operation = operation.name(),
+                attempt,
+                duration_ms = millis,
+                "{operation} at Cloudflare took {millis} ms"
+            );
+        }
+    }
+
     /// Makes a call, and counts it; what came of it, and its place in flight.
+    #[instrument(name = "cloudflare.call", skip_all, fields(operation = call.operation.name()))]
     async fn run<T, R: Future<Output = Result<T, Error>>>(
         &self,
         call: Call,
@@ -263,7 +280,9 @@ impl Transport {
                 }
             };
             let request = request(&self.account).timeout(tries.time(Instant::now()));
+            let started = Instant::now();
             let outcome = self.gate.exchange(request, &read).await;
+            self.note_time(&call, attempt, started.elapsed());
             let place = turn.end(outcome.as_ref(), &call);
             let failure = match outcome {
                 Ok(result) => return Ok((result, place)),
@@ -298,7 +317,7 @@ impl Gate {
         request: RequestBuilder,
         read: impl Fn(Response) -> R,
     ) -> Result<T, Failure> {
-        let response = request.send().await.map_err(Error::from)?;
+        let response = send(request).await?;
         let head = AnswerHead::of(&response);
         self.heed(&head, response.headers());
         read(response).await.map_err(|error| head.failure(error))
@@ -314,6 +333,36 @@ impl Gate {
             self.limiter.pause(pause, Instant::now());
         }
     }
+}
+
+/// Sends a request. Of bodies and of the values of headers nothing is logged, of the path what follows the account.
+async fn send(request: RequestBuilder) -> Result<Response, Error> {
+    let (http, request) = request.build_split();
+    let request = request?;
+    debug!(
+        http.request.method = %request.method(),
+        url.path = path_of(request.url()),
+        http.request.headers = ?names(request.headers()),
+        http.request.body.size = request.body().and_then(reqwest::Body::as_bytes).map(<[u8]>::len),
+        "cloudflare.request"
+    );
+    let response = http.execute(request).await?;
+    debug!(
+        http.response.status_code = response.status().as_u16(),
+        http.response.headers = ?names(response.headers()),
+        http.response.body.size = response.content_length(),
+        "cloudflare.response"
+    );
+    Ok(response)
+}
+
+fn path_of(url: &reqwest::Url) -> &str {
+    let after_accounts = url.path().split_once("/accounts/").and_then(|(_, rest)| rest.split_once('/'));
+    after_accounts.map_or("", |(_, path)| path)
+}
+
+fn names(headers: &HeaderMap) -> Vec<&str> {
+    headers.keys().map(HeaderName::as_str).collect()
 }
 
 /// That it is a call's turn, until it is over.
@@ -427,6 +476,10 @@ mod tests {
 
     /// The events of a call that is answered like this, as JSON.
     async fn logs_of(answer: wiremock::ResponseTemplate) -> Vec<serde_json::Value> {
+        logs_within(&ClientLimits::default(), answer).await
+    }
+
+    async fn logs_within(limits: &ClientLimits, answer: wiremock::ResponseTemplate) -> Vec<serde_json::Value> {
         let server = wiremock::MockServer::start().await;
         wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
         let settings = ClientSettings {
@@ -434,12 +487,12 @@ mod tests {
             account_id: "the-account".to_owned(),
             api_token: "the-token".to_owned().into(),
         };
-        let transport = Transport::new(&settings, &ClientLimits::default()).unwrap();
+        let transport = Transport::new(&settings, limits).unwrap();
         let logs = Logs::default();
         let writer = logs.clone();
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
         let guard = tracing::subscriber::set_default(subscriber);
-        transport.call(Operation::GetImage, |account| account.get("images/v1/i")).await.unwrap_err();
+        let _ = transport.call(Operation::GetImage, |account| account.get("images/v1/i")).await;
         drop(guard);
         let bytes = logs.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
@@ -468,6 +521,23 @@ mod tests {
         ] {
             assert_eq!(fields[name], value, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_slow_call_is_warned_of_where_that_is_wanted() {
+        let answer = || {
+            let body = r#"{"success": true, "result": {}}"#;
+            wiremock::ResponseTemplate::new(200).set_body_string(body).set_delay(Duration::from_millis(5))
+        };
+        let within = |slow_call| ClientLimits { slow_call, ..ClientLimits::default() };
+        for limits in [within(None), within(Some(Duration::from_mins(1)))] {
+            assert_eq!(logs_within(&limits, answer()).await, Vec::<serde_json::Value>::new());
+        }
+        let events = logs_within(&within(Some(Duration::from_millis(5))), answer()).await;
+        assert_eq!((events.len(), &events[0]["level"]), (1, &"WARN".into()), "{events:?}");
+        let fields = &events[0]["fields"];
+        assert_eq!((&fields["operation"], &fields["attempt"]), (&"get_image".into(), &1.into()));
+        assert!(fields["duration_ms"].as_u64() >= Some(5), "{fields}");
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use super::setting::Setting;
 use super::settings::{
     CFIMAGES_INSTANCES, CLOUDFLARE_IMAGES_ACCOUNT_ID, CLOUDFLARE_IMAGES_API_TOKEN, CLOUDFLARE_IMAGES_BASE_URL,
     CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS, CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES,
-    CLOUDFLARE_IMAGES_TIMEOUT_SECONDS,
+    CLOUDFLARE_IMAGES_SLOW_CALL_MS, CLOUDFLARE_IMAGES_TIMEOUT_SECONDS,
 };
 use super::values::Values;
 use crate::cloudflare::ClientLimits;
@@ -30,6 +30,8 @@ pub struct CloudflareConfig {
     pub max_requests: Option<u32>,
     /// How many calls may be in flight, 2 to 1000.
     pub max_concurrent_requests: usize,
+    /// How long a try may take before it is warned of; none for any time.
+    pub slow_call: Option<Duration>,
     /// How many instances share the requests, 1 to 100.
     pub instances: u32,
 }
@@ -46,6 +48,7 @@ impl CloudflareConfig {
         let timeout = values.read(&CLOUDFLARE_IMAGES_TIMEOUT_SECONDS, parse::number(1..=30));
         let max_requests = values.read(&CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES, parse::number(10..=100_000));
         let max_concurrent_requests = values.read(&CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS, parse::number(2..=1000));
+        let slow_call = values.read(&CLOUDFLARE_IMAGES_SLOW_CALL_MS, parse::number(0..=3_600_000));
         let instances = values.read(&CFIMAGES_INSTANCES, parse::number(1..=100));
         values.problems.extend(too_few_requests(max_requests, instances));
         let required = [&CLOUDFLARE_IMAGES_ACCOUNT_ID, &CLOUDFLARE_IMAGES_API_TOKEN];
@@ -58,6 +61,7 @@ impl CloudflareConfig {
                 timeout: Duration::from_secs(timeout?),
                 max_requests,
                 max_concurrent_requests: max_concurrent_requests?,
+                slow_call: Some(slow_call?).filter(|millis| *millis > 0).map(Duration::from_millis),
                 instances: instances?,
             })
         };

@@ -46,7 +46,7 @@ fn origin(text: &str) -> Result<String, String> {
     let rule =
         || "must be * or origins such as https://www.example.com or http://localhost:3000, without a path".to_owned();
     let url = Url::parse(text).map_err(|_| rule())?;
-    let is_bare = url.username().is_empty() && url.password().is_none() && !text.ends_with(['/', '?', '#']);
+    let is_bare = url.username().is_empty() && url.password().is_none() && !text.ends_with('/') && !text.contains('*');
     let has_nothing_more = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     if matches!(url.scheme(), "http" | "https") && is_bare && has_nothing_more {
         Ok(url.origin().ascii_serialization())

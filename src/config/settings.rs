@@ -149,6 +149,13 @@ settings! {
 
         /// The form of the logs: `pretty` for people, `json` for machines, `auto` for pretty on a terminal, else JSON.
         CFIMAGES_LOG_FORMAT: text("auto"),
+
+        /// The file that logs are appended to, instead of stderr; made where it is missing, for its owner and group alone. It may be moved
+        /// away, removed or cut off at any time, as logrotate does; SIGHUP opens it anew.
+        CFIMAGES_LOG_FILE: optional_text("/var/log/cfimages/cfimages.log"),
+
+        /// How many milliseconds a statement of the database may take before a warning says which one did; 0 for any time.
+        CFIMAGES_SLOW_QUERY_MS: number("500"),
     }
 
     "Instances" {
@@ -170,6 +177,10 @@ settings! {
         /// How long a call to Cloudflare may take while somebody waits, all tries included, in seconds, 1 to 30. Jobs take three
         /// times as long. Uploads through the server have the time of their request instead.
         CLOUDFLARE_IMAGES_TIMEOUT_SECONDS: number("20"),
+
+        /// How many milliseconds Cloudflare may take for a request before a warning says which one took longer; 0 for any time. Requests that
+        /// move files do not count.
+        CLOUDFLARE_IMAGES_SLOW_CALL_MS: number("3000"),
 
         /// How many requests may be made to Cloudflare in five minutes, by all instances together: 10 to 100000, and at least 4 for each
         /// of `CFIMAGES_INSTANCES`. 1000 where it is not set, and no limit for an emulator on this machine. Cloudflare takes 1200 of a

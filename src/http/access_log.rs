@@ -3,11 +3,12 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use axum::body::HttpBody;
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Instrument, Span, debug, field, info_span};
 
 use super::RequestContext;
 use crate::metrics::{CLIENT_GONE, Metrics, UNMATCHED};
@@ -63,13 +64,28 @@ pub async fn log_request(State(metrics): State<Arc<Metrics>>, mut request: Reque
         let method = request.method().clone();
         let mut answer =
             Answer { metrics, method, route, chosen_route, started: Instant::now(), status: None, error: None };
+        debug!(
+            target: "http",
+            { http.request.headers = ?names(request.headers()), http.request.body.size = request.body().size_hint().exact() },
+            "http.server.request"
+        );
         let response = next.run(request).await;
+        debug!(
+            target: "http",
+            { http.response.headers = ?names(response.headers()), http.response.body.size = response.body().size_hint().exact() },
+            "http.server.answer"
+        );
         answer.status = Some(response.status());
         answer.error = response.extensions().get().copied();
         response
     }
     .instrument(span)
     .await
+}
+
+/// The names of headers. Their values, some of which are secrets, are never logged.
+fn names(headers: &HeaderMap) -> Vec<&str> {
+    headers.keys().map(HeaderName::as_str).collect()
 }
 
 /// Logged and counted when it goes: also where the client went away before there was an answer.

@@ -1,6 +1,7 @@
 //! Users, their passwords and their tokens.
 
 use std::sync::Arc;
+use tracing::instrument;
 
 use super::hashing::HashingThreads;
 use super::passwords::PasswordHash;
@@ -101,6 +102,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If the name is not allowed or taken, or the password too short.
+    #[instrument(name = "service.accounts.create_user", skip_all)]
     pub async fn create_user(
         &self,
         username: &str,
@@ -131,6 +133,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If there is no such user, or the password is too short.
+    #[instrument(name = "service.accounts.set_password", skip_all)]
     pub async fn set_password(&self, username: &str, password: &str) -> Result<(), AccountError> {
         let user = self.get_user(username).await?;
         let hash = self.hash_password(password).await?;
@@ -152,6 +155,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If there is no such user, or Django has no tokens.
+    #[instrument(name = "service.accounts.issue_token", skip_all, fields(user.id = %user))]
     pub async fn issue_token(&self, user: UserId, rotate: bool) -> Result<String, AccountError> {
         let key = random_token()?;
         let mut transaction = self.database.begin().await?;
@@ -208,6 +212,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If Django has no tokens.
+    #[instrument(name = "service.accounts.end_token", skip_all, fields(user.id = %user))]
     pub async fn end_token(&self, user: UserId) -> Result<bool, AccountError> {
         let mut transaction = self.database.begin().await?;
         let had_token = store::tokens::delete(&mut transaction, user).await?;

@@ -147,6 +147,7 @@ impl CloudflareService {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such run, it has not ended, or nothing failed.
+    #[instrument(name = "service.bulk_runs.retry", skip_all, fields(run))]
     pub async fn retry_bulk_failures(&self, run: i64, staff: &User) -> Result<i64, Error> {
         let run = self.find_bulk_run(run).await?;
         let failures = self.list_bulk_failures(run.id).await?;

@@ -136,6 +136,7 @@ impl ImageRecords {
     ///
     /// # Errors
     /// If the database fails in a way that may be over a little later, or images cannot be looked for; batches before stay deleted.
+    #[instrument(name = "service.cleanup.delete_expired", skip_all)]
     pub async fn delete_expired(&self, before: Timestamp, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
         let (mut from, mut size) = (Some(ImageId::first()), BatchSize::new());
         while let Some(start) = from {

@@ -229,6 +229,7 @@ impl CloudflareService {
     ///
     /// # Errors
     /// [`Error::BeingCleared`] while somebody else is at it; otherwise if the database fails.
+    #[instrument(name = "service.leftovers.retry", skip_all)]
     pub async fn retry_leftover(&self, id: &CloudflareId) -> Result<Option<LeftoverOutcome>, Error> {
         let (service, id) = (self.clone(), id.clone());
         self.run_to_end(async move {

@@ -71,14 +71,14 @@ impl Server {
         Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    fn signal(&self) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
     /// Sends SIGTERM and waits; exit code and log.
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {
-        self.signal();
+        self.signal("TERM");
         let mut log = String::new();
         std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut log).unwrap();
         (self.0.wait().unwrap().code(), log)
@@ -331,7 +331,7 @@ async fn delayed_stop() {
     command.envs(environment(&database)).env("CFIMAGES_SHUTDOWN_DELAY_SECONDS", "3600");
     let server = Server::start(&mut command);
     wait_until_ready(&listen).await;
-    server.signal();
+    server.signal("TERM");
 
     eventually("load balancers are told", async || {
         let answer = Answer::of(http_client().get(format!("http://{listen}/readyz"))).await;

@@ -46,6 +46,7 @@ mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
 mod limits;
+mod logs;
 mod main_job;
 mod metrics;
 mod migrations;
@@ -110,6 +111,7 @@ fn main() -> ExitCode {
         jobs_leftovers::register,
         jobs_polling::register,
         limits::register,
+        logs::register,
         main_job::register,
         metrics::register,
         health::register,

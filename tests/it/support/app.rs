@@ -25,7 +25,7 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec-test";
 pub(crate) const ACCOUNT_HASH: &str = "hash-0001";
 pub(crate) const SIGNING_KEY: &str = "signing-key-of-the-tests";
 pub(crate) const API_TOKEN: &str = "cloudflare-token-of-the-tests";
-const ACCOUNT_ID: &str = "acct-0001";
+pub(crate) const ACCOUNT_ID: &str = "acct-0001";
 const WEBHOOK_PATH: &str = "/cloudflare-images/api/webhook/";
 
 /// A running service with one user's token at hand. It stops when it is dropped.
@@ -267,6 +267,7 @@ pub(crate) async fn connect_with_users(url: &str, table: &str, key: &str) -> Dat
         max_connections: 1,
         acquire_timeout: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(30),
+        slow_query: None,
         user_table: table.parse().unwrap(),
         user_key: UserKey::from_name(key).unwrap(),
     };
