@@ -78,7 +78,7 @@ pub struct CloudflareHealth {
     #[schema(required, example = 1180)]
     told_requests_left: Option<u64>,
     /// When a call last worked.
-    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>, example = "2026-11-29T12:00:00Z")]
     last_success_at: Option<Timestamp>,
     /// When a call last failed for a reason that is not about one image.
     #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>, example = json!(null))]
@@ -134,7 +134,7 @@ pub struct JobHealth {
     #[schema(example = "polling")]
     name: &'static str,
     /// When a round last worked on this instance.
-    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>, example = "2026-11-29T12:00:00Z")]
     last_success_at: Option<Timestamp>,
     /// How much waits for the job on any instance, be its turn now or later; `null` where nothing does, or the database does not tell.
     #[schema(required, example = 3)]
@@ -149,7 +149,7 @@ pub struct JobHealth {
 #[expect(clippy::struct_field_names, reason = "the names in the JSON")]
 pub struct WebhookHealth {
     /// When one last changed an image.
-    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>, example = "2026-11-29T12:00:00Z")]
     last_recorded_at: Option<Timestamp>,
     /// When one was last refused.
     #[schema(required, value_type = Option<chrono::DateTime<chrono::Utc>>, example = json!(null))]
@@ -171,8 +171,6 @@ pub struct WebhookHealth {
     responses(
         (status = 200, description = "How all is", body = HealthResponse),
         (status = 403, description = "Not signed in, or not staff", body = ErrorDetail),
-        (status = 406, description = "Nothing that `Accept` names can be answered with", body = ErrorDetail),
-        (status = 503, description = "The database is not available, so that nobody can prove to be staff", body = ErrorDetail),
     ),
     security(("token" = []), ("session" = []))
 )]
