@@ -15,6 +15,8 @@ pub struct FieldErrors(BTreeMap<String, Messages>);
 #[serde(untagged)]
 enum Messages {
     Field(Vec<String>),
+    // The names of members are texts in JSON.
+    #[schema(value_type = BTreeMap<String, Vec<String>>)]
     Items(BTreeMap<usize, Vec<String>>),
     /// The toolkit's form for parameters of a query.
     Parameter(String),

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-FIXTURES = Path(__file__).parent / "../fixtures/cloudflare"
+FIXTURES = Path(__file__).parent / "../../fixtures/cloudflare"
 
 
 def change(parent, keys, exception):
