@@ -44,6 +44,8 @@ struct RunPage {
     /// The filters of the images, where they were not chosen one by one.
     chips: Vec<Chip>,
     list: String,
+    /// Whether another version of cfimages began it, and this one cannot know what it does.
+    is_foreign: bool,
     /// What is changed in the metadata.
     change: Option<Change>,
     failures: Vec<FailureLine>,
@@ -104,6 +106,7 @@ pub(super) async fn show(
     staff: Staff,
 ) -> Result<Response, PageError> {
     let run = admin.service.find_bulk_run(read_id(&id)?).await?;
+    let list = run.task().map(|(_, selection)| selection.list.clone()).unwrap_or_default();
     let failures = if run.failed > 0 { admin.service.list_bulk_failures(run.id).await? } else { Vec::new() };
     let line_of = |failure: &BulkFailure| FailureLine {
         id: failure.image_id.to_string(),
@@ -114,11 +117,12 @@ pub(super) async fn show(
         frame: Frame::new(&admin, &staff, Section::Runs),
         csrf: staff.csrf.to_string(),
         is_open: run.is_open(),
+        is_foreign: run.task().is_none(),
         is_left_alone: admin.service.is_left_alone(&run).await?,
         trouble: shortened(&run.last_error, 500),
-        chips: chips_of(&run.selection.list),
-        list: run.selection.list.clone(),
-        change: change(&run.action),
+        chips: chips_of(&list),
+        list,
+        change: run.task().and_then(|(action, _)| change(action)),
         has_more_failures: run.failed > i64::try_from(failures.len()).unwrap_or(i64::MAX),
         failures: failures.iter().map(line_of).collect(),
         run: line(&run, admin.service.clock().now()),
@@ -171,7 +175,7 @@ fn line(run: &BulkRun, now: Timestamp) -> RunLine {
     };
     RunLine {
         id: run.id,
-        title: title(&run.action, &images),
+        title: run.task().map_or_else(|| "A run of another version".to_owned(), |(action, _)| title(action, &images)),
         state: state_badge(run),
         who: visible(&run.username),
         began: Moment::new(run.created_at, now),
@@ -186,7 +190,7 @@ fn line(run: &BulkRun, now: Timestamp) -> RunLine {
         done: Grouped(run.done),
         unchanged: Grouped(run.unchanged),
         failed: Grouped(run.failed),
-        has_failures: run.failed > 0,
+        has_failures: run.failed > 0 && run.task().is_some(),
     }
 }
 
@@ -197,6 +201,7 @@ fn state_badge(run: &BulkRun) -> Badge {
         BulkState::Done if run.failed > 0 => ("warning", "warn", "Done, with failures"),
         BulkState::Done => ("check", "good", "Done"),
         BulkState::Stopped => ("cross", "plain", "Stopped"),
+        BulkState::Other => ("dots", "plain", "Not known"),
     };
     Badge { icon, tone, word: word.to_owned() }
 }

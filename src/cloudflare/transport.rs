@@ -1,5 +1,6 @@
 //! Requests on behalf of an account, and the envelopes that the answers come in.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -177,10 +178,20 @@ impl Transport {
         call: impl Into<Call>,
         request: impl Fn(&Account) -> RequestBuilder,
     ) -> Result<Option<Box<RawValue>>, Error> {
+        self.send_if(call, request, always).await
+    }
+
+    /// The same, if that is meant still when its turn has come, each time it is tried.
+    pub(super) async fn send_if<M: Future<Output = bool>>(
+        &self,
+        call: impl Into<Call>,
+        request: impl Fn(&Account) -> RequestBuilder,
+        is_meant: impl Fn() -> M,
+    ) -> Result<Option<Box<RawValue>>, Error> {
         let call = call.into();
         let max_bytes = call.operation.max_answer_bytes();
         let (result, _) =
-            self.run(call, |account| request(account), |response| read_result(response, max_bytes)).await?;
+            self.run(call, |account| request(account), is_meant, |response| read_result(response, max_bytes)).await?;
         Ok(result)
     }
 
@@ -193,7 +204,7 @@ impl Transport {
     ) -> Result<(Response, Place), Error> {
         let call = call.into();
         let max_bytes = call.operation.max_answer_bytes();
-        self.run(call, |account| request(account), |response| successful(response, max_bytes)).await
+        self.run(call, |account| request(account), always, |response| successful(response, max_bytes)).await
     }
 
     /// Does a call whose request can be made once only, as its body is gone then.
@@ -205,15 +216,16 @@ impl Transport {
         let mut request = Some(request);
         let once = |account: &Account| request.take().expect("a call that is not repeatable is tried once")(account);
         let max_bytes = call.operation.max_answer_bytes();
-        let (result, _) = self.run(call.once(), once, |response| read_result(response, max_bytes)).await?;
+        let (result, _) = self.run(call.once(), once, always, |response| read_result(response, max_bytes)).await?;
         result.ok_or(NO_RESULT)
     }
 
     /// Tries a call until it works, may not be tried again, or its time is over; what came of it, and its place in flight.
-    async fn run<T, R: Future<Output = Result<T, Error>>>(
+    async fn run<T, R: Future<Output = Result<T, Error>>, M: Future<Output = bool>>(
         &self,
         call: Call,
         mut request: impl FnMut(&Account) -> RequestBuilder,
+        is_meant: impl Fn() -> M,
         read: impl Fn(Response) -> R,
     ) -> Result<(T, Place), Error> {
         let arrival = call.arrival.unwrap_or_default();
@@ -230,6 +242,9 @@ impl Transport {
                     return Err(failure.into_error());
                 }
             };
+            if !is_meant().await {
+                return Err(failed.unwrap_or_else(|| Error::CalledOff.into()).into_error());
+            }
             let request = request(&self.account).timeout(tries.time(Instant::now()));
             let outcome = self.gate.exchange(request, &read).await;
             let place = turn.end(outcome.as_ref(), &call);
@@ -300,6 +315,11 @@ impl Turn<'_> {
         }
         self.place
     }
+}
+
+/// What most calls are meant.
+pub(super) fn always() -> Ready<bool> {
+    ready(true)
 }
 
 const NO_RESULT: Error = Error::Malformed("it has no result");

@@ -230,7 +230,7 @@ async fn deletions(engine: Engine) {
     let world = World::new(&engine, "uploaded").await;
     use_image(&world).await;
     let refused = world.perform(StaffAction::Delete { force: false }).await;
-    assert!(matches!(refused, Err(Error::InUse(usages)) if usages.len() == 1));
+    assert!(matches!(refused, Err(Error::InUse)));
     assert_eq!((world.log().await, world.cloudflare.calls()), (Vec::new(), Vec::new()));
 
     assert_eq!(world.perform(StaffAction::Delete { force: true }).await.unwrap(), StaffOutcome::Done);
