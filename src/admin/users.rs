@@ -108,6 +108,7 @@ pub(super) async fn show(
         Some("rotated") => {
             Some(Notice::good("There is a new token, and the one before has ended. Show it to pass it on."))
         }
+        Some("had") => Some(Notice::bad("The user had a token already, and keeps it. Rotate it to replace it.")),
         Some("revoked") => Some(Notice::good("The token has ended.")),
         _ => None,
     };
@@ -149,9 +150,11 @@ pub(super) async fn rotate_token(
 
 async fn issue(admin: &Admin, staff: &Staff, id: &str, rotate: bool) -> Result<Response, PageError> {
     let account = find(admin, id).await?;
-    let word = if rotate { "rotated" } else { "created" };
     match admin.accounts.issue_token(account.user.id, rotate).await {
+        // The page was old.
+        Ok(token) if !token.is_new => Ok(back(admin, &account, "had")),
         Ok(_) => {
+            let word = if rotate { "rotated" } else { "created" };
             record(staff, word, &account);
             Ok(back(admin, &account, word))
         }

@@ -23,6 +23,14 @@ pub struct Accounts {
     pub(super) hashing: HashingThreads,
 }
 
+/// The API token of a user.
+pub struct IssuedToken {
+    /// The token, whole.
+    pub key: String,
+    /// Whether it was made just now; otherwise the user had it before.
+    pub is_new: bool,
+}
+
 /// Why a request with a token is not let in.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
@@ -145,22 +153,22 @@ impl Accounts {
     /// If there is no such user.
     pub async fn create_token(&self, username: &str, rotate: bool) -> Result<String, AccountError> {
         let user = self.get_user(username).await?;
-        self.issue_token(user.id, rotate).await
+        Ok(self.issue_token(user.id, rotate).await?.key)
     }
 
     /// The same for the user with a key.
     ///
     /// # Errors
     /// If there is no such user, or Django has no tokens.
-    pub async fn issue_token(&self, user: UserId, rotate: bool) -> Result<String, AccountError> {
-        let key = random_token()?;
+    pub async fn issue_token(&self, user: UserId, rotate: bool) -> Result<IssuedToken, AccountError> {
+        let new_key = random_token()?;
         let mut transaction = self.database.begin().await?;
         if rotate {
             store::tokens::delete(&mut transaction, user).await?;
         }
-        let key = store::tokens::find_or_insert(&mut transaction, user, &key, self.clock.now()).await?;
+        let key = store::tokens::find_or_insert(&mut transaction, user, &new_key, self.clock.now()).await?;
         transaction.commit().await?;
-        Ok(key)
+        Ok(IssuedToken { is_new: key == new_key, key })
     }
 
     /// Makes sure that there is a superuser with this name, password and API token.

@@ -236,7 +236,8 @@ impl CloudflareService {
         while let Some(start) = from {
             let batch = store::cleanup::list_orphans(&self.database, before, start, BATCH).await?;
             for image in &batch {
-                match service.delete_if(image.id, DeleteIf::OrphanSince(before)).await {
+                let deleted = service.delete_if(image.id, DeleteIf::OrphanSince(before)).await;
+                match deleted.map_err(|failed| failed.error) {
                     Ok(true) => observer(CleanupEvent::OrphanDeleted(image)),
                     // Content uses it by now, or somebody else has just deleted it.
                     Ok(false) | Err(Error::InUse) => {}

@@ -117,6 +117,37 @@ pub enum BulkOutcome {
     Interrupted,
 }
 
+/// Why an image was not deleted.
+#[derive(Debug)]
+pub(super) struct FailedDeletion {
+    pub(super) error: Error,
+    /// What became of the picture all the same.
+    pub(super) picture: Picture,
+}
+
+/// What a deletion that failed made of a picture at Cloudflare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Picture {
+    /// It is there still.
+    Kept,
+    /// Nobody knows.
+    Unsure,
+    /// It is gone, and the record is not.
+    Gone,
+}
+
+impl From<Error> for FailedDeletion {
+    fn from(error: Error) -> Self {
+        Self { error, picture: Picture::Kept }
+    }
+}
+
+impl From<store::Error> for FailedDeletion {
+    fn from(error: store::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
 /// Which images are deleted. Until Cloudflare is asked, what was so may have changed.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum DeleteIf {
@@ -158,10 +189,15 @@ impl CloudflareService {
     /// cannot be without it; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.deletions.delete", skip_all, fields(image.id = %image.id))]
     pub async fn delete_image(&self, image: &Image, force: bool) -> Result<(), Error> {
-        self.delete_by_keys(image.id, &image.cloudflare_id, force).await
+        self.delete_by_keys(image.id, &image.cloudflare_id, force).await.map_err(|failed| failed.error)
     }
 
-    async fn delete_by_keys(&self, id: ImageId, cloudflare_id: &CloudflareId, force: bool) -> Result<(), Error> {
+    pub(super) async fn delete_by_keys(
+        &self,
+        id: ImageId,
+        cloudflare_id: &CloudflareId,
+        force: bool,
+    ) -> Result<(), FailedDeletion> {
         self.delete_if(id, if force { DeleteIf::Always } else { DeleteIf::Unused }).await?;
         info!(image.cloudflare_id = ?cloudflare_id.as_str(), "Deleted image {:?}", cloudflare_id.as_str());
         Ok(())
@@ -227,7 +263,7 @@ impl CloudflareService {
     }
 
     async fn delete_one_of_many(&self, image: &ImageKeys, force: bool) -> BulkOutcome {
-        match self.delete_by_keys(image.id, &image.cloudflare_id, force).await {
+        match self.delete_by_keys(image.id, &image.cloudflare_id, force).await.map_err(|failed| failed.error) {
             Ok(()) => BulkOutcome::Deleted,
             Err(Error::InUse) => match store::usages::count_links(&self.database, image.id).await {
                 Ok(usages) => BulkOutcome::InUse(usize::try_from(usages).unwrap_or(usize::MAX)),
@@ -241,7 +277,7 @@ impl CloudflareService {
     ///
     /// # Errors
     /// [`Error::InUse`] if it is not of those that are to be deleted, now or when Cloudflare is asked.
-    pub(super) async fn delete_if(&self, id: ImageId, condition: DeleteIf) -> Result<bool, Error> {
+    pub(super) async fn delete_if(&self, id: ImageId, condition: DeleteIf) -> Result<bool, FailedDeletion> {
         self.require(id, condition).await?;
         self.records.require_removable(id).await?;
         let service = self.clone();
@@ -258,7 +294,7 @@ impl CloudflareService {
     }
 
     /// Deletes an image under the id that it has by now, and once more where it gets another one meanwhile.
-    async fn delete_under_each_id(&self, id: ImageId, condition: DeleteIf) -> Result<bool, Error> {
+    async fn delete_under_each_id(&self, id: ImageId, condition: DeleteIf) -> Result<bool, FailedDeletion> {
         while let Some(image) = store::images::find(&self.database, id).await? {
             let is_meant = || async { self.require(id, condition).await.is_ok() };
             match self.client.delete_image_if(&image.cloudflare_id, is_meant).await {
@@ -267,9 +303,13 @@ impl CloudflareService {
                     self.require(id, condition).await?;
                     continue;
                 }
-                Err(error) => return Err(Error::cloudflare(OPERATION)(error)),
+                Err(error) => {
+                    let picture = if error.may_have_taken_effect() { Picture::Unsure } else { Picture::Kept };
+                    return Err(FailedDeletion { error: Error::cloudflare(OPERATION)(error), picture });
+                }
             }
-            if self.records.remove_one(id, &image.cloudflare_id).await? {
+            let removed = self.records.remove_one(id, &image.cloudflare_id).await;
+            if removed.map_err(|error| FailedDeletion { error, picture: Picture::Gone })? {
                 return Ok(true);
             }
         }

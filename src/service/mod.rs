@@ -57,7 +57,7 @@ pub use account_reconciliation::{
     AccountDoubt, AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent,
     AccountRunObserver, AccountRunOptions, AccountRunStart, AccountTrust, FieldDifference, MissingOutcome,
 };
-pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
+pub use accounts::{AccountError, Accounts, IssuedToken, TokenError, random_password, random_token};
 pub use admin_sessions::{AdminSignInError, Browser, SessionToken};
 pub use browsing::{ImagePage, OwnerProblem, SearchError};
 pub use bulk_runs::BulkProgress;
