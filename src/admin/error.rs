@@ -15,7 +15,7 @@ use super::page::{Frame, render};
 use super::text::visible;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
-use crate::service::AccountError;
+use crate::service::{AccountError, SearchError};
 use crate::{service, store};
 
 /// Why a page is not shown.
@@ -36,6 +36,8 @@ pub(super) enum PageError {
     MethodNotAllowed,
     /// The time for a request was over.
     TookTooLong,
+    /// A search that no index helps with was not done.
+    Search(SearchError),
     /// The database fails, and may work a little later or not.
     Store(store::Error),
     /// Anything else that went wrong, which the log tells of.
@@ -66,6 +68,15 @@ struct ErrorPage<'a> {
 impl From<store::Error> for PageError {
     fn from(error: store::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<SearchError> for PageError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Failed(error) => error.into(),
+            error => Self::Search(error),
+        }
     }
 }
 
@@ -131,6 +142,16 @@ impl IntoResponse for PageError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "That took too long",
                 "The time for a request was over. What was begun at Cloudflare may still be done: look at it again in a moment.",
+            ),
+            Self::Search(SearchError::Busy) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many searches are going on",
+                "Others are searching at the moment. Try again in a moment.",
+            ),
+            Self::Search(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "That took too long",
+                "The search was given up. Narrow it down by owner, status or days.",
             ),
             Self::Store(error) => {
                 error!(error = %error_chain(&error), "The database failed: {error}");

@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::info;
 
 use super::error::PageError;
-use super::list::{Asked, Choice, Filter, LINES, Selection, Shown, choice};
+use super::list::{Asked, Choice, Filter, LINES, Selection, Shown, choice, refusal};
 use super::page::{Frame, Notice, Section, render};
 use super::text::{Moment, shortened, visible};
 use super::{Admin, Staff, Superuser, SuperuserForm};
@@ -80,9 +80,11 @@ pub(super) async fn list(
     let selection = Selection::read(&query, "users", &FILTERS);
     let list = match conditions(&selection) {
         Ok(filter) => {
-            let part = admin.accounts.list_accounts(&filter, selection.from()?, LINES).await?;
             let now = admin.service.clock().now();
-            selection.show(&part, ("user", "users"), |account| line(account, now))
+            match admin.service.search_accounts(&filter, selection.from()?, LINES).await {
+                Ok(part) => selection.show(&part, ("user", "users"), |account| line(account, now)),
+                Err(error) => Shown::refused(refusal(error, "Look at everybody, without a search.")?),
+            }
         }
         Err(problems) => Shown::refused(problems),
     };

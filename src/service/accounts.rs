@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::hashing::HashingThreads;
 use super::passwords::PasswordHash;
 use super::random::random_text;
+use super::{CloudflareService, Error, SearchError};
 use crate::domain::{Account, AccountFilter, AccountPlace, Clock, NewUser, PageFrom, Role, Stretch, User, UserId};
 use crate::signature::encode_hex;
 use crate::store::{self, Database};
@@ -231,30 +232,6 @@ impl Accounts {
         Ok(store::tokens::find(&self.database, user).await?)
     }
 
-    /// At most `size` users by name, with what may be shown of their tokens; nobody is at a place that cannot be.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_accounts(
-        &self,
-        filter: &AccountFilter,
-        from: PageFrom<AccountPlace>,
-        size: u32,
-    ) -> Result<Stretch<Account, AccountPlace>, AccountError> {
-        let read = |place: AccountPlace| {
-            let id = self.database.user_key().read(&place.id).filter(|_| !place.username.contains('\0'));
-            id.map(|id| (place.username, id))
-        };
-        let place = match from.clone().map(read) {
-            PageFrom::After(Some(place)) => PageFrom::After(place),
-            PageFrom::Before(Some(place)) => PageFrom::Before(place),
-            PageFrom::Start => PageFrom::Start,
-            _ => return Ok(Stretch { items: Vec::new(), previous: None, next: None }),
-        };
-        let found = store::tokens::list_accounts(&self.database, filter, &place, size.saturating_add(1)).await?;
-        Ok(Stretch::cut(found, size, &from, Account::place))
-    }
-
     /// The user with a key, which comes as text, and what may be shown of the token.
     ///
     /// # Errors
@@ -271,6 +248,36 @@ impl Accounts {
         let password = password.to_owned();
         let hash = self.hashing.turn().await.run(move || PasswordHash::make(&password)).await;
         Ok(hash.ok_or(AccountError::NotHashed)??)
+    }
+}
+
+impl CloudflareService {
+    /// At most `size` users by name, with what may be shown of their tokens; nobody is at a place that cannot be. All users may have to be
+    /// looked at, as no index tells who is staff.
+    ///
+    /// # Errors
+    /// [`SearchError`]
+    pub async fn search_accounts(
+        &self,
+        filter: &AccountFilter,
+        from: PageFrom<AccountPlace>,
+        size: u32,
+    ) -> Result<Stretch<Account, AccountPlace>, SearchError> {
+        let read = |place: AccountPlace| {
+            let id = self.database.user_key().read(&place.id).filter(|_| !place.username.contains('\0'));
+            id.map(|id| (place.username, id))
+        };
+        let place = match from.clone().map(read) {
+            PageFrom::After(Some(place)) => PageFrom::After(place),
+            PageFrom::Before(Some(place)) => PageFrom::Before(place),
+            PageFrom::Start => PageFrom::Start,
+            _ => return Ok(Stretch { items: Vec::new(), previous: None, next: None }),
+        };
+        let looking = async |database: Database| {
+            Ok::<_, Error>(store::tokens::list_accounts(&database, filter, &place, size.saturating_add(1)).await?)
+        };
+        let found = self.search(looking).await?;
+        Ok(Stretch::cut(found, size, &from, Account::place))
     }
 }
 

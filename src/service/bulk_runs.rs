@@ -11,12 +11,12 @@ use tracing::{Instrument, debug, error, info, instrument, warn};
 use uuid::Uuid;
 
 use super::staff_actions::StaffOutcome;
-use super::{CloudflareService, Error, with_jitter};
+use super::{CloudflareService, Error, SearchError, with_jitter};
 use crate::domain::{
-    BrowseFrom, BrowseOrder, BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, ImageFilter, ImageId,
+    BrowseFrom, BrowseOrder, BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, Image, ImageFilter, ImageId,
     ImageQuery, ImagesInHand, StaffAction, User,
 };
-use crate::store;
+use crate::store::{self, Database};
 
 /// How many images are taken in hand in one go.
 const IN_HAND: u32 = 20;
@@ -51,6 +51,17 @@ pub struct BulkProgress {
     pub settled: i64,
 }
 
+/// What a run would be about.
+#[derive(Debug)]
+pub struct BulkPreview {
+    /// How many images there are, as far as they were counted.
+    pub images: u64,
+    /// How many of them content uses, as far as they were counted.
+    pub used: u64,
+    /// The newest of them.
+    pub newest: Vec<Image>,
+}
+
 /// A run that is somebody's own.
 struct Claim {
     run: BulkRun,
@@ -70,12 +81,28 @@ enum Settled {
 }
 
 impl CloudflareService {
-    /// How many images meet the conditions, by looking at them; no more than `limit` are counted.
+    /// What a run would be about: how many images meet the conditions, how many of them content uses, where `counts_used`, both counted up
+    /// to `limit`, and the newest `size` of them.
     ///
     /// # Errors
-    /// If the database fails.
-    pub async fn count_images_up_to(&self, query: &ImageQuery, limit: u64) -> Result<u64, Error> {
-        Ok(store::browsing::count_up_to(&self.database, query, limit).await?)
+    /// [`SearchError`]
+    pub async fn preview_bulk_run(
+        &self,
+        query: &ImageQuery,
+        counts_used: bool,
+        limit: u64,
+        size: u32,
+    ) -> Result<BulkPreview, SearchError> {
+        let looking = async |database: Database| {
+            let images = store::browsing::count_up_to(&database, query, limit).await?;
+            let of_content = ImageQuery { is_used: true, ..query.clone() };
+            let used = if counts_used { store::browsing::count_up_to(&database, &of_content, limit).await? } else { 0 };
+            let (order, from) = (BrowseOrder::NEWEST_FIRST, BrowseFrom::Start);
+            let newest = store::browsing::list(&database, query, order, from, size).await?;
+            Ok::<_, Error>(BulkPreview { images, used, newest })
+        };
+        // Those that were chosen one by one are found by their keys.
+        if query.filter.ids.is_some() { Ok(looking(self.database.clone()).await?) } else { self.search(looking).await }
     }
 
     /// Has an action done with all images of a selection in the background; the number of the run. Runs that ended a month ago are
@@ -189,7 +216,7 @@ impl CloudflareService {
             self.end_run(claim.run.id, Some(&claim.word), BulkState::Stopped, &reason).await?;
             return nothing;
         };
-        let images = match self.while_ours(&claim, self.take_in_hand(&claim)).await {
+        let images = match self.while_ours(&claim, Box::pin(self.take_in_hand(&claim))).await {
             None | Some(Ok(None)) => return nothing,
             Some(Ok(Some(images))) => images,
             Some(Err(Error::Store(error))) if error.is_transient() && !error.is_statement_timeout() => {
@@ -357,10 +384,10 @@ impl CloudflareService {
         staff: &User,
         is_last_try: bool,
     ) -> Settled {
-        let performed = match self.count_images_up_to(query, 1).await {
+        let performed = match store::browsing::count_up_to(&self.database, query, 1).await {
             Ok(0) => return Settled::Unchanged,
             Ok(_) => self.perform(action, id, staff).await,
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         match performed {
             Ok(StaffOutcome::Done) => Settled::Done,
