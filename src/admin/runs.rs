@@ -2,8 +2,8 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::Uri;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 
 use super::error::PageError;
 use super::images::chips_of;
@@ -38,18 +38,24 @@ struct RunPage {
     csrf: String,
     run: RunLine,
     is_open: bool,
-    is_left_alone: bool,
+    standstill: Option<Standstill>,
     /// Why it does not get on, or was stopped.
     trouble: String,
     /// The filters of the images, where they were not chosen one by one.
     chips: Vec<Chip>,
     list: String,
-    /// Whether another version of cfimages began it, and this one cannot know what it does.
-    is_foreign: bool,
     /// What is changed in the metadata.
     change: Option<Change>,
     failures: Vec<FailureLine>,
     has_more_failures: bool,
+}
+
+/// Why this server or none works on a run.
+enum Standstill {
+    /// Another version of cfimages began it, and this one cannot know what it does.
+    Foreign,
+    /// No server does jobs.
+    LeftAlone,
 }
 
 /// A run, as it is shown.
@@ -104,6 +110,7 @@ pub(super) async fn show(
     State(admin): State<Admin>,
     Path(id): Path<String>,
     staff: Staff,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let run = admin.service.find_bulk_run(read_id(&id)?).await?;
     let list = run.task().map(|(_, selection)| selection.list.clone()).unwrap_or_default();
@@ -113,12 +120,17 @@ pub(super) async fn show(
         name: shortened(&failure.name, 80),
         message: shortened(&failure.message, 500),
     };
-    Ok(render(&RunPage {
+    // A page that renews a part of itself learns that all of it is another by now.
+    let is_over = !run.is_open() && headers.contains_key("hx-request");
+    let whole = is_over.then_some([("hx-retarget", "#run"), ("hx-reselect", "#run")]).map(AppendHeaders);
+    let page = render(&RunPage {
         frame: Frame::new(&admin, &staff, Section::Runs),
         csrf: staff.csrf.to_string(),
         is_open: run.is_open(),
-        is_foreign: run.task().is_none(),
-        is_left_alone: admin.service.is_left_alone(&run).await?,
+        standstill: match run.task() {
+            None => Some(Standstill::Foreign),
+            Some(_) => admin.service.is_left_alone(&run).await?.then_some(Standstill::LeftAlone),
+        },
         trouble: shortened(&run.last_error, 500),
         chips: chips_of(&list),
         list,
@@ -126,7 +138,8 @@ pub(super) async fn show(
         has_more_failures: run.failed > i64::try_from(failures.len()).unwrap_or(i64::MAX),
         failures: failures.iter().map(line_of).collect(),
         run: line(&run, admin.service.clock().now()),
-    }))
+    });
+    Ok((whole, page).into_response())
 }
 
 /// Stops a run.

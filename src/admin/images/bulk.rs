@@ -260,6 +260,8 @@ struct BulkPage {
     title: String,
     wanted: Wanted,
     problems: Vec<String>,
+    /// Whether one of the problems is with the change of the metadata.
+    is_edit_wrong: bool,
     amount: Amount,
     /// How many of them content uses, where that matters.
     used: Option<Amount>,
@@ -338,6 +340,7 @@ async fn page(admin: &Admin, staff: &Staff, wanted: Wanted, mut problems: Vec<St
     }
     let on_each = wanted.action.on_each(StaffEdit::default(), wanted.also_used);
     Ok(BulkPage {
+        is_edit_wrong: !problems.is_empty() && wanted.edit().is_err(),
         frame: Frame::new(admin, staff, Section::Images),
         csrf: staff.csrf.to_string(),
         title: title(&on_each, &if is_found { amount.to_string() } else { "images".to_owned() }),
