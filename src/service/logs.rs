@@ -1,22 +1,28 @@
 //! Looking at the logs of all images, for the staff.
 
-use super::{CloudflareService, Error};
+use super::{CloudflareService, Error, SearchError};
 use crate::domain::{CloudflareId, ImageId, LogFilter, LogPlace, LoggedEvent, PageFrom, Stretch};
-use crate::store;
+use crate::store::{self, Database};
 
 impl CloudflareService {
     /// At most `size` rows of the logs of all images, the latest first. What it costs does not depend on how many there are, but for
     /// parts of messages.
     ///
     /// # Errors
-    /// If the database fails.
+    /// [`SearchError`]
     pub async fn browse_logs(
         &self,
         filter: &LogFilter,
         from: PageFrom<LogPlace>,
         size: u32,
-    ) -> Result<Stretch<LoggedEvent, LogPlace>, Error> {
-        let found = store::upload_logs::browse(&self.database, filter, from, size.saturating_add(1)).await?;
+    ) -> Result<Stretch<LoggedEvent, LogPlace>, SearchError> {
+        let browse = async |database: Database| {
+            store::upload_logs::browse(&database, filter, from, size.saturating_add(1)).await.map_err(Error::from)
+        };
+        let found = match filter.message {
+            Some(_) => self.search(browse).await?,
+            None => browse(self.database.clone()).await?,
+        };
         Ok(Stretch::cut(found, size, &from, LoggedEvent::place))
     }
 
