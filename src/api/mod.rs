@@ -47,3 +47,4 @@ pub use error::{
 pub use field_errors::FieldErrors;
 pub use fields::Fields;
 pub use json_syntax::{JsonSyntaxError, explain as explain_json};
+pub use model::{ImageResponse, LogResponse, StatsResponse, UsageResponse};

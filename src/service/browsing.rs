@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::{CloudflareService, Error};
+use super::{CloudflareService, Error, ImageRecords};
 use crate::domain::{
-    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, Stretch, Timestamp, User, UserId,
+    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, ImageUsage, LogEntry, Stretch,
+    Timestamp, User, UserId,
 };
 use crate::store;
 
@@ -69,7 +70,7 @@ impl CloudflareService {
         from: BrowseFrom,
         size: u32,
     ) -> Result<ImagePage, Error> {
-        self.browse(query, order, from, size, None).await
+        self.records.browse(query, order, from, size, None).await
     }
 
     /// The same for a person who waits for it. What may have to look at all images for a page waits for its turn, so that people at work
@@ -85,17 +86,68 @@ impl CloudflareService {
         size: u32,
     ) -> Result<ImagePage, SearchError> {
         if query.is_quick(order) {
-            return Ok(self.browse(query, order, from, size, None).await?);
+            return Ok(self.records.browse(query, order, from, size, None).await?);
         }
         let turn = tokio::time::timeout(SEARCH_PATIENCE, self.searches.acquire()).await;
         let Ok(Ok(_turn)) = turn else { return Err(SearchError::Busy) };
-        self.browse(query, order, from, size, Some(SEARCH_TIME)).await.map_err(|error| match error {
+        self.records.browse(query, order, from, size, Some(SEARCH_TIME)).await.map_err(|error| match error {
             Error::Store(error) if error.is_statement_timeout() => SearchError::TookTooLong,
             error => SearchError::Failed(error),
         })
     }
 
-    async fn browse(
+    /// When the first and the last of all images were made; none where there is no image.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn first_and_last_created(&self) -> Result<Option<(Timestamp, Timestamp)>, Error> {
+        Ok(store::browsing::first_and_last(&self.database).await?)
+    }
+
+    /// Which of some times, each from its beginning up to its end, have images that were made in them: their places among them.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn times_with_images(&self, times: &[(Timestamp, Timestamp)]) -> Result<Vec<usize>, Error> {
+        Ok(store::browsing::times_with_images(&self.database, times).await?)
+    }
+
+    /// An image, whoever owns it, and its owner, where it has one who is still there.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none.
+    pub async fn find_any_image(&self, id: ImageId) -> Result<(Image, Option<User>), Error> {
+        let image = store::images::find(&self.database, id).await?.ok_or(Error::NotFound)?;
+        let owner = self.records.find_owner_of(&image).await?;
+        Ok((image, owner))
+    }
+
+    /// The images with these ids at Cloudflare, whoever owns them, in this order. Those that there are none of are left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_images_at_cloudflare(&self, ids: &[CloudflareId]) -> Result<Vec<Image>, Error> {
+        let mut images = store::images::find_by_cloudflare_ids(&self.database, &ids.iter().collect()).await?;
+        images.sort_by_key(|image| ids.iter().position(|id| *id == image.cloudflare_id));
+        Ok(images)
+    }
+
+    /// The key of the user with a name, or why there is none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_owner(&self, username: &str) -> Result<Result<UserId, OwnerProblem>, Error> {
+        self.records.find_owner(username).await
+    }
+}
+
+impl ImageRecords {
+    /// A page of at most `size` images that meet the conditions, whoever owns them. What it costs does not depend on where in the list
+    /// it is. PostgreSQL works on it for `time` at most, where there is one.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn browse(
         &self,
         query: &ImageQuery,
         order: BrowseOrder,
@@ -121,43 +173,41 @@ impl CloudflareService {
         Ok(store::users::list_names(&self.database, &ids).await?.into_iter().collect())
     }
 
-    /// When the first and the last of all images were made; none where there is no image.
+    /// The image with a key, here or at Cloudflare, whoever owns it.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn first_and_last_created(&self) -> Result<Option<(Timestamp, Timestamp)>, Error> {
-        Ok(store::browsing::first_and_last(&self.database).await?)
+    pub async fn find_by_key(&self, key: &str) -> Result<Option<Image>, Error> {
+        if let Ok(id) = key.parse::<ImageId>()
+            && let Some(image) = store::images::find(&self.database, id).await?
+        {
+            return Ok(Some(image));
+        }
+        let id = CloudflareId::new(key);
+        if !id.is_storable() {
+            return Ok(None);
+        }
+        Ok(store::images::find_by_cloudflare_ids(&self.database, &[&id].into_iter().collect()).await?.pop())
     }
 
-    /// Which of some times, each from its beginning up to its end, have images that were made in them: their places among them.
+    /// The owner of an image, where it has one who is still there.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn times_with_images(&self, times: &[(Timestamp, Timestamp)]) -> Result<Vec<usize>, Error> {
-        Ok(store::browsing::times_with_images(&self.database, times).await?)
-    }
-
-    /// An image, whoever owns it, and its owner, where it has one who is still there.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] if there is none.
-    pub async fn find_any_image(&self, id: ImageId) -> Result<(Image, Option<User>), Error> {
-        let image = store::images::find(&self.database, id).await?.ok_or(Error::NotFound)?;
-        let owner = match image.user_id {
+    pub async fn find_owner_of(&self, image: &Image) -> Result<Option<User>, Error> {
+        Ok(match image.user_id {
             Some(owner) => store::users::find(&self.database, owner).await?,
             None => None,
-        };
-        Ok((image, owner))
+        })
     }
 
-    /// The images with these ids at Cloudflare, whoever owns them, in this order. Those that there are none of are left out.
+    /// The log of an image and the content that refers to it, the latest first.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn find_images_at_cloudflare(&self, ids: &[CloudflareId]) -> Result<Vec<Image>, Error> {
-        let mut images = store::images::find_by_cloudflare_ids(&self.database, &ids.iter().collect()).await?;
-        images.sort_by_key(|image| ids.iter().position(|id| *id == image.cloudflare_id));
-        Ok(images)
+    pub async fn history(&self, image: ImageId) -> Result<(Vec<LogEntry>, Vec<ImageUsage>), Error> {
+        let logs = store::upload_logs::list(&self.database, image).await?;
+        Ok((logs, store::usages::list_of_image(&self.database, image).await?))
     }
 
     /// The key of the user with a name, or why there is none.

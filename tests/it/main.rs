@@ -27,6 +27,8 @@ mod api_usages;
 mod bulk_runs;
 mod cleanup;
 mod cli;
+mod cli_images;
+mod cli_logs;
 mod cli_openapi;
 mod cli_url;
 mod cloudflare_client;
@@ -88,6 +90,8 @@ fn main() -> ExitCode {
         api_registration::register,
         api_usages::register,
         cli::register,
+        cli_images::register,
+        cli_logs::register,
         cli_openapi::register,
         cli_url::register,
         cloudflare_faults::register,
