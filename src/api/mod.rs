@@ -11,6 +11,7 @@ mod csrf;
 pub mod deletions;
 pub mod delivery_urls;
 mod dispatch;
+pub mod docs;
 mod error;
 mod field_errors;
 mod fields;

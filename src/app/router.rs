@@ -14,6 +14,7 @@ use utoipa_axum::routes;
 
 use super::{AppState, health, welcome};
 use crate::admin;
+use crate::api::docs::{Docs, show_docs};
 use crate::api::openapi::{ApiDocument, DocumentJson};
 use crate::api::{self, Api, ApiError, RequestTookTooLong};
 use crate::config::ServerConfig;
@@ -81,6 +82,16 @@ fn description() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(api::openapi::get_openapi))
 }
 
+/// The description of the API as a page.
+fn docs(url_prefix: &str) -> Router<AppState> {
+    let path = format!("{url_prefix}/docs/");
+    let to_page = {
+        let path = path.clone();
+        async move || Redirect::permanent(&path)
+    };
+    Router::new().route(path.trim_end_matches('/'), get(to_page)).route(&path, get(show_docs))
+}
+
 fn below(url_prefix: &str, routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
     OpenApiRouter::new().nest(&format!("{url_prefix}/api"), routes)
 }
@@ -105,11 +116,14 @@ fn front_door(state: &AppState, prefix: &str) -> Router<AppState> {
 /// The whole service: below the prefix all but the health checks and the page at `/`.
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
+    let document = openapi(&prefix);
     let views = Router::from(below(&prefix, views())).with_state(state.clone());
     let api = Api::new(&format!("{prefix}/api"), state.authentication.clone(), views);
 
     Router::from(below(&prefix, description()))
-        .layer(Extension(DocumentJson::from(&openapi(&prefix))))
+        .merge(docs(&prefix))
+        .layer(Extension(DocumentJson::from(&document)))
+        .layer(Extension(Docs::new(&prefix, &document)))
         .route(&format!("{prefix}/static/{{*path}}"), get(serve_asset))
         .merge(admin::router(state.admin.clone()))
         .merge(front_door(&state, &prefix))

@@ -36,6 +36,7 @@ mod cloudflare_faults;
 mod counts;
 mod custom_users;
 mod deletions;
+mod docs_page;
 mod documents;
 mod emulator;
 mod emulator_memory;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         counts::register,
         custom_users::register,
         deletions::register,
+        docs_page::register,
         documents::register,
         emulator::register,
         emulator_memory::register,
