@@ -10,12 +10,16 @@
 //! 5. `store::images::insert` and `store::upload_logs::insert`: the rows, in one transaction.
 //!
 //! Dependencies point one way: `cli` and `app` → `webhook`, `jobs` and `admin` → `api` → `service` → `cloudflare` and `store` → [`domain`]. The webhook
-//! borrows the rules for bodies and fields from the API, `admin` takes nothing from it; `http` is what every request passes, `config` what everything is told.
+//! borrows the rules for bodies and fields from the API, `admin` takes nothing from it; `http` is what every request passes, `config` what everything is told, `metrics` what is counted.
 //! [`delivery`], [`signature`] and [`domain`] are pure: they do no I/O, read no clock, and build with
 //! `--no-default-features`. `emulator` uses nothing but these three, so that a mistake of the server cannot hide itself. `snippets`,
 //! HTML for pictures, needs nothing but [`delivery`] and a template engine (feature `snippets`).
 
 pub mod delivery;
+/// The Rust in the documents, which rustdoc tests.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/transformations.md")]
+pub mod documents {}
 pub mod domain;
 pub mod signature;
 
@@ -37,6 +41,8 @@ pub mod emulator;
 pub mod http;
 #[cfg(feature = "server")]
 pub mod jobs;
+#[cfg(feature = "server")]
+pub mod metrics;
 #[cfg(feature = "server")]
 pub mod service;
 #[cfg(feature = "snippets")]

@@ -15,6 +15,7 @@ use crate::cloudflare::Health;
 use crate::domain::{
     DeliveryFilter, Image, KeptDelivery, PageFrom, RecentEvent, StatusCounts, Timestamp, WebhookDelivery,
 };
+use crate::metrics::JobKind;
 use crate::service::{DayOfUploads, Overview};
 
 /// The height of the chart, in units of its own.
@@ -106,11 +107,11 @@ pub(super) async fn show(State(admin): State<Admin>, staff: Staff) -> Result<Res
     let day = |bar: Option<&Bar>| bar.map(|bar| bar.day.clone()).unwrap_or_default();
     let page = DashboardPage {
         frame: Frame::new(&admin, &staff, Section::Dashboard),
-        total: Grouped(overview.counts.total),
-        storage: size(overview.counts.total_file_size),
-        success_rate: format!("{} %", overview.counts.success_rate()),
-        private: Grouped(overview.counts.signed),
-        statuses: status_tiles(&overview.counts),
+        total: Grouped(overview.database.images.total),
+        storage: size(overview.database.images.total_file_size),
+        success_rate: format!("{} %", overview.database.images.success_rate()),
+        private: Grouped(overview.database.images.signed),
+        statuses: status_tiles(&overview.database.images),
         most,
         uploads: overview.days.iter().map(|day| day.uploads).sum(),
         first_day: day(bars.first()),
@@ -174,19 +175,20 @@ fn health(overview: &Overview, last: Option<&WebhookDelivery>, now: Timestamp) -
                 outage.since.as_secs()
             ),
         ),
-        Health { outage: None, paused_for } if !paused_for.is_zero() => line(
+        Health { outage: None, paused_for, .. } if !paused_for.is_zero() => line(
             "Cloudflare",
             ("warning", "warn", "Paused"),
             format!("It took too many requests, and wants none for {} seconds.", paused_for.as_secs().max(1)),
         ),
         Health { .. } => line("Cloudflare", GOOD, "This server knows of no failure.".to_owned()),
     };
-    let leftovers = match overview.leftovers {
+    let waiting = overview.database.backlog(JobKind::Compensation).map_or(0, |backlog| backlog.waiting);
+    let leftovers = match waiting {
         0 => "Nothing is left there to be deleted.".to_owned(),
         1 => "1 image is left there and will be deleted.".to_owned(),
         count => format!("{count} images are left there and will be deleted."),
     };
-    let leftovers_state = if overview.leftovers == 0 { GOOD } else { ("clock", "info", "Waiting") };
+    let leftovers_state = if waiting == 0 { GOOD } else { ("clock", "info", "Waiting") };
     let webhooks = match last {
         None => line("Webhooks", ("dots", "plain", "Quiet"), "None came within the last week.".to_owned()),
         Some(delivery) => {
@@ -196,7 +198,8 @@ fn health(overview: &Overview, last: Option<&WebhookDelivery>, now: Timestamp) -
             line("Webhooks", (icon, tone, word), format!("The last came {when}."))
         }
     };
-    let time = format!("{} answers within {:.1} ms.", overview.engine, overview.database_time.as_secs_f64() * 1000.0);
+    let time =
+        format!("{} answers within {:.1} ms.", overview.engine, overview.database.answered_in.as_secs_f64() * 1000.0);
     vec![cloudflare, line("Cleaning up", leftovers_state, leftovers), webhooks, line("Database", GOOD, time)]
 }
 

@@ -3,10 +3,10 @@
 use std::any::Any;
 
 use askama::Template;
-use axum::Json;
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Response as HttpResponse, StatusCode, header};
 use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::{Extension, Json};
 use serde::Serialize;
 use tracing::error;
 
@@ -15,6 +15,8 @@ use super::page::{Frame, render};
 use super::text::visible;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
+use crate::http::access_log::ErrorKind;
+use crate::http::rate_limit::Throttled;
 use crate::service::AccountError;
 use crate::{service, store};
 
@@ -34,6 +36,8 @@ pub(super) enum PageError {
     BadRequest(&'static str),
     NotFound,
     MethodNotAllowed,
+    /// There were too many requests.
+    Throttled(Throttled),
     /// The time for a request was over.
     TookTooLong,
     /// The database fails, and may work a little later or not.
@@ -66,6 +70,12 @@ struct ErrorPage<'a> {
 impl From<store::Error> for PageError {
     fn from(error: store::Error) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<Throttled> for PageError {
+    fn from(throttled: Throttled) -> Self {
+        Self::Throttled(throttled)
     }
 }
 
@@ -113,8 +123,23 @@ impl From<getrandom::Error> for PageError {
     }
 }
 
-impl IntoResponse for PageError {
-    fn into_response(self) -> Response {
+impl PageError {
+    /// What is wrong, for those who count; none where nothing is.
+    fn kind(&self) -> Option<ErrorKind> {
+        Some(ErrorKind(match self {
+            Self::SignInFirst { .. } => return None,
+            Self::Forbidden(_) | Self::SuperusersOnly => "permission_denied",
+            Self::BadRequest(_) => "unreadable",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Throttled(_) => "throttled",
+            Self::TookTooLong => "took_too_long",
+            Self::Store(error) => error.kind(),
+            Self::Internal => "internal",
+        }))
+    }
+
+    fn answer(self) -> Response {
         let offers_sign_in = matches!(self, Self::Forbidden(_));
         let (status, title, text) = match self {
             Self::SignInFirst { sign_in, is_htmx } => return to_sign_in(&sign_in, is_htmx),
@@ -126,6 +151,12 @@ impl IntoResponse for PageError {
             }
             Self::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "That is not how this works", "The page takes no such request.")
+            }
+            Self::Throttled(throttled) => {
+                let response =
+                    ([(header::RETRY_AFTER, throttled.seconds())], StatusCode::TOO_MANY_REQUESTS).into_response();
+                let text = "There were more requests than this server takes at once. Wait a little, and try again.";
+                return with_text(response, ErrorText { title: "Too many requests", text, offers_sign_in });
             }
             Self::TookTooLong => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -146,10 +177,24 @@ impl IntoResponse for PageError {
             }
             Self::Internal => INTERNAL,
         };
-        let mut response = status.into_response();
-        response.extensions_mut().insert(ErrorText { title, text, offers_sign_in });
+        with_text(status.into_response(), ErrorText { title, text, offers_sign_in })
+    }
+}
+
+impl IntoResponse for PageError {
+    fn into_response(self) -> Response {
+        let kind = self.kind();
+        let mut response = self.answer();
+        if let Some(kind) = kind {
+            response.extensions_mut().insert(kind);
+        }
         response
     }
+}
+
+fn with_text(mut response: Response, text: ErrorText) -> Response {
+    response.extensions_mut().insert(text);
+    response
 }
 
 const FOR_SUPERUSERS: &str = "The account that you are signed in with is no superuser. Users, their tokens and the settings of the \
@@ -172,7 +217,9 @@ fn to_sign_in(sign_in: &str, is_htmx: bool) -> Response {
 pub(super) fn panicked(cause: Box<dyn Any + Send>) -> HttpResponse<Body> {
     let text = cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
     error!(error = text.unwrap_or("no message"), "A page panicked");
-    PageError::Internal.into_response()
+    let mut response = PageError::Internal.into_response();
+    response.extensions_mut().insert(ErrorKind::PANIC);
+    response
 }
 
 /// What scripts are told of an error that people get a page of.
@@ -186,13 +233,15 @@ pub(super) fn as_page(admin: &Admin, is_script: bool, response: Response) -> Res
     let Some(ErrorText { title, text, offers_sign_in }) = response.extensions().get::<ErrorText>().cloned() else {
         return response;
     };
+    let kind = response.extensions().get::<ErrorKind>().copied().map(Extension);
+    let status = response.status();
+    let kept = |name: HeaderName| response.headers().get(&name).cloned().map(|value| (name, value));
+    let kept = AppendHeaders([header::ALLOW, header::RETRY_AFTER].into_iter().filter_map(kept));
     if is_script {
-        return (response.status(), Json(ErrorJson { error: text })).into_response();
+        return (status, kind, kept, Json(ErrorJson { error: text })).into_response();
     }
-    let (status, allowed) = (response.status(), response.headers().get(header::ALLOW).cloned());
     let request_id = RequestContext::current_id().filter(|_| status.is_server_error()).map(|id| id.to_string());
     let page =
         ErrorPage { frame: Frame::anonymous(admin), status: status.as_u16(), title, text, offers_sign_in, request_id };
-    let allowed = allowed.map(|methods| (header::ALLOW, methods));
-    (status, AppendHeaders(allowed), render(&page)).into_response()
+    (status, kind, kept, render(&page)).into_response()
 }

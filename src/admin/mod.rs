@@ -44,6 +44,7 @@ use self::staff::{Staff, Superuser};
 use crate::config::EffectiveValue;
 use crate::domain::Timestamp;
 use crate::http::assets::hashed_name;
+use crate::http::rate_limit::RateLimits;
 use crate::http::timeout::AnswerDeadline;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks};
 
@@ -63,6 +64,7 @@ pub struct Admin {
     /// The policy of the page that sends files from the browser to Cloudflare.
     upload_policy: HeaderValue,
     settings: Arc<[EffectiveValue]>,
+    limits: RateLimits,
     started_at: Timestamp,
 }
 
@@ -84,6 +86,7 @@ impl fmt::Debug for Admin {
 impl Admin {
     /// The admin site of a service whose pictures are shown from `delivery_url`, where it has a domain of its own. `settings` are
     /// those in effect, without secrets.
+    #[expect(clippy::too_many_arguments, reason = "each is a part of its own, and they come together here alone")]
     pub fn new(
         prefix: &str,
         accounts: Accounts,
@@ -92,13 +95,14 @@ impl Admin {
         django: Option<DjangoSide>,
         delivery_url: Option<&str>,
         settings: Arc<[EffectiveValue]>,
+        limits: RateLimits,
     ) -> Self {
         let policy = content_security_policy(delivery_url, "", "");
         // The browser sends files there, and shows what it sends.
         let upload_policy = content_security_policy(delivery_url, &format!(" {}", service.upload_origin()), " blob:");
         let started_at = service.clock().now();
         let prefix = prefix.into();
-        Self { prefix, accounts, service, links, django, policy, upload_policy, settings, started_at }
+        Self { prefix, accounts, service, links, django, policy, upload_policy, settings, limits, started_at }
     }
 
     /// The path of a page, `images/` for one.
@@ -216,14 +220,6 @@ async fn finish(State(admin): State<Admin>, request: Request, next: Next) -> Res
 fn add_headers(headers: &mut HeaderMap, policy: &HeaderValue) {
     // A page that needs more has a policy of its own.
     headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| policy.clone());
-    let fixed: [(HeaderName, &str); 5] = [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-    ];
-    for (name, value) in fixed {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin"));
 }

@@ -15,6 +15,7 @@ use super::staff::{SESSION_COOKIE, cookie};
 use super::{Admin, Staff, StaffForm};
 use crate::domain::AdminSession;
 use crate::http::query::Query;
+use crate::http::rate_limit::{Caller, RequestGroup};
 use crate::http::{Cookies, RequestContext};
 use crate::service::{AdminSignInError, Browser, SessionToken, SignInError};
 
@@ -75,6 +76,7 @@ pub(super) async fn submit(
     Extension(context): Extension<RequestContext>,
     request: Request,
 ) -> Result<Response, PageError> {
+    admin.limits.count(RequestGroup::SignIn, Caller::address(Some(&context)))?;
     let headers = request.headers().clone();
     let cookies = Cookies::of(&headers);
     let form = ReadForm::read(request).await?;

@@ -10,6 +10,7 @@ use super::forms::CsrfToken;
 use super::{Admin, DjangoSide};
 use crate::domain::{AdminSession, User};
 use crate::http::access_log::record_user;
+use crate::http::rate_limit::{Caller, RequestGroup};
 use crate::http::{Cookies, RequestContext};
 
 /// The cookie of a session.
@@ -44,8 +45,12 @@ impl Staff {
 
     /// Finds out who sent a request.
     pub(super) async fn of(parts: &mut Parts, admin: &Admin) -> Result<Self, PageError> {
-        let staff = Self::find(&parts.headers, admin).await?;
-        let staff = staff.ok_or_else(|| PageError::SignInFirst {
+        let (group, address) = (group(parts, admin), Caller::address(parts.extensions.get()));
+        admin.limits.check(group, address)?;
+        let staff = Self::find(&parts.headers, admin).await;
+        let sender = staff.as_ref().ok().and_then(Option::as_ref).map(|staff| Caller::User(staff.user.id));
+        admin.limits.count(group, sender.or(address))?;
+        let staff = staff?.ok_or_else(|| PageError::SignInFirst {
             sign_in: sign_in_for(parts, admin),
             is_htmx: parts.headers.contains_key(HX_REQUEST),
         })?;
@@ -71,6 +76,15 @@ impl Staff {
             Some(_) => Err(PageError::Forbidden(NOT_STAFF)),
             None => Ok(None),
         }
+    }
+}
+
+/// What a request of the staff is counted as.
+fn group(parts: &Parts, admin: &Admin) -> RequestGroup {
+    match parts.method {
+        Method::GET | Method::HEAD => RequestGroup::Read,
+        _ if parts.uri.path().starts_with(&admin.path("upload/")) => RequestGroup::Upload,
+        _ => RequestGroup::Write,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::ApiError;
 use super::csrf::CsrfRules;
@@ -120,6 +120,11 @@ impl Authentication {
             }
         }
         (request, Identity { result: Ok(None), looked_at_cookies })
+    }
+
+    /// The header that may carry the token against forged requests.
+    pub fn csrf_header(&self) -> &HeaderName {
+        self.0.csrf.header()
     }
 
     /// Whether the pages of an origin belong to the site: `site` is its own origin.

@@ -82,6 +82,11 @@ impl CsrfRules {
         }
     }
 
+    /// The header that may carry the token.
+    pub(super) fn header(&self) -> &HeaderName {
+        &self.header
+    }
+
     /// Whether an origin is the site's own, or one that is trusted.
     pub(super) fn is_trusted_origin(&self, origin: &str, site: &str) -> bool {
         let is_exact = |trusted: &TrustedOrigin| {
@@ -341,7 +346,7 @@ mod tests {
         }
         let mut request = request.body(Body::from(case.body.clone())).unwrap();
         let origin = format!("{}://example.com", if case.https { "https" } else { "http" });
-        request.extensions_mut().insert(RequestContext { id: Arc::from("1"), client: None, origin });
+        request.extensions_mut().insert(RequestContext { id: Arc::from("1"), client: None, is_proxy: false, origin });
         request
     }
 

@@ -19,8 +19,9 @@ use super::view::{Access, View, ViewContext};
 use super::{ApiError, metadata, negotiation, not_found_page};
 use crate::domain::User;
 use crate::http::RequestContext;
-use crate::http::access_log::{RouteName, record_user};
+use crate::http::access_log::{ChosenRoute, record_user};
 use crate::http::query::Query;
+use crate::http::rate_limit::{Caller, RateLimits};
 
 /// The API: its handlers, and what holds for all of them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +29,7 @@ pub struct Api {
     /// The path of the API, without a slash at the end.
     base: Arc<str>,
     authentication: Authentication,
+    limits: RateLimits,
     /// The handlers of the views, at their plain paths.
     handlers: Router,
 }
@@ -41,8 +43,8 @@ struct Answer {
 
 impl Api {
     /// The API below `base`, whose views are answered by `handlers`.
-    pub fn new(base: &str, authentication: Authentication, handlers: Router) -> Self {
-        Self { base: base.into(), authentication, handlers }
+    pub fn new(base: &str, authentication: Authentication, limits: RateLimits, handlers: Router) -> Self {
+        Self { base: base.into(), authentication, limits, handlers }
     }
 
     /// Answers a request.
@@ -56,12 +58,14 @@ impl Api {
 
     async fn answer_view(&self, resolved: Resolved, request: Request) -> Response {
         let view = resolved.view;
+        if let Some(route) = request.extensions().get::<ChosenRoute>() {
+            route.set(format!("{}/{}", self.base, view.path).into());
+        }
         let mut answer = match Query::parse(request.uri().query().unwrap_or_default()) {
             Ok(query) => self.let_in(resolved, query, request).await,
             Err(_) => Answer { response: ApiError::BadRequestPage.into_response(), looked_at_cookies: false },
         };
         add_headers(&mut answer, view);
-        answer.response.extensions_mut().insert(RouteName(format!("{}/{}", self.base, view.path).into()));
         answer.response
     }
 
@@ -69,6 +73,11 @@ impl Api {
         let view = resolved.view;
         if let Err(error) = negotiation::negotiate(request.headers(), resolved.answer_format(&query)) {
             return Answer { response: error.into_response(), looked_at_cookies: false };
+        }
+        let group = urls::group(view, request.method());
+        let address = Caller::address(request.extensions().get());
+        if let Err(throttled) = self.limits.check(group, address) {
+            return Answer { response: ApiError::from(throttled).into_response(), looked_at_cookies: false };
         }
         if urls::takes_file(view) {
             request.extensions_mut().insert(TakesFile);
@@ -78,7 +87,10 @@ impl Api {
             Access::Users | Access::Staff => self.authentication.identify(request).await,
         };
         let user = result.map_err(|error| ApiError::of_auth(error, self.authentication.challenge()));
-        let response = match user.and_then(|user| self.permit(view, user)) {
+        let permitted = user.and_then(|user| self.permit(view, user));
+        let sender = permitted.as_ref().ok().and_then(Option::as_ref).map(|user| Caller::User(user.id));
+        let counted = self.limits.count(group, sender.or(address)).map_err(ApiError::from);
+        let response = match permitted.and_then(|user| counted.map(|()| user)) {
             Ok(user) => self.respond(resolved, user, query, request).await,
             Err(error) => error.into_response(),
         };

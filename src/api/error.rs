@@ -15,6 +15,8 @@ use super::model::UsageResponse;
 use super::pagination::InvalidPage;
 use crate::domain::error_chain;
 use crate::http::RequestContext;
+use crate::http::access_log::ErrorKind;
+use crate::http::rate_limit::Throttled;
 use crate::service::{self, PictureProblem};
 use crate::store;
 
@@ -52,6 +54,8 @@ pub enum ApiError {
     Messages(Vec<String>),
     /// A use case failed.
     Service(service::Error),
+    /// There were too many requests: 429.
+    Throttled(Throttled),
     /// The request took too long: 503.
     TookTooLong,
 }
@@ -150,6 +154,12 @@ impl From<FieldErrors> for ApiError {
     }
 }
 
+impl From<Throttled> for ApiError {
+    fn from(throttled: Throttled) -> Self {
+        Self::Throttled(throttled)
+    }
+}
+
 impl From<InvalidPage> for ApiError {
     fn from(error: InvalidPage) -> Self {
         Self::NotFound(error.to_string())
@@ -194,6 +204,33 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
+        let kind = self.kind();
+        let mut response = self.answer();
+        response.extensions_mut().insert(kind);
+        response
+    }
+}
+
+impl ApiError {
+    /// What is wrong, for those who count.
+    fn kind(&self) -> ErrorKind {
+        ErrorKind(match self {
+            Self::NotAuthenticated { .. } => "not_authenticated",
+            Self::Csrf(_) => "csrf",
+            Self::PermissionDenied => "permission_denied",
+            Self::NotFound(_) => "not_found",
+            Self::NotAcceptable => "not_acceptable",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::UnsupportedMediaType(_) => "unsupported_media_type",
+            Self::Unreadable(_) | Self::BadRequestPage => "unreadable",
+            Self::Fields(_) | Self::Field(..) | Self::Messages(_) => "not_valid",
+            Self::Service(error) => error.kind(),
+            Self::Throttled(_) => "throttled",
+            Self::TookTooLong => "took_too_long",
+        })
+    }
+
+    fn answer(self) -> Response {
         match self {
             Self::NotAuthenticated { text, challenge: None } | Self::Csrf(text) => detail(StatusCode::FORBIDDEN, text),
             Self::NotAuthenticated { text, challenge: Some(challenge) } => {
@@ -218,6 +255,12 @@ impl IntoResponse for ApiError {
             Self::Field(status, errors) => (status, Json(errors)).into_response(),
             Self::Messages(messages) => (StatusCode::BAD_REQUEST, Json(messages)).into_response(),
             Self::Service(error) => service_error(&error),
+            Self::Throttled(throttled) => {
+                let seconds = throttled.seconds();
+                let unit = if seconds == 1 { "second" } else { "seconds" };
+                let text = format!("Request was throttled. Expected available in {seconds} {unit}.");
+                ([(header::RETRY_AFTER, seconds)], detail(StatusCode::TOO_MANY_REQUESTS, text)).into_response()
+            }
             Self::TookTooLong => {
                 server_error(StatusCode::SERVICE_UNAVAILABLE, "The request took too long. Try again later.")
             }
@@ -331,7 +374,7 @@ fn store_error(error: &store::Error) -> Response {
 pub fn panicked(cause: &(dyn std::any::Any + Send)) -> Response {
     let text = cause.downcast_ref::<&str>().copied().or_else(|| cause.downcast_ref::<String>().map(String::as_str));
     error!(error = text.unwrap_or("no message"), "A handler panicked");
-    server_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR)
+    (Extension(ErrorKind::PANIC), server_error(StatusCode::INTERNAL_SERVER_ERROR, INTERNAL_ERROR)).into_response()
 }
 
 fn detail(status: StatusCode, detail: String) -> Response {

@@ -12,9 +12,10 @@ use super::fields::Fields;
 use super::next_url::{self, NextUrl};
 use super::view::{Access, View, ViewContext};
 use super::{ApiError, Authentication, FieldErrors, Principal, selection};
-use crate::delivery::{DeliveryUrls, Picture, PictureError};
+use crate::delivery::{DeliveryUrls, Picture, PictureError, Preset};
 use crate::domain::{Image, ImageFilter, ImageId, ImageStatus, PageRequest, User};
 use crate::http::EntityTag;
+use crate::metrics::TransformationSource;
 use crate::service::{self, CloudflareService, ImageLinks};
 use crate::snippets::{
     Avatar, DEFAULT_WIDTHS, Dimensions, Gallery, GalleryImage, Loading, PictureElement, ResponsiveImage, SnippetError,
@@ -47,6 +48,8 @@ pub const GALLERY: View = view("html/gallery/", "Html Gallery", "A list of thumb
 pub const UPLOAD_FORM: View =
     view("html/upload-form/", "Html Upload Form", "A form that works with scripts and without.");
 
+/// Pictures from anywhere, and nothing else.
+const FRAGMENT_POLICY: &str = "default-src 'none'; img-src *; frame-ancestors 'none'";
 const EITHER: &str = "Give either url or image.";
 const BOTH_SIDES: &str = "Give both width and height, or neither.";
 const PRIVATE: &str = "The image is private: its picture is delivered by signed URLs of named variants only, and \
@@ -104,7 +107,9 @@ pub async fn write_image(
         loading: shown.loading,
         ..ResponsiveImage::new(&shown.url)
     };
-    Ok(cached(image.html(pictures.urls())?, &headers))
+    let html = image.html(pictures.urls())?;
+    pictures.count(Preset::Responsive { width: 1, quality: 1 }, &shown.url);
+    Ok(cached(html, &headers))
 }
 
 /// Write a picture.
@@ -153,7 +158,9 @@ pub async fn write_picture(
         loading: shown.loading,
         ..usual
     };
-    Ok(cached(picture.html(pictures.urls())?, &headers))
+    let html = picture.html(pictures.urls())?;
+    pictures.count(Preset::Responsive { width: 1, quality: 1 }, &shown.url);
+    Ok(cached(html, &headers))
 }
 
 /// Write an avatar.
@@ -191,7 +198,9 @@ pub async fn write_avatar(
     let usual = Avatar::new(url);
     let size = size.unwrap_or(usual.size);
     let avatar = Avatar { alt, class, size, original: *original, loading: *loading, ..usual };
-    Ok(cached(avatar.html(pictures.urls())?, &headers))
+    let html = avatar.html(pictures.urls())?;
+    pictures.count(Preset::Avatar { size }, url);
+    Ok(cached(html, &headers))
 }
 
 /// Write a thumbnail.
@@ -229,7 +238,9 @@ pub async fn write_thumbnail(
     let usual = Thumbnail::new(url);
     let size = size.unwrap_or(usual.size);
     let thumbnail = Thumbnail { alt, class, size, original: *original, loading: *loading, ..usual };
-    Ok(cached(thumbnail.html(pictures.urls())?, &headers))
+    let html = thumbnail.html(pictures.urls())?;
+    pictures.count(Preset::Thumbnail { size }, url);
+    Ok(cached(html, &headers))
 }
 
 /// Write a gallery.
@@ -277,7 +288,11 @@ pub async fn write_gallery(
     let usual = Gallery::new(&images);
     let (columns, thumbnail_size) = (columns.unwrap_or(usual.columns), size.unwrap_or(usual.thumbnail_size));
     let gallery = Gallery { columns, thumbnail_size, class: &class, ..usual };
-    Ok(cached(gallery.html(pictures.urls())?, &headers))
+    let html = gallery.html(pictures.urls())?;
+    for image in &images {
+        pictures.count(Preset::Thumbnail { size: thumbnail_size }, &image.url);
+    }
+    Ok(cached(html, &headers))
 }
 
 /// Write an upload form.
@@ -339,8 +354,13 @@ pub async fn write_upload_form(
 fn cached(html: String, headers: &HeaderMap) -> Response {
     let tag = EntityTag::of(html.as_bytes());
     let is_known = tag.is_known(headers);
-    let caching = [(header::ETAG, tag.into()), (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache"))];
-    if is_known { (StatusCode::NOT_MODIFIED, caching).into_response() } else { (caching, Html(html)).into_response() }
+    let about = [
+        (header::ETAG, tag.into()),
+        (header::CACHE_CONTROL, HeaderValue::from_static("private, no-cache")),
+        // For people who look at a fragment in the browser; in a page it is under the page's policy.
+        (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(FRAGMENT_POLICY)),
+    ];
+    if is_known { (StatusCode::NOT_MODIFIED, about).into_response() } else { (about, Html(html)).into_response() }
 }
 
 /// What all fragments of one picture take.
@@ -485,6 +505,15 @@ where
 impl Pictures {
     fn urls(&self) -> &DeliveryUrls {
         self.links.urls()
+    }
+
+    /// Counts a picture that is shown by a preset, which signed ones are not. Its sizes do not matter.
+    fn count(&self, preset: Preset, url: &str) {
+        let is_transformed = Picture::new(self.urls(), url).is_ok_and(|picture| !picture.is_signed());
+        if let (true, Ok(transform)) = (is_transformed, preset.transform()) {
+            let options = transform.option_names();
+            self.service.metrics().count_transformation(TransformationSource::Html, preset.name(), &options);
+        }
     }
 
     /// The picture that is asked for: an image has to be the user's own.

@@ -16,6 +16,7 @@ mod error;
 mod field_errors;
 mod fields;
 pub mod file_uploads;
+pub mod health;
 pub mod html;
 pub mod images;
 mod json_syntax;

@@ -19,6 +19,7 @@ use crate::delivery::{
 };
 use crate::domain::{Image, ImageFilter, ImageId};
 use crate::http::query::Query;
+use crate::metrics::TransformationSource;
 use crate::service::{CloudflareService, ImageLinks};
 
 /// The URLs of transformed pictures.
@@ -130,7 +131,10 @@ pub async fn build_transformation_url(
         }
         None => None,
     };
-    Ok(Json(request.answer(links.urls(), url.as_deref())?))
+    let preset = request.preset.unwrap_or_default();
+    let response = request.answer(links.urls(), url.as_deref())?;
+    service.metrics().count_transformation(TransformationSource::Transform, preset, &response.options.option_names());
+    Ok(Json(response))
 }
 
 /// The URL of an image that can be transformed.
@@ -148,6 +152,8 @@ fn picture_url(image: &Image, links: &ImageLinks) -> Result<String, String> {
 struct TransformRequest<'q> {
     source: Option<Source<'q>>,
     zone: Option<&'q str>,
+    /// The name of the preset.
+    preset: Option<&'static str>,
     transform: Option<Transform>,
     errors: FieldErrors,
 }
@@ -160,12 +166,13 @@ enum Source<'q> {
 
 impl<'q> TransformRequest<'q> {
     fn read(query: &'q Query) -> Self {
-        let mut request = Self { source: None, zone: None, transform: None, errors: FieldErrors::default() };
+        let errors = FieldErrors::default();
+        let mut request = Self { source: None, zone: None, preset: None, transform: None, errors };
         let [url, image, zone, preset, sizes] = PARAMETERS.map(|(name, _)| request.single(query, name));
         request.source = request.source_of(url, image);
         request.zone = zone;
         let is_option = |(name, _): &(&str, &str)| PARAMETERS.iter().all(|(parameter, _)| parameter != name);
-        let preset = request.preset(preset, sizes);
+        let preset = request.read_preset(preset, sizes);
         match preset.unwrap_or_default().with_options(query.pairs().filter(is_option)) {
             Ok(transform) => request.transform = Some(transform),
             Err(errors) => errors.iter().for_each(|error| request.refuse(error)),
@@ -197,7 +204,7 @@ impl<'q> TransformRequest<'q> {
         }
     }
 
-    fn preset(&mut self, name: Option<&str>, sizes: Option<&str>) -> Option<Transform> {
+    fn read_preset(&mut self, name: Option<&str>, sizes: Option<&str>) -> Option<Transform> {
         let sizes: Result<Vec<u32>, _> =
             sizes.map_or(Ok(Vec::new()), |sizes| sizes.split(',').map(|size| size.trim().parse()).collect());
         let sizes =
@@ -209,7 +216,10 @@ impl<'q> TransformRequest<'q> {
             return None;
         };
         match Preset::named(name, &sizes) {
-            Ok(preset) => preset.transform().map_err(|error| self.refuse(&error)).ok(),
+            Ok(preset) => {
+                self.preset = Some(preset.name());
+                preset.transform().map_err(|error| self.refuse(&error)).ok()
+            }
             Err(error @ PresetError::Unknown(_)) => self.accept("preset", Err(complete(&error))),
             Err(error @ PresetError::Sizes { .. }) => self.accept("sizes", Err(complete(&error))),
         }

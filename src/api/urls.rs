@@ -3,14 +3,16 @@
 
 use std::fmt::Write as _;
 
+use axum::http::Method;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 use super::view::View;
 use super::{
-    cleanup, deletions, delivery_urls, file_uploads, html, images, registration, root, stats, transform, uploads,
-    usages,
+    cleanup, deletions, delivery_urls, file_uploads, health, html, images, registration, root, stats, transform,
+    uploads, usages,
 };
 use crate::http::query::Query;
+use crate::http::rate_limit::RequestGroup;
 use crate::webhook;
 
 /// All views of the API, in the order in which they are tried.
@@ -37,6 +39,7 @@ const VIEWS: &[&View] = &[
     &stats::STATS,
     &transform::TRANSFORM,
     &cleanup::CLEANUP_EXPIRED,
+    &health::HEALTH,
     &html::IMAGE,
     &html::PICTURE,
     &html::AVATAR,
@@ -48,6 +51,17 @@ const VIEWS: &[&View] = &[
 /// Whether a view takes a file that is passed on as it comes, so that nobody may read the form to its end before.
 pub(super) fn takes_file(view: &View) -> bool {
     view.path == file_uploads::UPLOAD.path
+}
+
+/// What a request to a view is counted as.
+pub(super) fn group(view: &View, method: &Method) -> RequestGroup {
+    const UPLOADS: [&View; 3] = [&uploads::UPLOAD_URL, &file_uploads::UPLOAD, &registration::REGISTER];
+    match *method {
+        Method::GET | Method::HEAD | Method::OPTIONS => RequestGroup::Read,
+        _ if view.path == webhook::WEBHOOK.path => RequestGroup::Webhook,
+        _ if UPLOADS.iter().any(|upload| upload.path == view.path) => RequestGroup::Upload,
+        _ => RequestGroup::Write,
+    }
 }
 
 /// The views that have a parameter `format` of their own. For all others it is DRF's, and names the form of the answer.

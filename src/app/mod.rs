@@ -2,6 +2,9 @@
 
 mod health;
 mod lifecycle;
+mod log_file;
+mod metrics;
+mod process;
 mod router;
 mod serve;
 mod state;
@@ -10,6 +13,7 @@ mod telemetry;
 mod welcome;
 
 pub use lifecycle::{Lifecycle, stop_signal};
+pub use metrics::router as metrics_router;
 pub use router::{build as build_router, openapi};
 pub use serve::{BindError, bind, serve};
 pub use state::{AppState, build_service, cloudflare_client, image_links, open_database};

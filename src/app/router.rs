@@ -8,6 +8,7 @@ use axum::http::Method;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Redirect};
 use axum::routing::get;
+use tower::util::option_layer;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -23,7 +24,9 @@ use crate::http::access_log::log_request;
 use crate::http::assets::serve_asset;
 use crate::http::body::MAX_BODY_BYTES;
 use crate::http::context::add_context;
+use crate::http::cors::{CorsRules, share_with_origins};
 use crate::http::hosts::require_allowed_host;
+use crate::http::security_headers::add_security_headers;
 use crate::http::timeout::{RequestTimeout, limit_time};
 use crate::http::unread::take_rest_of_body;
 use crate::webhook;
@@ -57,6 +60,7 @@ fn views() -> OpenApiRouter<AppState> {
         .routes(routes!(api::stats::get_stats))
         .routes(routes!(api::transform::build_transformation_url))
         .routes(routes!(api::cleanup::clean_up_expired))
+        .routes(routes!(api::health::get_health))
         .routes(routes!(webhook::receive_webhook))
         .routes(routes!(api::html::write_image))
         .routes(routes!(api::html::write_picture))
@@ -117,8 +121,11 @@ fn front_door(state: &AppState, prefix: &str) -> Router<AppState> {
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
     let document = openapi(&prefix);
+    let api_path = format!("{prefix}/api");
+    let metrics = Arc::clone(state.service.metrics());
+    let cors = CorsRules::new(&config.cors_origins, api_path.clone(), state.authentication.csrf_header());
     let views = Router::from(below(&prefix, views())).with_state(state.clone());
-    let api = Api::new(&format!("{prefix}/api"), state.authentication.clone(), views);
+    let api = Api::new(&api_path, state.authentication.clone(), state.rate_limits.clone(), views);
 
     Router::from(below(&prefix, description()))
         .merge(docs(&prefix))
@@ -138,7 +145,9 @@ pub fn build(state: AppState, config: &ServerConfig) -> Router {
         .layer(CatchPanicLayer::custom(|cause: Box<dyn std::any::Any + Send>| {
             api::panicked(cause.as_ref()).into_response()
         }))
-        .layer(from_fn(log_request))
+        .layer(option_layer(cors.map(|rules| from_fn_with_state(Arc::new(rules), share_with_origins))))
+        .layer(from_fn(add_security_headers))
+        .layer(from_fn_with_state(metrics, log_request))
         .layer(from_fn_with_state(Arc::new(config.trusted_proxies.clone()), add_context))
         .with_state(state)
 }

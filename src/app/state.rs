@@ -13,6 +13,7 @@ use crate::cloudflare::{Client, ClientLimits, ClientSettings};
 use crate::config::{CloudflareConfig, Config, DatabaseConfig};
 use crate::delivery::DeliveryUrls;
 use crate::domain::Clock;
+use crate::http::rate_limit::RateLimits;
 use crate::service::{Accounts, CloudflareService, DjangoSessions, ImageLinks, ServiceSettings, WebhookSettings};
 use crate::store::{Database, DatabaseSettings};
 
@@ -29,6 +30,8 @@ pub struct AppState {
     pub links: ImageLinks,
     /// The admin site.
     pub admin: Admin,
+    /// How often callers may ask.
+    pub rate_limits: RateLimits,
     /// For the health checks.
     pub database: Database,
     /// Whether the service is stopping.
@@ -60,6 +63,7 @@ impl AppState {
             DjangoSessions::new(database.clone(), Arc::clone(&clock), key, fallbacks)
         });
         let links = image_links(config);
+        let rate_limits = RateLimits::new(&config.rate_limits, Arc::clone(&clock));
         let service = build_service(config, database.clone(), clock)?;
         let django = sessions
             .clone()
@@ -72,6 +76,7 @@ impl AppState {
             django,
             config.delivery.shape.delivery_url.as_deref(),
             config.effective(),
+            rate_limits.clone(),
         );
         Ok(Self {
             service,
@@ -79,6 +84,7 @@ impl AppState {
             accounts,
             links,
             admin,
+            rate_limits,
             database,
             lifecycle,
         })
@@ -129,6 +135,7 @@ pub fn cloudflare_client(config: &CloudflareConfig) -> anyhow::Result<Client> {
         max_requests: config.max_requests,
         instances: config.instances,
         max_concurrent_requests: config.max_concurrent_requests,
+        slow_call: config.slow_call,
     };
     Client::with_limits(&settings, &limits).context("the client of Cloudflare's API cannot be set up")
 }
@@ -142,6 +149,7 @@ pub async fn open_database(config: &DatabaseConfig) -> anyhow::Result<Database> 
         max_connections: config.max_connections,
         acquire_timeout: config.acquire_timeout,
         statement_timeout: config.statement_timeout,
+        slow_query: config.slow_query,
         user_table: config.user_table.clone(),
         user_key: config.user_key,
     };

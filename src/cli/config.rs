@@ -8,7 +8,7 @@ use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
-use crate::config::{ConfigErrors, EffectiveValue, Loader, Purpose, example};
+use crate::config::{ConfigErrors, EffectiveValue, Loader, Purpose, example, reference};
 
 /// Checks, shows and explains the configuration.
 #[derive(Debug, Args)]
@@ -33,6 +33,8 @@ enum ConfigCommand {
     },
     /// Print a configuration file that explains every setting.
     Example,
+    /// Print a page that explains every setting, in Markdown.
+    Reference,
 }
 
 impl ConfigArgs {
@@ -48,11 +50,15 @@ impl ConfigArgs {
     ) -> anyhow::Result<ExitCode> {
         let outcome = match self.command {
             ConfigCommand::Check { purpose } => {
-                let outcome = loader.load(purpose).map(drop);
-                if outcome.is_ok() {
+                let outcome = loader.load(purpose);
+                if let Ok(config) = &outcome {
                     writeln!(stdout, "configuration is valid")?;
+                    let is_served = purpose == Purpose::Serve;
+                    for warning in config.warnings().into_iter().filter(|_| is_served) {
+                        writeln!(stderr, "warning: {warning}")?;
+                    }
                 }
-                outcome
+                outcome.map(drop)
             }
             ConfigCommand::Show { json } => {
                 let (values, outcome) = loader.inspect();
@@ -65,6 +71,10 @@ impl ConfigArgs {
             }
             ConfigCommand::Example => {
                 stdout.write_all(example().as_bytes())?;
+                Ok(())
+            }
+            ConfigCommand::Reference => {
+                stdout.write_all(reference().as_bytes())?;
                 Ok(())
             }
         };
@@ -143,10 +153,20 @@ mod tests {
 
     #[test]
     fn check_says_that_a_complete_configuration_is_valid() {
-        let output = run(&["check"], &ACCOUNT);
+        let secret = ("CLOUDFLARE_IMAGES_WEBHOOK_SECRET", "hunter3");
+        let output = run(&["check"], &[&ACCOUNT[..], &[secret]].concat());
         assert!(output.succeeded);
         assert_eq!(output.stdout, "configuration is valid\n");
         assert_eq!(output.stderr, "");
+    }
+
+    #[test]
+    fn check_warns_of_what_may_be_on_purpose() {
+        let output = run(&["check"], &ACCOUNT);
+        assert!(output.succeeded);
+        assert_eq!(output.stdout, "configuration is valid\n");
+        assert!(output.stderr.starts_with("warning: No CLOUDFLARE_IMAGES_WEBHOOK_SECRET is set:"), "{}", output.stderr);
+        assert_eq!(run(&["check", "--for", "database"], &ACCOUNT).stderr, "");
     }
 
     #[test]
@@ -197,5 +217,10 @@ mod tests {
     #[test]
     fn example_prints_the_file_that_ships_with_the_program() {
         assert_eq!(run(&["example"], &[]).stdout, include_str!("../../cfimages.example.toml"));
+    }
+
+    #[test]
+    fn reference_prints_the_page_of_the_documentation() {
+        assert_eq!(run(&["reference"], &[]).stdout, include_str!("../../docs/configuration.md"));
     }
 }

@@ -18,6 +18,9 @@ use crate::store::{self, Database};
 /// How long what was begun may go on after the last request was answered.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long Prometheus may take to read its last answer.
+const METRICS_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Runs the server.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
@@ -41,7 +44,9 @@ impl ServeArgs {
         lifecycle.stop_on_signals()?;
         let listener = app::bind(config.server.listen, "--listen").await?;
         let database = self.open_database(&config).await?;
-        warn_of_unsigned_webhooks(&config);
+        for warning in config.warnings() {
+            warn!("{warning}");
+        }
         warn_of_jobs_that_are_off(&config);
         info!(address = %listener.local_addr()?, "Listening on http://{}", listener.local_addr()?);
         run_server(&config, listener, database, lifecycle).await?;
@@ -65,15 +70,26 @@ pub(super) async fn run_server(
     database: Database,
     lifecycle: Lifecycle,
 ) -> anyhow::Result<()> {
+    let metrics_listener = match config.server.metrics_listen {
+        Some(address) => Some(app::bind(address, "CFIMAGES_METRICS_LISTEN").await?),
+        None => None,
+    };
     let state = AppState::new(config, database.clone(), lifecycle.clone())?;
     let service = state.service.clone();
+    let metrics_router = app::metrics_router(service.clone());
     let router = app::build_router(state, &config.server);
     let mut jobs = JoinSet::new();
     if config.jobs.is_on {
         jobs.spawn(jobs::run(service.clone(), lifecycle.token()));
     }
     let listening = listening(lifecycle, config.server.shutdown_delay);
-    app::serve(listener, router, listening, config.server.shutdown_timeout).await;
+    let telling = async {
+        if let Some(listener) = metrics_listener {
+            info!(address = ?listener.local_addr(), "Telling Prometheus at /metrics");
+            app::serve(listener, metrics_router, listening.clone(), METRICS_TIMEOUT).await;
+        }
+    };
+    tokio::join!(telling, app::serve(listener, router, listening.clone(), config.server.shutdown_timeout));
     let finish = async {
         jobs.join_all().await;
         service.finish().await;
@@ -98,12 +114,6 @@ fn listening(service: Lifecycle, delay: Duration) -> Lifecycle {
         }
     });
     listening
-}
-
-fn warn_of_unsigned_webhooks(config: &Config) {
-    if config.webhook.accepts_unsigned() {
-        warn!("No CLOUDFLARE_IMAGES_WEBHOOK_SECRET is set: every well-formed webhook is accepted, whoever sends it");
-    }
 }
 
 fn warn_of_jobs_that_are_off(config: &Config) {

@@ -11,14 +11,14 @@ use serde::Serialize;
 use super::Context;
 use super::database::open_accounts;
 use super::output::{print_line, print_rows, yes};
-use crate::domain::User;
+use crate::domain::{Role, User};
 use crate::service::SignInError;
 
 /// Creates users, lists them, sets and checks their passwords.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
-    cfimages user create alice --staff\n  \
-    pwgen 20 1 | cfimages user create bob --password-stdin\n  \
+    cfimages user create alice --superuser\n  \
+    pwgen 20 1 | cfimages user create bob --staff --password-stdin\n  \
     cfimages user list --json\n  \
     cfimages user check-password alice       exit code 0 if it is right")]
 pub(super) struct UserArgs {
@@ -35,9 +35,12 @@ enum UserCommand {
         /// The address for mail.
         #[arg(long, default_value = "")]
         email: String,
-        /// Let the user into the admin site, as a superuser: with tokens and settings.
+        /// Let the user into the admin site.
         #[arg(long)]
         staff: bool,
+        /// Let the user into the admin site with its pages of tokens and settings, and do everything in Django.
+        #[arg(long)]
+        superuser: bool,
         #[command(flatten)]
         password: PasswordArgs,
     },
@@ -81,6 +84,7 @@ struct Row {
     email: String,
     active: bool,
     staff: bool,
+    superuser: bool,
     created: Option<String>,
 }
 
@@ -91,6 +95,7 @@ impl From<User> for Row {
             email: user.email,
             active: user.is_active,
             staff: user.is_staff,
+            superuser: user.is_superuser,
             created: user.date_joined.map(|time| time.to_string()),
         }
     }
@@ -101,18 +106,24 @@ impl UserArgs {
         let config = context.database_config()?;
         let accounts = open_accounts(&config).await?;
         match self.command {
-            UserCommand::Create { username, email, staff, password } => {
-                let user = accounts.create_user(&username, &email, &password.read()?, staff).await?;
+            UserCommand::Create { username, email, staff, superuser, password } => {
+                let role = match (superuser, staff) {
+                    (true, _) => Role::Superuser,
+                    (false, true) => Role::Staff,
+                    (false, false) => Role::User,
+                };
+                let user = accounts.create_user(&username, &email, &password.read()?, role).await?;
                 print_line(format_args!("created user {}", user.username))?;
             }
             UserCommand::List { json } => {
                 let rows: Vec<Row> = accounts.list_users().await?.into_iter().map(Row::from).collect();
-                print_rows(json, &["USER", "E-MAIL", "ACTIVE", "STAFF", "CREATED"], &rows, |row| {
+                print_rows(json, &["USER", "E-MAIL", "ACTIVE", "STAFF", "SUPERUSER", "CREATED"], &rows, |row| {
                     vec![
                         row.username.clone(),
                         row.email.clone(),
                         yes(row.active),
                         yes(row.staff),
+                        yes(row.superuser),
                         row.created.clone().unwrap_or_default(),
                     ]
                 })?;

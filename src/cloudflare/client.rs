@@ -1,9 +1,12 @@
 //! Whom to call and how; the calls are in the files of what they are about.
 
+use std::sync::Arc;
+
 use secrecy::SecretString;
 
 use super::transport::Transport;
 use super::{ClientLimits, Health};
+use crate::metrics::Metrics;
 
 /// Where Cloudflare's API is, and on whose behalf to call it.
 #[derive(Debug, Clone)]
@@ -44,6 +47,11 @@ impl Client {
     #[must_use]
     pub fn patient(&self) -> Self {
         Self { transport: self.transport.patient() }
+    }
+
+    /// Where calls are counted, by this client and its clones.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        self.transport.metrics()
     }
 
     /// How Cloudflare is, as far as this client and its clones know. Asks nobody.

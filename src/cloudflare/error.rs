@@ -135,6 +135,28 @@ impl Error {
         self.reason() == Reason::NoAccount
     }
 
+    /// Its kind in one word, for those who count and watch.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Connect(_) => "unreachable",
+            Self::Interrupted(error) if error.is_timeout() => "timeout",
+            Self::Interrupted(_) => "interrupted",
+            Self::Status { status, .. } => match *status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => "forbidden",
+                StatusCode::TOO_MANY_REQUESTS => "rate_limited",
+                status if status.is_client_error() => "client_error",
+                status if status.is_server_error() => "server_error",
+                _ => "unusable_answer",
+            },
+            Self::Unsuccessful { .. } => "client_error",
+            Self::Malformed(_) | Self::TooLong => "unusable_answer",
+            Self::UnusableId => "unusable_id",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unavailable(_) => "breaker_open",
+            Self::Busy => "busy",
+        }
+    }
+
     /// Whether the answer makes no sense, so that neither the client nor a retry can help.
     pub fn is_malformed(&self) -> bool {
         match self {

@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::patience::Patience;
-use super::{ClientLimits, Error};
+use super::{ClientLimits, Error, Headroom};
 
 /// What the limit of requests is counted over.
 const WINDOW: Duration = Duration::from_mins(5);
@@ -24,6 +24,7 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub(super) struct Limiter {
     bucket: Mutex<Bucket>,
+    is_limited: bool,
     places: Arc<Semaphore>,
     places_of_jobs: Arc<Semaphore>,
     places_of_uploads: Arc<Semaphore>,
@@ -39,11 +40,13 @@ impl Limiter {
     /// `is_local`: the API is an emulator, which has no limit unless one is set.
     pub(super) fn new(limits: &ClientLimits, is_local: bool, now: Instant) -> Self {
         let default = if is_local { NO_LIMIT } else { ClientLimits::MAX_REQUESTS };
-        let requests = limits.max_requests.unwrap_or(default) / limits.instances.max(1);
+        let of_all = limits.max_requests.unwrap_or(default);
+        let requests = of_all / limits.instances.max(1);
         let places = limits.max_concurrent_requests.max(2);
         let semaphore = |places| Arc::new(Semaphore::new(places));
         Self {
             bucket: Mutex::new(Bucket::new(requests.max(ClientLimits::FEWEST_REQUESTS), now)),
+            is_limited: of_all != NO_LIMIT,
             places: semaphore(places),
             places_of_jobs: semaphore(places / 2),
             places_of_uploads: semaphore(places / 2),
@@ -86,6 +89,11 @@ impl Limiter {
     /// How long no request is let through, because Cloudflare says so.
     pub(super) fn paused_for(&self, now: Instant) -> Duration {
         self.bucket().filled_at.saturating_duration_since(now)
+    }
+
+    /// How many requests may be made at once; none where there is no limit.
+    pub(super) fn headroom(&self, now: Instant) -> Option<Headroom> {
+        self.is_limited.then(|| self.bucket().headroom(now))
     }
 
     fn bucket(&self) -> MutexGuard<'_, Bucket> {
@@ -150,6 +158,12 @@ impl Bucket {
         }
     }
 
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between zero and the capacity, a u32")]
+    fn headroom(&mut self, now: Instant) -> Headroom {
+        self.fill(now);
+        Headroom { left: self.level.max(0.0) as u32, most: self.capacity as u32 }
+    }
+
     fn pause_until(&mut self, time: Instant) {
         self.filled_at = self.filled_at.max(time);
     }
@@ -177,6 +191,20 @@ mod tests {
         assert!((299..=300).contains(&later), "{later}");
         let much_later = start + 100 * WINDOW;
         assert_eq!(drain(&mut bucket, Patience::Person, much_later), 300);
+    }
+
+    #[test]
+    fn the_headroom_is_what_is_left_and_never_below_zero() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(REQUESTS, start);
+        bucket.take(Patience::Person, start, start);
+        assert_eq!(bucket.headroom(start), Headroom { left: 299, most: 300 });
+        drain(&mut bucket, Patience::Person, start);
+        bucket.take(Patience::Person, start, start + 10 * SECOND);
+        assert_eq!(bucket.headroom(start), Headroom { left: 0, most: 300 });
+        let limiter = |is_local| Limiter::new(&ClientLimits::default(), is_local, start);
+        assert_eq!(limiter(false).headroom(start), Some(Headroom { left: 500, most: 500 }));
+        assert_eq!(limiter(true).headroom(start), None);
     }
 
     #[test]

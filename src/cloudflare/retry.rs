@@ -103,16 +103,27 @@ fn retry_after_in(headers: &HeaderMap) -> Option<Duration> {
 
 /// How long no request is left, by `Ratelimit: "default";r=0;t=30`, of whose policies the strictest counts.
 pub(super) fn exhaustion_in(headers: &HeaderMap) -> Option<Duration> {
+    policies_in(headers).filter_map(exhaustion_of).max()
+}
+
+/// How many requests are left, by the same.
+pub(super) fn requests_left_in(headers: &HeaderMap) -> Option<u64> {
+    policies_in(headers).filter_map(|policy| parameter_of(policy, "r")).min()
+}
+
+fn policies_in(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     let lines = headers.get_all("ratelimit").iter().filter_map(|value| value.to_str().ok());
-    lines.flat_map(|line| line.split(',')).filter_map(exhaustion_of).max()
+    lines.flat_map(|line| line.split(','))
 }
 
 fn exhaustion_of(policy: &str) -> Option<Duration> {
-    let parameter = |name: &str| -> Option<u64> {
-        let mut parameters = policy.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
-        parameters.find(|(own, _)| *own == name)?.1.parse().ok()
-    };
-    (parameter("r")? == 0).then(|| parameter("t")).flatten().map(Duration::from_secs).map(bounded)
+    let is_exhausted = parameter_of(policy, "r")? == 0;
+    is_exhausted.then(|| parameter_of(policy, "t")).flatten().map(Duration::from_secs).map(bounded)
+}
+
+fn parameter_of(policy: &str, name: &str) -> Option<u64> {
+    let mut parameters = policy.split(';').skip(1).filter_map(|parameter| parameter.trim().split_once('='));
+    parameters.find(|(own, _)| *own == name)?.1.parse().ok()
 }
 
 /// A wait that a clock can be set to, whatever it was asked for.
@@ -248,6 +259,8 @@ mod tests {
             assert_eq!(wait_in(StatusCode::TOO_MANY_REQUESTS, &headers), wait, "{lines:?}");
             assert_eq!(wait_in(StatusCode::INTERNAL_SERVER_ERROR, &headers), None, "{lines:?}");
         }
+        let left = headers(&[("ratelimit", "\"burst\";r=7;t=5, \"default\";r=50;t=30"), ("ratelimit", "x;r=no")]);
+        assert_eq!((requests_left_in(&left), requests_left_in(&headers(&[]))), (Some(7), None));
         let later = headers(&[("retry-after", "3")]);
         assert_eq!(wait_in(StatusCode::SERVICE_UNAVAILABLE, &later), Some(3 * SECOND));
     }

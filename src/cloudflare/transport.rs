@@ -4,23 +4,25 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep};
-use tracing::{error, info};
+use tracing::{debug, error, info, instrument, warn};
 
 use super::breaker::{Breaker, Leave, News, Sign};
 use super::error::errors_in;
 use super::failure::{AnswerHead, Failure};
+use super::last_calls::LastCalls;
 use super::limiter::{Limiter, Place};
 use super::operation::Repeat;
 use super::patience::{Patience, Times};
-use super::retry::{Tries, exhaustion_in, jitter};
+use super::retry::{Tries, exhaustion_in, jitter, requests_left_in};
 use super::{ClientLimits, ClientSettings, ClientSetupError, Error, Health, Operation};
 use crate::domain::is_loopback_url;
+use crate::metrics::Metrics;
 
 /// What may stand in a path segment as it is.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -33,6 +35,9 @@ pub(super) struct Transport {
     gate: Arc<Gate>,
     times: Times,
     patience: Patience,
+    metrics: Arc<Metrics>,
+    /// What is warned of.
+    slow_call: Option<Duration>,
 }
 
 /// What all calls of a client share.
@@ -40,6 +45,7 @@ pub(super) struct Transport {
 struct Gate {
     limiter: Limiter,
     breaker: Breaker,
+    last_calls: LastCalls,
 }
 
 /// A call, as far as it matters to those who watch over it.
@@ -137,8 +143,16 @@ impl Transport {
         let gate = Gate {
             limiter: Limiter::new(limits, is_local, Instant::now()),
             breaker: Breaker::new(first_pause, longest_pause),
+            last_calls: LastCalls::default(),
         };
-        Ok(Self { account: Account { http, url }, gate: Arc::new(gate), times, patience: Patience::Person })
+        let (account, metrics) = (Account { http, url }, Arc::default());
+        let (gate, slow_call) = (Arc::new(gate), limits.slow_call);
+        Ok(Self { account, gate, times, patience: Patience::Person, metrics, slow_call })
+    }
+
+    /// Where calls are counted.
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The same for jobs, for which nobody waits.
@@ -158,8 +172,15 @@ impl Transport {
 
     /// How Cloudflare is, as far as is known.
     pub(super) fn health(&self) -> Health {
-        let now = Instant::now();
-        Health { outage: self.gate.breaker.outage(now), paused_for: self.gate.limiter.paused_for(now) }
+        let (now, last) = (Instant::now(), self.gate.last_calls.get());
+        Health {
+            outage: self.gate.breaker.outage(now),
+            paused_for: self.gate.limiter.paused_for(now),
+            headroom: self.gate.limiter.headroom(now),
+            told_requests_left: last.told_requests_left,
+            last_success: last.success.map(|at| now.saturating_duration_since(at)),
+            last_failure: last.failure(now),
+        }
     }
 
     /// Does a call whose request can be made again, and takes `result`, which must be there, out of the answer.
@@ -209,8 +230,36 @@ impl Transport {
         result.ok_or(NO_RESULT)
     }
 
-    /// Tries a call until it works, may not be tried again, or its time is over; what came of it, and its place in flight.
+    /// Warns of a try that took long, unless it moved bytes, which may take their time.
+    fn note_time(&self, call: &Call, attempt: u32, time: Duration) {
+        if self.slow_call.is_some_and(|limit| time >= limit) && !call.is_upload() {
+            let (operation, millis) = (call.operation, u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+            warn!(
+                operation = operation.name(),
+                attempt,
+                duration_ms = millis,
+                "{operation} at Cloudflare took {millis} ms"
+            );
+        }
+    }
+
+    /// Makes a call, and counts it; what came of it, and its place in flight.
+    #[instrument(name = "cloudflare.call", skip_all, fields(operation = call.operation.name()))]
     async fn run<T, R: Future<Output = Result<T, Error>>>(
+        &self,
+        call: Call,
+        request: impl FnMut(&Account) -> RequestBuilder,
+        read: impl Fn(Response) -> R,
+    ) -> Result<(T, Place), Error> {
+        let counted = self.metrics.begin_call(call.operation.name());
+        let outcome = self.try_repeatedly(call, request, read).await;
+        counted.end(outcome.as_ref().map_or_else(Error::kind, |_| "success"));
+        self.gate.last_calls.note(outcome.as_ref(), Instant::now());
+        outcome
+    }
+
+    /// Tries a call until it works, may not be tried again, or its time is over.
+    async fn try_repeatedly<T, R: Future<Output = Result<T, Error>>>(
         &self,
         call: Call,
         mut request: impl FnMut(&Account) -> RequestBuilder,
@@ -231,7 +280,9 @@ impl Transport {
                 }
             };
             let request = request(&self.account).timeout(tries.time(Instant::now()));
+            let started = Instant::now();
             let outcome = self.gate.exchange(request, &read).await;
+            self.note_time(&call, attempt, started.elapsed());
             let place = turn.end(outcome.as_ref(), &call);
             let failure = match outcome {
                 Ok(result) => return Ok((result, place)),
@@ -243,6 +294,7 @@ impl Transport {
                 return Err(failure.into_error());
             };
             failure.log_retry(call.operation, attempt, pause);
+            self.metrics.count_retry(call.operation.name());
             failed = Some(failure);
             sleep(pause).await;
         }
@@ -265,7 +317,7 @@ impl Gate {
         request: RequestBuilder,
         read: impl Fn(Response) -> R,
     ) -> Result<T, Failure> {
-        let response = request.send().await.map_err(Error::from)?;
+        let response = send(request).await?;
         let head = AnswerHead::of(&response);
         self.heed(&head, response.headers());
         read(response).await.map_err(|error| head.failure(error))
@@ -273,11 +325,44 @@ impl Gate {
 
     /// Keeps all calls back where Cloudflare says that there were too many.
     fn heed(&self, head: &AnswerHead, headers: &HeaderMap) {
+        if let Some(left) = requests_left_in(headers) {
+            self.last_calls.note_requests_left(left);
+        }
         let refused = head.wait.filter(|_| head.status == StatusCode::TOO_MANY_REQUESTS);
         if let Some(pause) = refused.or_else(|| exhaustion_in(headers)) {
             self.limiter.pause(pause, Instant::now());
         }
     }
+}
+
+/// Sends a request. Of bodies and of the values of headers nothing is logged, of the path what follows the account.
+async fn send(request: RequestBuilder) -> Result<Response, Error> {
+    let (http, request) = request.build_split();
+    let request = request?;
+    debug!(
+        http.request.method = %request.method(),
+        url.path = path_of(request.url()),
+        http.request.headers = ?names(request.headers()),
+        http.request.body.size = request.body().and_then(reqwest::Body::as_bytes).map(<[u8]>::len),
+        "cloudflare.request"
+    );
+    let response = http.execute(request).await?;
+    debug!(
+        http.response.status_code = response.status().as_u16(),
+        http.response.headers = ?names(response.headers()),
+        http.response.body.size = response.content_length(),
+        "cloudflare.response"
+    );
+    Ok(response)
+}
+
+fn path_of(url: &reqwest::Url) -> &str {
+    let after_accounts = url.path().split_once("/accounts/").and_then(|(_, rest)| rest.split_once('/'));
+    after_accounts.map_or("", |(_, path)| path)
+}
+
+fn names(headers: &HeaderMap) -> Vec<&str> {
+    headers.keys().map(HeaderName::as_str).collect()
 }
 
 /// That it is a call's turn, until it is over.
@@ -391,6 +476,10 @@ mod tests {
 
     /// The events of a call that is answered like this, as JSON.
     async fn logs_of(answer: wiremock::ResponseTemplate) -> Vec<serde_json::Value> {
+        logs_within(&ClientLimits::default(), answer).await
+    }
+
+    async fn logs_within(limits: &ClientLimits, answer: wiremock::ResponseTemplate) -> Vec<serde_json::Value> {
         let server = wiremock::MockServer::start().await;
         wiremock::Mock::given(wiremock::matchers::any()).respond_with(answer).mount(&server).await;
         let settings = ClientSettings {
@@ -398,12 +487,12 @@ mod tests {
             account_id: "the-account".to_owned(),
             api_token: "the-token".to_owned().into(),
         };
-        let transport = Transport::new(&settings, &ClientLimits::default()).unwrap();
+        let transport = Transport::new(&settings, limits).unwrap();
         let logs = Logs::default();
         let writer = logs.clone();
         let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
         let guard = tracing::subscriber::set_default(subscriber);
-        transport.call(Operation::GetImage, |account| account.get("images/v1/i")).await.unwrap_err();
+        let _ = transport.call(Operation::GetImage, |account| account.get("images/v1/i")).await;
         drop(guard);
         let bytes = logs.0.lock().unwrap().clone();
         let text = String::from_utf8(bytes).unwrap();
@@ -432,6 +521,23 @@ mod tests {
         ] {
             assert_eq!(fields[name], value, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_slow_call_is_warned_of_where_that_is_wanted() {
+        let answer = || {
+            let body = r#"{"success": true, "result": {}}"#;
+            wiremock::ResponseTemplate::new(200).set_body_string(body).set_delay(Duration::from_millis(5))
+        };
+        let within = |slow_call| ClientLimits { slow_call, ..ClientLimits::default() };
+        for limits in [within(None), within(Some(Duration::from_mins(1)))] {
+            assert_eq!(logs_within(&limits, answer()).await, Vec::<serde_json::Value>::new());
+        }
+        let events = logs_within(&within(Some(Duration::from_millis(5))), answer()).await;
+        assert_eq!((events.len(), &events[0]["level"]), (1, &"WARN".into()), "{events:?}");
+        let fields = &events[0]["fields"];
+        assert_eq!((&fields["operation"], &fields["attempt"]), (&"get_image".into(), &1.into()));
+        assert!(fields["duration_ms"].as_u64() >= Some(5), "{fields}");
     }
 
     #[tokio::test]

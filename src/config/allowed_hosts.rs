@@ -24,6 +24,11 @@ impl AllowedHosts {
         })
     }
 
+    /// Whether every name is allowed that can be one.
+    pub(super) fn allow_any(&self) -> bool {
+        self.0.iter().any(|pattern| pattern == "*")
+    }
+
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let patterns: Vec<_> = parse::list(text).map(str::to_ascii_lowercase).collect();
         if !patterns.is_empty() && patterns.iter().all(|pattern| is_pattern(pattern)) {

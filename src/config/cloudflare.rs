@@ -8,9 +8,9 @@ use super::parse;
 use super::problem::{ConfigErrors, Problem};
 use super::setting::Setting;
 use super::settings::{
-    CFIMAGES_INSTANCES, CLOUDFLARE_IMAGES_ACCOUNT_ID, CLOUDFLARE_IMAGES_API_TOKEN, CLOUDFLARE_IMAGES_BASE_URL,
-    CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS, CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES,
-    CLOUDFLARE_IMAGES_TIMEOUT_SECONDS,
+    CFIMAGES_INSTANCES, CLOUDFLARE_IMAGES_ACCOUNT_ID, CLOUDFLARE_IMAGES_ALLOW_EMULATOR, CLOUDFLARE_IMAGES_API_TOKEN,
+    CLOUDFLARE_IMAGES_BASE_URL, CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS,
+    CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES, CLOUDFLARE_IMAGES_SLOW_CALL_MS, CLOUDFLARE_IMAGES_TIMEOUT_SECONDS,
 };
 use super::values::Values;
 use crate::cloudflare::ClientLimits;
@@ -24,17 +24,26 @@ pub struct CloudflareConfig {
     pub api_token: SecretString,
     /// The URL of the API, without a slash at its end.
     pub base_url: String,
+    /// Whether others may reach the server although the API is an emulator.
+    pub allow_emulator: bool,
     /// How long a call may take while somebody waits, 1 to 30 seconds.
     pub timeout: Duration,
     /// How many requests all instances together may make in five minutes, 10 to 100000 and at least 4 for each, where somebody says.
     pub max_requests: Option<u32>,
     /// How many calls may be in flight, 2 to 1000.
     pub max_concurrent_requests: usize,
+    /// How long a try may take before it is warned of; none for any time.
+    pub slow_call: Option<Duration>,
     /// How many instances share the requests, 1 to 100.
     pub instances: u32,
 }
 
 impl CloudflareConfig {
+    /// Whether the API cannot be Cloudflare's, as it is without TLS.
+    pub fn is_emulator(&self) -> bool {
+        self.base_url.starts_with("http:")
+    }
+
     /// Reads the account.
     ///
     /// # Errors
@@ -43,9 +52,11 @@ impl CloudflareConfig {
         let account_id = values.read(&CLOUDFLARE_IMAGES_ACCOUNT_ID, parse::identifier);
         let api_token = values.read(&CLOUDFLARE_IMAGES_API_TOKEN, parse::header);
         let base_url = values.read(&CLOUDFLARE_IMAGES_BASE_URL, parse::base_url);
+        let allow_emulator = values.read(&CLOUDFLARE_IMAGES_ALLOW_EMULATOR, parse::flag);
         let timeout = values.read(&CLOUDFLARE_IMAGES_TIMEOUT_SECONDS, parse::number(1..=30));
         let max_requests = values.read(&CLOUDFLARE_IMAGES_MAX_REQUESTS_PER_5_MINUTES, parse::number(10..=100_000));
         let max_concurrent_requests = values.read(&CLOUDFLARE_IMAGES_MAX_CONCURRENT_REQUESTS, parse::number(2..=1000));
+        let slow_call = values.read(&CLOUDFLARE_IMAGES_SLOW_CALL_MS, parse::number(0..=3_600_000));
         let instances = values.read(&CFIMAGES_INSTANCES, parse::number(1..=100));
         values.problems.extend(too_few_requests(max_requests, instances));
         let required = [&CLOUDFLARE_IMAGES_ACCOUNT_ID, &CLOUDFLARE_IMAGES_API_TOKEN];
@@ -55,9 +66,11 @@ impl CloudflareConfig {
                 account_id: account_id?,
                 api_token: api_token?.into(),
                 base_url: base_url?,
+                allow_emulator: allow_emulator?,
                 timeout: Duration::from_secs(timeout?),
                 max_requests,
                 max_concurrent_requests: max_concurrent_requests?,
+                slow_call: Some(slow_call?).filter(|millis| *millis > 0).map(Duration::from_millis),
                 instances: instances?,
             })
         };

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use super::parse;
 use super::settings::{
     CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, CFIMAGES_DB_MAX_CONNECTIONS, CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS,
-    CFIMAGES_HOST_DELETE_TABLES, CFIMAGES_USER_KEY, CFIMAGES_USER_TABLE, DATABASE_URL,
+    CFIMAGES_HOST_DELETE_TABLES, CFIMAGES_SLOW_QUERY_MS, CFIMAGES_USER_KEY, CFIMAGES_USER_TABLE, DATABASE_URL,
 };
 use super::values::Values;
 use crate::domain::{ParseTableNameError, TableName, UserKey};
@@ -24,6 +24,8 @@ pub struct DatabaseConfig {
     pub acquire_timeout: Duration,
     /// How long a statement may run; on PostgreSQL only.
     pub statement_timeout: Duration,
+    /// How long a statement may take before it is warned of; none for any time.
+    pub slow_query: Option<Duration>,
     /// Tables of the application whose rows are deleted with the image they require: `table` or `schema.table`.
     pub host_delete_tables: Vec<String>,
     /// The table of Django's `AUTH_USER_MODEL`.
@@ -38,6 +40,7 @@ impl DatabaseConfig {
         let max_connections = values.read(&CFIMAGES_DB_MAX_CONNECTIONS, parse::number(1..=1000));
         let acquire_timeout = values.read(&CFIMAGES_DB_ACQUIRE_TIMEOUT_SECONDS, parse::number(1..=3600));
         let statement_timeout = values.read(&CFIMAGES_DB_STATEMENT_TIMEOUT_SECONDS, parse::number(1..=3600));
+        let slow_query = values.read(&CFIMAGES_SLOW_QUERY_MS, parse::number(0..=3_600_000));
         let host_delete_tables = values.read(&CFIMAGES_HOST_DELETE_TABLES, Tables::parse);
         let user_table = values.read(&CFIMAGES_USER_TABLE, table_name);
         let user_key = values.read(&CFIMAGES_USER_KEY, user_key);
@@ -46,6 +49,7 @@ impl DatabaseConfig {
             max_connections: max_connections?,
             acquire_timeout: Duration::from_secs(acquire_timeout?),
             statement_timeout: Duration::from_secs(statement_timeout?),
+            slow_query: Some(slow_query?).filter(|millis| *millis > 0).map(Duration::from_millis),
             host_delete_tables: host_delete_tables.map(|tables| tables.0).unwrap_or_default(),
             user_table: user_table?,
             user_key: user_key?,

@@ -100,7 +100,13 @@ mod tests {
         let lines = EXAMPLE.lines().map(|line| if is_setting(line) { &line[1..] } else { line });
         let file = file(&lines.collect::<Vec<_>>().join("\n"));
         let loader = || Loader::new().config_file(Some(file.path().into()));
-        assert!(loader().load(Purpose::Serve).is_ok());
+        assert!(loader().load(Purpose::Database).is_ok());
+        let to_replace = SETTINGS.iter().filter(|setting| setting.is_secret() && setting.default.is_none()).count();
+        let problems = loader().load(Purpose::Serve).unwrap_err();
+        assert_eq!(problems.problems().len(), to_replace);
+        assert!(
+            problems.problems().iter().all(|problem| problem.to_string().contains("still the text of the example"))
+        );
         let (set, default) = (loader().inspect().0, Loader::new().inspect().0);
         for (set, default) in set.into_iter().zip(default) {
             let name = set.setting.name;

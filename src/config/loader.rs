@@ -11,16 +11,14 @@ use super::cloudflare::CloudflareConfig;
 use super::database::DatabaseConfig;
 use super::delivery::DeliveryConfig;
 use super::file::{self, File};
+use super::insecure;
 use super::jobs::JobsConfig;
 use super::layer::{CONFIG_VARIABLE, Layer, Origin, variable};
 use super::log::LogConfig;
 use super::problem::{ConfigErrors, Problem};
+use super::rate_limits::RateLimitsConfig;
 use super::server::ServerConfig;
 use super::setting::Setting;
-use super::settings::{
-    CFIMAGES_AUTH_ORDER, CFIMAGES_DJANGO_SECRET_KEY, CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED,
-    CLOUDFLARE_IMAGES_WEBHOOK_SECRET,
-};
 use super::uploads::UploadsConfig;
 use super::usages::UsagesConfig;
 use super::values::{EffectiveValue, Values};
@@ -186,11 +184,17 @@ impl Config {
         let webhook = WebhookConfig::read(values);
         let usages = UsagesConfig::read(values);
         let jobs = JobsConfig::read(values);
+        let rate_limits = RateLimitsConfig::read(values, cloudflare.as_ref().ok());
         if must_serve {
             let missing = cloudflare.as_ref().err().into_iter().flat_map(ConfigErrors::problems);
             values.problems.extend(missing.cloned());
-            values.problems.extend(unsigned_webhooks(values, server.as_ref(), webhook.as_ref()));
-            values.problems.extend(sessions_without_key(values, auth.as_ref()));
+            let parts = insecure::Parts {
+                server: server.as_ref(),
+                auth: auth.as_ref(),
+                webhook: webhook.as_ref(),
+                cloudflare: cloudflare.as_ref().ok(),
+            };
+            values.problems.extend(insecure::refusals(values, &parts));
         }
         Some(Self {
             database: database?,
@@ -203,31 +207,8 @@ impl Config {
             webhook: webhook?,
             usages,
             jobs: jobs?,
+            rate_limits: rate_limits?,
             effective: Arc::default(),
         })
     }
-}
-
-/// Strangers could change images by forged webhooks, so to let them must be somebody's decision.
-fn unsigned_webhooks(
-    values: &Values,
-    server: Option<&ServerConfig>,
-    webhook: Option<&WebhookConfig>,
-) -> Option<Problem> {
-    let (server, webhook) = (server?, webhook?);
-    if server.is_loopback() || webhook.allow_unsigned || values.is_set(&CLOUDFLARE_IMAGES_WEBHOOK_SECRET) {
-        return None;
-    }
-    let (listen, allow) = (server.listen, CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED.name);
-    let message = format!("is required to listen on {listen}; to believe webhooks of anybody, set {allow}=true");
-    Some(Problem::of(CLOUDFLARE_IMAGES_WEBHOOK_SECRET.name, message))
-}
-
-/// Sessions alone, which nothing could check, would let nobody in.
-fn sessions_without_key(values: &Values, auth: Option<&AuthConfig>) -> Option<Problem> {
-    if !auth?.lacks_secret_key() || values.is_set(&CFIMAGES_DJANGO_SECRET_KEY) {
-        return None;
-    }
-    let message = format!("is required where {} has sessions alone", CFIMAGES_AUTH_ORDER.name);
-    Some(Problem::of(CFIMAGES_DJANGO_SECRET_KEY.name, message))
 }

@@ -1,10 +1,12 @@
 //! What is logged, and in which form.
 
 use std::fmt;
+use std::path::PathBuf;
 
 use tracing_subscriber::EnvFilter;
 
-use super::settings::{CFIMAGES_LOG, CFIMAGES_LOG_FORMAT};
+use super::parse;
+use super::settings::{CFIMAGES_LOG, CFIMAGES_LOG_FILE, CFIMAGES_LOG_FORMAT};
 use super::values::Values;
 
 /// What is logged, and in which form.
@@ -14,6 +16,8 @@ pub struct LogConfig {
     pub filter: String,
     /// The form of the lines.
     pub format: LogFormat,
+    /// Where the lines go; none for standard error.
+    pub file: Option<PathBuf>,
 }
 
 /// The form of the lines of the log.
@@ -31,7 +35,8 @@ impl LogConfig {
     pub(super) fn read(values: &mut Values) -> Option<Self> {
         let filter = values.read(&CFIMAGES_LOG, filter);
         let format = values.read(&CFIMAGES_LOG_FORMAT, LogFormat::parse);
-        Some(Self { filter: filter?, format: format? })
+        let file = values.read(&CFIMAGES_LOG_FILE, parse::plain);
+        Some(Self { filter: filter?, format: format?, file: file.map(PathBuf::from) })
     }
 }
 

@@ -5,22 +5,27 @@
 //! otherwise. A secret may also be given as the name of a file that holds it: `NAME_FILE` in the environment, `key_file` in
 //! the configuration file; relative paths start at the working directory.
 //!
-//! To add a setting, declare it in [`settings`], read it in the file of its section, and run `cfimages config example`.
+//! To add a setting, declare it in [`settings`], read it in the file of its section, and write its two
+//! descriptions anew: `cfimages config example > cfimages.example.toml`, `cfimages config reference > docs/configuration.md`.
 
 mod allowed_hosts;
 mod auth;
 mod cloudflare;
+mod cors;
 mod database;
 mod delivery;
 mod example;
 mod file;
+mod insecure;
 mod jobs;
 mod layer;
 mod loader;
 mod log;
 mod parse;
 mod problem;
+mod rate_limits;
 mod redact;
+mod reference;
 mod server;
 mod setting;
 pub mod settings;
@@ -36,6 +41,7 @@ use std::sync::Arc;
 pub use allowed_hosts::AllowedHosts;
 pub use auth::{AuthConfig, AuthMethod, AuthOrder, TrustedOrigin, TrustedOrigins};
 pub use cloudflare::CloudflareConfig;
+pub use cors::CorsOrigins;
 pub use database::DatabaseConfig;
 pub use delivery::DeliveryConfig;
 pub use example::example;
@@ -44,6 +50,8 @@ pub use loader::Loader;
 pub use log::{LogConfig, LogFormat};
 pub(crate) use problem::one_line;
 pub use problem::{ConfigErrors, Problem};
+pub use rate_limits::{Period, RateLimit, RateLimitsConfig};
+pub use reference::reference;
 pub use server::{ServerConfig, parse_listen};
 pub use setting::Setting;
 pub use uploads::UploadsConfig;
@@ -72,6 +80,8 @@ pub struct Config {
     pub usages: UsagesConfig,
     /// What the server does beside answering requests.
     pub jobs: JobsConfig,
+    /// How often callers may ask.
+    pub rate_limits: RateLimitsConfig,
     cloudflare: Result<CloudflareConfig, ConfigErrors>,
     effective: Arc<[EffectiveValue]>,
 }

@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::allowed_hosts::AllowedHosts;
+use super::cors::CorsOrigins;
 use super::parse;
 use super::settings::{
-    CFIMAGES_ALLOWED_HOSTS, CFIMAGES_LISTEN, CFIMAGES_REQUEST_TIMEOUT_SECONDS, CFIMAGES_SHUTDOWN_DELAY_SECONDS,
-    CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS, CFIMAGES_TRUSTED_PROXIES, CFIMAGES_URL_PREFIX,
+    CFIMAGES_ALLOWED_HOSTS, CFIMAGES_CORS_ORIGINS, CFIMAGES_LISTEN, CFIMAGES_METRICS_LISTEN,
+    CFIMAGES_REQUEST_TIMEOUT_SECONDS, CFIMAGES_SHUTDOWN_DELAY_SECONDS, CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS,
+    CFIMAGES_TRUSTED_PROXIES, CFIMAGES_URL_PREFIX,
 };
 use super::values::Values;
 use crate::domain::Networks;
@@ -17,12 +19,16 @@ use crate::domain::Networks;
 pub struct ServerConfig {
     /// The address to listen on.
     pub listen: SocketAddr,
+    /// The address to tell Prometheus at what is counted; none for not at all.
+    pub metrics_listen: Option<SocketAddr>,
     /// The path below which everything is: with a slash before and none after, or empty for the root.
     pub url_prefix: String,
     /// The proxies that are believed about the client.
     pub trusted_proxies: Networks,
     /// The hosts that requests may name.
     pub allowed_hosts: AllowedHosts,
+    /// The origins whose pages may use the API.
+    pub cors_origins: CorsOrigins,
     /// How long a request may take.
     pub request_timeout: Duration,
     /// How long new requests are still answered when the server stops.
@@ -39,17 +45,21 @@ impl ServerConfig {
 
     pub(super) fn read(values: &mut Values) -> Option<Self> {
         let listen = values.read(&CFIMAGES_LISTEN, parse_listen);
+        let metrics_listen = values.read(&CFIMAGES_METRICS_LISTEN, parse_listen);
         let url_prefix = values.read(&CFIMAGES_URL_PREFIX, url_prefix);
         let trusted_proxies = values.read(&CFIMAGES_TRUSTED_PROXIES, parse::networks);
         let allowed_hosts = values.read(&CFIMAGES_ALLOWED_HOSTS, AllowedHosts::parse);
+        let cors_origins = values.read(&CFIMAGES_CORS_ORIGINS, CorsOrigins::parse);
         let request_timeout = values.read(&CFIMAGES_REQUEST_TIMEOUT_SECONDS, parse::number(1..=3600));
         let shutdown_delay = values.read(&CFIMAGES_SHUTDOWN_DELAY_SECONDS, parse::number(0..=3600));
         let shutdown_timeout = values.read(&CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS, parse::number(0..=3600));
         Some(Self {
             listen: listen?,
+            metrics_listen,
             url_prefix: url_prefix?,
             trusted_proxies: trusted_proxies?,
             allowed_hosts: allowed_hosts?,
+            cors_origins: cors_origins.unwrap_or_default(),
             request_timeout: Duration::from_secs(request_timeout?),
             shutdown_delay: Duration::from_secs(shutdown_delay?),
             shutdown_timeout: Duration::from_secs(shutdown_timeout?),

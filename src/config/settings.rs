@@ -58,6 +58,10 @@ settings! {
         /// The IP address and the port to listen on. Where that is not a loopback address, webhooks need a secret.
         CFIMAGES_LISTEN: text("127.0.0.1:8000"),
 
+        /// The IP address and the port at which Prometheus reads what the server counts, at `/metrics`, such as `127.0.0.1:9100`. Nobody has to
+        /// prove anything there: keep it in the private network. None for not at all.
+        CFIMAGES_METRICS_LISTEN: optional_text("127.0.0.1:9100"),
+
         /// The path below which everything but `/healthz` and `/readyz` is. Empty for none.
         CFIMAGES_URL_PREFIX: text("/cloudflare-images").or_empty(),
 
@@ -69,6 +73,11 @@ settings! {
         /// A request for another host is answered with 400.
         CFIMAGES_ALLOWED_HOSTS: list("*"),
 
+        /// The origins whose pages may use the API from a browser (CORS), as `https://www.example.com`, each with its port where that is not
+        /// the usual one. They may also send cookies, so name none that you do not trust; to change something with a session of Django's
+        /// they have to be in `CFIMAGES_CSRF_TRUSTED_ORIGINS` too. `*` for pages of any origin, without cookies.
+        CFIMAGES_CORS_ORIGINS: optional_list("https://www.example.com, http://localhost:3000"),
+
         /// How long a request may take, in seconds, 1 to 3600.
         CFIMAGES_REQUEST_TIMEOUT_SECONDS: number("60"),
 
@@ -78,6 +87,27 @@ settings! {
 
         /// How long requests in flight may still take when the server is told to stop, in seconds, 0 to 3600.
         CFIMAGES_SHUTDOWN_TIMEOUT_SECONDS: number("30"),
+    }
+
+    "Rate limits" {
+        /// How many requests that make new images a user may send: `120/minute` for 120 at once and 120 within each minute after that, also
+        /// per `second`, `hour` or `day`; `off` for as many as they like. Requests that nobody proved to have sent count for their address;
+        /// each instance counts for itself. 600/minute where it is not set, and none where Cloudflare is an emulator on this machine: so
+        /// with all limits here, whose usual values only a program gone wild meets.
+        CFIMAGES_RATE_LIMIT_UPLOADS: optional_text("600/minute"),
+
+        /// The same for webhooks, which count for the address they come from. 30000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_WEBHOOKS: optional_text("30000/minute"),
+
+        /// The same for passwords that are tried at the sign-in page from an address. 60/minute where it is not set. How many of them may
+        /// be wrong is limited in any case, and by all instances together.
+        CFIMAGES_RATE_LIMIT_SIGN_IN: optional_text("60/minute"),
+
+        /// The same for requests that change nothing. 30000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_READS: optional_text("30000/minute"),
+
+        /// The same for all other requests. 12000/minute where it is not set.
+        CFIMAGES_RATE_LIMIT_WRITES: optional_text("12000/minute"),
     }
 
     "Jobs" {
@@ -119,6 +149,13 @@ settings! {
 
         /// The form of the logs: `pretty` for people, `json` for machines, `auto` for pretty on a terminal, else JSON.
         CFIMAGES_LOG_FORMAT: text("auto"),
+
+        /// The file that logs are appended to, instead of stderr; made where it is missing, for its owner and group alone. It may be moved
+        /// away, removed or cut off at any time, as logrotate does; SIGHUP opens it anew.
+        CFIMAGES_LOG_FILE: optional_text("/var/log/cfimages/cfimages.log"),
+
+        /// How many milliseconds a statement of the database may take before a warning says which one did; 0 for any time.
+        CFIMAGES_SLOW_QUERY_MS: number("500"),
     }
 
     "Instances" {
@@ -137,9 +174,17 @@ settings! {
         /// The URL of Cloudflare's API, or of an emulator of it.
         CLOUDFLARE_IMAGES_BASE_URL: text("https://api.cloudflare.com/client/v4"),
 
+        /// Whether the server may listen on an address that others can reach although `CLOUDFLARE_IMAGES_BASE_URL` is an emulator, that is,
+        /// without TLS.
+        CLOUDFLARE_IMAGES_ALLOW_EMULATOR: flag("false"),
+
         /// How long a call to Cloudflare may take while somebody waits, all tries included, in seconds, 1 to 30. Jobs take three
         /// times as long. Uploads through the server have the time of their request instead.
         CLOUDFLARE_IMAGES_TIMEOUT_SECONDS: number("20"),
+
+        /// How many milliseconds Cloudflare may take for a request before a warning says which one took longer; 0 for any time. Requests that
+        /// move files do not count.
+        CLOUDFLARE_IMAGES_SLOW_CALL_MS: number("3000"),
 
         /// How many requests may be made to Cloudflare in five minutes, by all instances together: 10 to 100000, and at least 4 for each
         /// of `CFIMAGES_INSTANCES`. 1000 where it is not set, and no limit for an emulator on this machine. Cloudflare takes 1200 of a

@@ -495,36 +495,6 @@ fn the_account_is_required_only_to_serve() {
 }
 
 #[test]
-fn unsigned_webhooks_need_permission_where_others_can_send_them() {
-    let serve = |listen: &str, more: (&str, &str)| {
-        environment(&[
-            ("CLOUDFLARE_IMAGES_ACCOUNT_ID", "account"),
-            ("CLOUDFLARE_IMAGES_API_TOKEN", "token"),
-            ("CFIMAGES_LISTEN", listen),
-            more,
-        ])
-    };
-    let nothing = ("OTHER", "");
-    assert_eq!(
-        problems(serve("0.0.0.0:8000", nothing), Purpose::Serve),
-        [
-            "CLOUDFLARE_IMAGES_WEBHOOK_SECRET: is required to listen on 0.0.0.0:8000; to believe webhooks of anybody, set \
-          CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED=true"
-        ]
-    );
-    for loader in [
-        serve("127.0.0.1:8000", nothing),
-        serve("[::1]:8000", nothing),
-        serve("[::ffff:127.0.0.1]:8000", nothing),
-        serve("0.0.0.0:8000", ("CLOUDFLARE_IMAGES_WEBHOOK_SECRET", "s")),
-        serve("0.0.0.0:8000", ("CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED", "yes")),
-    ] {
-        assert!(loader.load(Purpose::Serve).is_ok());
-    }
-    assert!(serve("0.0.0.0:8000", nothing).load(Purpose::Database).is_ok());
-}
-
-#[test]
 fn a_list_of_secrets_is_a_list_and_kept_secret() {
     let files = Files::new();
     let secrets = files.write("keys", "hunter2,hunter3\n");

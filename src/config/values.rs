@@ -61,6 +61,18 @@ impl Values {
         self.find(setting).is_some()
     }
 
+    /// Secrets that are still the texts of the example file, which everybody knows.
+    pub(super) fn placeholders(&self) -> Vec<Problem> {
+        let secrets = SETTINGS.iter().filter(|setting| setting.is_secret() && setting.default.is_none());
+        let placeholders = secrets.filter_map(|setting| {
+            let given = self.find(setting)?;
+            let is_example = given.value.text().is_ok_and(|text| text.trim() == setting.example);
+            let message = "is still the text of the example; put your own in its place";
+            is_example.then(|| Problem::at(&given.key, &given.origin, message))
+        });
+        placeholders.collect()
+    }
+
     /// The values that have been read, in the order of the settings.
     pub(super) fn effective(mut self) -> Vec<EffectiveValue> {
         let mut take = |setting: &'static Setting| self.effective.remove(setting.name);

@@ -158,6 +158,19 @@ impl Preset {
         (sizes.len() <= most && sizes.iter().copied().all(is_side)).then_some(preset)
     }
 
+    /// The name, as [`PRESETS`] has it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Thumbnail { .. } => "thumbnail",
+            Self::Avatar { .. } => "avatar",
+            Self::Hero { .. } => "hero",
+            Self::Responsive { .. } => "responsive",
+            Self::Product { .. } => "product",
+            Self::Gallery { .. } => "gallery",
+            Self::Mobile { .. } => "mobile",
+        }
+    }
+
     /// What the preset does.
     ///
     /// # Errors

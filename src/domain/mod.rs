@@ -49,7 +49,7 @@ pub use log_query::{LogFilter, LogPlace, LoggedEvent};
 #[cfg(any(feature = "server", feature = "emulator"))]
 pub use loopback::is_loopback_url;
 #[cfg(feature = "server")]
-pub use networks::{Networks, ParseNetworksError};
+pub use networks::{ClientNetwork, Networks, ParseNetworksError};
 pub use page::{Page, PageFrom, PageRequest, Stretch};
 pub use pending_deletion::{DeletionReason, ImageMarks, NewPendingDeletion, PendingDeletion, PendingPlace};
 pub use picture_format::PictureFormat;
@@ -64,7 +64,7 @@ pub use usage::{
     UsageSort,
 };
 pub use usage_source::{ParseUsageSourceError, UsageSource};
-pub use user::{Account, AccountFilter, AccountPlace, NewUser, User, UserId, UserKey};
+pub use user::{Account, AccountFilter, AccountPlace, NewUser, Role, User, UserId, UserKey};
 pub use webhook_delivery::{
     DeliveryDigest, DeliveryFilter, DeliveryPlace, KeptDelivery, ParseDigestError, WebhookDelivery, WebhookForm,
     WebhookOutcome, WebhookProof,

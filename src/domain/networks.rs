@@ -1,7 +1,7 @@
 //! Addresses that stand together for somebody.
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use ipnet::IpNet;
@@ -15,6 +15,39 @@ impl Networks {
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(&address))
+    }
+
+    /// Whether every address of a family is in them.
+    pub fn hold_everybody(&self) -> bool {
+        self.0.iter().any(|network| network.prefix_len() == 0)
+    }
+
+    /// Whether there is no address but of this machine in them.
+    pub fn are_loopback(&self) -> bool {
+        self.0.iter().all(|network| network.network().is_loopback() && network.broadcast().is_loopback())
+    }
+}
+
+/// What counts as one client: an address, or of IPv6 the network of 64 bits, as anybody who has one address has all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClientNetwork(IpAddr);
+
+impl From<IpAddr> for ClientNetwork {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
+}
+
+/// An address, or `2001:db8::/64`.
+impl fmt::Display for ClientNetwork {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            IpAddr::V4(address) => address.fmt(f),
+            IpAddr::V6(address) => write!(f, "{address}/64"),
+        }
     }
 }
 
@@ -63,6 +96,17 @@ mod tests {
             ("2001:db9::7", false),
         ] {
             assert_eq!(networks.contains(address.parse().unwrap()), want, "{address}");
+        }
+        for (text, everybody, loopback) in [
+            ("", false, true),
+            ("127.0.0.0/8, ::1", false, true),
+            ("127.0.0.0/7", false, false),
+            ("127.0.0.1, 10.0.0.1", false, false),
+            ("10.0.0.1, 0.0.0.0/0", true, false),
+            ("::/0", true, false),
+        ] {
+            let networks = text.parse::<Networks>().unwrap();
+            assert_eq!((networks.hold_everybody(), networks.are_loopback()), (everybody, loopback), "{text}");
         }
         assert!(!"".parse::<Networks>().unwrap().contains("127.0.0.1".parse().unwrap()));
         for text in ["10.0.0.0/33", "example.com", "10.0.0.1:80", "*"] {

@@ -159,6 +159,17 @@ pub struct AccountFilter {
     pub term: Option<String>,
 }
 
+/// What somebody may do beside having images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Nothing.
+    User,
+    /// Entering the admin site.
+    Staff,
+    /// The same, and seeing tokens and settings there; in Django, everything.
+    Superuser,
+}
+
 /// A user to be created.
 #[derive(Clone)]
 pub struct NewUser {
@@ -168,10 +179,8 @@ pub struct NewUser {
     pub email: String,
     /// The password's hash, in Django's form.
     pub password_hash: String,
-    /// Whether the user may enter the admin site.
-    pub is_staff: bool,
-    /// Whether the user may do everything.
-    pub is_superuser: bool,
+    /// What the user may do.
+    pub role: Role,
 }
 
 #[cfg(test)]

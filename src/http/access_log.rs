@@ -1,66 +1,108 @@
-//! One log event for each request.
+//! One log event for each request, which is counted at the same time.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request};
-use axum::http::StatusCode;
+use axum::body::HttpBody;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
-use tracing::{Instrument, Span, field, info_span};
+use tracing::{Instrument, Span, debug, field, info_span};
 
 use super::RequestContext;
+use crate::metrics::{CLIENT_GONE, Metrics, UNMATCHED};
 
 /// The name under which handlers record who is asking: a user's key.
 const USER: &str = "user.id";
 const ROUTE: &str = "http.route";
 
-/// The route that a request took, where it was not axum that chose it. An extension of answers.
-#[derive(Debug, Clone)]
-pub struct RouteName(pub Arc<str>);
+/// The route that a request takes, where it is not axum that chooses it; whoever does writes it in here. An extension of requests.
+#[derive(Debug, Clone, Default)]
+pub struct ChosenRoute(Arc<OnceLock<Arc<str>>>);
+
+impl ChosenRoute {
+    /// Writes the route down, in the span of the request as well.
+    pub fn set(&self, route: Arc<str>) {
+        Span::current().record(ROUTE, &*route);
+        // A request is routed once.
+        let _ = self.0.set(route);
+    }
+}
+
+/// What was wrong with a request, in one word. An extension of answers.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorKind(pub &'static str);
+
+impl ErrorKind {
+    /// A handler panicked.
+    pub const PANIC: Self = Self("panic");
+}
 
 /// Notes in the span of the request who is asking.
 pub fn record_user(user: impl std::fmt::Display) {
     Span::current().record(USER, field::display(user));
 }
 
-/// Answers the request within a span that names it, and logs how it went. The query, which may hold secrets, is left out.
-pub async fn log_request(request: Request, next: Next) -> Response {
+/// Answers the request within a span that names it, and logs and counts how it went. The query, which may hold secrets, is left out.
+pub async fn log_request(State(metrics): State<Arc<Metrics>>, mut request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().map(|route| Arc::<str>::from(route.as_str()));
+    let chosen_route = ChosenRoute::default();
+    request.extensions_mut().insert(chosen_route.clone());
     let context = request.extensions().get::<RequestContext>();
-    let route = request.extensions().get::<MatchedPath>().map(|route| route.as_str().to_owned());
-    let is_probe = matches!(route.as_deref(), Some("/healthz" | "/readyz"));
     let span = info_span!(
         "http.request",
         request.id = context.map_or("", |context| &context.id),
         client.address = context.and_then(|context| context.client).map(field::display),
         http.request.method = %request.method(),
-        http.route = route,
+        http.route = route.as_deref(),
         url.path = request.uri().path(),
         user.id = field::Empty,
     );
     async move {
-        let mut answer = Answer { started: Instant::now(), is_probe, status: None };
+        let _in_flight = metrics.begin_request();
+        let method = request.method().clone();
+        let mut answer =
+            Answer { metrics, method, route, chosen_route, started: Instant::now(), status: None, error: None };
+        debug!(
+            target: "http",
+            { http.request.headers = ?names(request.headers()), http.request.body.size = request.body().size_hint().exact() },
+            "http.server.request"
+        );
         let response = next.run(request).await;
-        if let Some(RouteName(route)) = response.extensions().get() {
-            Span::current().record(ROUTE, &**route);
-        }
+        debug!(
+            target: "http",
+            { http.response.headers = ?names(response.headers()), http.response.body.size = response.body().size_hint().exact() },
+            "http.server.answer"
+        );
         answer.status = Some(response.status());
+        answer.error = response.extensions().get().copied();
         response
     }
     .instrument(span)
     .await
 }
 
-/// Logs when it goes: also where the client went away before there was an answer.
-struct Answer {
-    started: Instant,
-    is_probe: bool,
-    status: Option<StatusCode>,
+/// The names of headers. Their values, some of which are secrets, are never logged.
+fn names(headers: &HeaderMap) -> Vec<&str> {
+    headers.keys().map(HeaderName::as_str).collect()
 }
 
-impl Drop for Answer {
-    fn drop(&mut self) {
-        let duration_ms = (self.started.elapsed().as_secs_f64() * 100_000.0).round() / 100.0;
+/// Logged and counted when it goes: also where the client went away before there was an answer.
+struct Answer {
+    metrics: Arc<Metrics>,
+    method: Method,
+    route: Option<Arc<str>>,
+    chosen_route: ChosenRoute,
+    started: Instant,
+    status: Option<StatusCode>,
+    error: Option<ErrorKind>,
+}
+
+impl Answer {
+    fn log(&self, time: Duration) {
+        let duration_ms = (time.as_secs_f64() * 100_000.0).round() / 100.0;
+        let is_probe = matches!(self.route.as_deref(), Some("/healthz" | "/readyz"));
         macro_rules! event {
             ($level:ident, $status:expr) => {
                 tracing::$level!(
@@ -73,9 +115,27 @@ impl Drop for Answer {
         match self.status {
             None => tracing::info!(target: "http", { duration_ms }, "http.client.gone"),
             Some(status) if status.is_server_error() => event!(error, status),
-            Some(status) if self.is_probe => event!(debug, status),
+            Some(status) if is_probe => event!(debug, status),
             Some(status) if status.is_client_error() => event!(warn, status),
             Some(status) => event!(info, status),
         }
+    }
+
+    fn count(&self, time: Duration) {
+        let route = self.route.as_ref().or_else(|| self.chosen_route.0.get());
+        let route = route.map_or_else(|| UNMATCHED.into(), Arc::clone);
+        let status = self.status.map_or(CLIENT_GONE, |status| status.as_u16());
+        self.metrics.end_request(self.method.as_str(), route, status, time);
+        if let Some(ErrorKind(kind)) = self.error {
+            self.metrics.count_error(kind);
+        }
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let time = self.started.elapsed();
+        self.log(time);
+        self.count(time);
     }
 }

@@ -16,6 +16,7 @@ use rust_embed::{EmbeddedFile, RustEmbed};
 
 use super::EntityTag;
 use super::media_type::accepts_coding;
+use super::security_headers::CROSS_ORIGIN_RESOURCE_POLICY;
 use crate::api::not_found_page;
 use crate::signature::encode_hex;
 
@@ -82,7 +83,7 @@ fn respond(name: &str, file: EmbeddedFile, caching: HeaderValue, headers: &Heade
         (header::VARY, HeaderValue::from_static("Accept-Encoding")),
         // Pages of any origin may use the modules, which browsers fetch with CORS. Nothing here is secret.
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+        (CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("cross-origin")),
     ];
     if is_known {
         return (StatusCode::NOT_MODIFIED, about).into_response();

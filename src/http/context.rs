@@ -27,6 +27,8 @@ pub struct RequestContext {
     pub id: Arc<str>,
     /// Where the request came from, behind trusted proxies; unknown only in tests without a socket.
     pub client: Option<IpAddr>,
+    /// Whether that is a trusted proxy, or this machine where it is one: who is behind it, if anybody is, was not told.
+    pub is_proxy: bool,
     /// Scheme, host and port as the client wrote them, for absolute URLs: `https://example.com`.
     pub origin: String,
 }
@@ -50,6 +52,7 @@ impl RequestContext {
         Self {
             id: given_id.map_or_else(|| Uuid::new_v4().simple().to_string().into(), Arc::from),
             client,
+            is_proxy: client.is_some_and(|client| proxies.contains(client)),
             origin: format!("{}://{host}", if is_https { "https" } else { "http" }),
         }
     }

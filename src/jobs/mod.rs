@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use self::repeat::{Job, Report, Round, repeat};
+use crate::metrics::JobKind;
 use crate::service::{CloudflareService, Error, LeftoverOutcome, Polled};
 
 /// How often images are looked for that Cloudflare has to be asked about.
@@ -27,14 +28,17 @@ const BULK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Does all jobs until the server stops; each then ends with the step at hand.
 pub async fn run(service: CloudflareService, stopping: CancellationToken) {
-    let job = |name, pause, round: fn(CloudflareService, CancellationToken) -> Round| {
-        let (service, stopping) = (service.clone(), stopping.clone());
-        Job { name, pause, round: Box::new(move || round(service.clone(), stopping.clone())) }
+    let job = |kind: JobKind, pause, round: fn(CloudflareService, CancellationToken) -> Round| {
+        let (watched, stopping) = (service.clone(), stopping.clone());
+        let observe = move |outcome| watched.metrics().count_round(kind, outcome, watched.clock().now());
+        let service = service.clone();
+        let round = move || round(service.clone(), stopping.clone());
+        Job { name: kind.as_str(), pause, round: Box::new(round), observe: Box::new(observe) }
     };
     let jobs = [
-        job("polling", POLLING_PAUSE, |service, stopping| Box::pin(poll(service, stopping))),
-        job("compensation", COMPENSATION_PAUSE, |service, stopping| Box::pin(compensate(service, stopping))),
-        job("bulk", BULK_PAUSE, |service, stopping| Box::pin(work_on_bulk_runs(service, stopping))),
+        job(JobKind::Polling, POLLING_PAUSE, |service, stopping| Box::pin(poll(service, stopping))),
+        job(JobKind::Compensation, COMPENSATION_PAUSE, |service, stopping| Box::pin(compensate(service, stopping))),
+        job(JobKind::Bulk, BULK_PAUSE, |service, stopping| Box::pin(work_on_bulk_runs(service, stopping))),
     ];
     let mut running = JoinSet::new();
     for job in jobs {

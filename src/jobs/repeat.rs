@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use crate::service;
+use crate::{metrics, service};
 
 /// The longest pause while nothing works.
 const MAX_PAUSE: Duration = Duration::from_mins(5);
@@ -25,6 +25,8 @@ pub(super) struct Job {
     pub(super) pause: Duration,
     /// Does all that is to be done at the moment, or as much as can be done until the server stops.
     pub(super) round: Box<dyn Fn() -> Round + Send>,
+    /// Told of what became of each round.
+    pub(super) observe: Box<dyn Fn(metrics::Round) + Send>,
 }
 
 /// Repeats a job until the server stops. While it fails, whole rounds are put off, by pauses that grow, and only the first failure
@@ -32,7 +34,9 @@ pub(super) struct Job {
 pub(super) async fn repeat(job: Job, stopping: CancellationToken) {
     let mut failures = 0;
     while !stopping.is_cancelled() {
-        failures = if succeeds(job.name, (job.round)(), failures).await { 0 } else { failures + 1 };
+        let outcome = run(job.name, (job.round)(), failures).await;
+        (job.observe)(outcome);
+        failures = if outcome == metrics::Round::Worked { 0 } else { failures + 1 };
         tokio::select! {
             () = tokio::time::sleep(pause(job.pause, failures)) => {}
             () = stopping.cancelled() => {}
@@ -40,8 +44,8 @@ pub(super) async fn repeat(job: Job, stopping: CancellationToken) {
     }
 }
 
-/// Does a round and logs what is new; whether it worked. A panic ends the round alone.
-async fn succeeds(name: &'static str, round: Round, failures_before: u32) -> bool {
+/// Does a round and logs what is new; what became of it. A panic ends the round alone.
+async fn run(name: &'static str, round: Round, failures_before: u32) -> metrics::Round {
     let error = match tokio::spawn(round.instrument(info_span!("job", job.name = name))).await {
         Ok(Ok(report)) => {
             if failures_before > 0 {
@@ -50,12 +54,12 @@ async fn succeeds(name: &'static str, round: Round, failures_before: u32) -> boo
             if let Some(report) = report {
                 info!(job.name = name, "The job {name} {report}");
             }
-            return true;
+            return metrics::Round::Worked;
         }
         Ok(Err(error)) => error,
         Err(panic) => {
             error!(job.name = name, error = %panic, "The job {name} panicked and goes on: {panic}");
-            return false;
+            return metrics::Round::Panicked;
         }
     };
     if failures_before > 0 {
@@ -65,7 +69,7 @@ async fn succeeds(name: &'static str, round: Round, failures_before: u32) -> boo
     } else {
         warn!(job.name = name, error = %error, "The job {name} fails, and tries again until it works: {error}");
     }
-    false
+    metrics::Round::Failed
 }
 
 /// How long to wait: twice as long with each failure in a row, and not to the second, so that instances do not march in step.
@@ -78,10 +82,11 @@ fn pause(usual: Duration, failures: u32) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::{Arc, Mutex};
 
     use super::*;
+    use crate::metrics::Round::{Failed, Panicked, Worked};
 
     #[tokio::test]
     async fn a_job_goes_on_after_errors_and_panics_and_ends_when_the_server_stops() {
@@ -101,9 +106,14 @@ mod tests {
                 }
             })
         };
-        let job = Job { name: "test", pause: Duration::from_millis(1), round: Box::new(round) };
+        let outcomes = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&outcomes);
+        let observe = move |outcome| told.lock().unwrap().push(outcome);
+        let pause = Duration::from_millis(1);
+        let job = Job { name: "test", pause, round: Box::new(round), observe: Box::new(observe) };
         tokio::time::timeout(Duration::from_secs(10), repeat(job, stopping)).await.unwrap();
         assert_eq!(rounds.load(Ordering::Relaxed), 4);
+        assert_eq!(*outcomes.lock().unwrap(), [Panicked, Failed, Worked, Worked]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! Users, their passwords and their tokens.
 
 use std::sync::Arc;
+use tracing::instrument;
 
 use super::hashing::HashingThreads;
 use super::passwords::PasswordHash;
 use super::random::random_text;
-use crate::domain::{Account, AccountFilter, AccountPlace, Clock, NewUser, PageFrom, Stretch, User, UserId};
+use crate::domain::{Account, AccountFilter, AccountPlace, Clock, NewUser, PageFrom, Role, Stretch, User, UserId};
 use crate::signature::encode_hex;
 use crate::store::{self, Database};
 
@@ -95,18 +96,19 @@ impl Accounts {
         Ok(store::users::list(&self.database).await?)
     }
 
-    /// Creates an active user; staff may enter the admin site, and is a superuser for Django.
+    /// Creates an active user.
     ///
     /// Takes a good part of a second: the hash is meant to be slow.
     ///
     /// # Errors
     /// If the name is not allowed or taken, or the password too short.
+    #[instrument(name = "service.accounts.create_user", skip_all)]
     pub async fn create_user(
         &self,
         username: &str,
         email: &str,
         password: &str,
-        is_staff: bool,
+        role: Role,
     ) -> Result<User, AccountError> {
         if !is_valid_username(username) {
             return Err(AccountError::InvalidUsername);
@@ -115,8 +117,7 @@ impl Accounts {
             username: username.to_owned(),
             email: email.to_owned(),
             password_hash: self.hash_password(password).await?,
-            is_staff,
-            is_superuser: is_staff,
+            role,
         };
         let mut transaction = self.database.begin().await?;
         let result = store::users::insert(&mut transaction, &user, self.clock.now()).await;
@@ -132,6 +133,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If there is no such user, or the password is too short.
+    #[instrument(name = "service.accounts.set_password", skip_all)]
     pub async fn set_password(&self, username: &str, password: &str) -> Result<(), AccountError> {
         let user = self.get_user(username).await?;
         let hash = self.hash_password(password).await?;
@@ -153,6 +155,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If there is no such user, or Django has no tokens.
+    #[instrument(name = "service.accounts.issue_token", skip_all, fields(user.id = %user))]
     pub async fn issue_token(&self, user: UserId, rotate: bool) -> Result<String, AccountError> {
         let key = random_token()?;
         let mut transaction = self.database.begin().await?;
@@ -164,7 +167,7 @@ impl Accounts {
         Ok(key)
     }
 
-    /// Makes sure that there is an administrator with this name, password and API token.
+    /// Makes sure that there is a superuser with this name, password and API token.
     ///
     /// # Errors
     /// If the database fails.
@@ -179,7 +182,7 @@ impl Accounts {
                 self.set_password(username, password).await?;
                 user
             }
-            Err(AccountError::UnknownUser(_)) => self.create_user(username, "", password, true).await?,
+            Err(AccountError::UnknownUser(_)) => self.create_user(username, "", password, Role::Superuser).await?,
             Err(error) => return Err(error),
         };
         let mut transaction = self.database.begin().await?;
@@ -209,6 +212,7 @@ impl Accounts {
     ///
     /// # Errors
     /// If Django has no tokens.
+    #[instrument(name = "service.accounts.end_token", skip_all, fields(user.id = %user))]
     pub async fn end_token(&self, user: UserId) -> Result<bool, AccountError> {
         let mut transaction = self.database.begin().await?;
         let had_token = store::tokens::delete(&mut transaction, user).await?;

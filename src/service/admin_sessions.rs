@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use tracing::instrument;
 
 use super::Accounts;
 use super::sign_in::SignInError;
@@ -80,6 +81,7 @@ impl Accounts {
     ///
     /// # Errors
     /// As [`Accounts::sign_in`]; [`AdminSignInError::NotStaff`] if the password is right and the user no member of the staff.
+    #[instrument(name = "service.admin_sessions.begin", skip_all)]
     pub async fn begin_admin_session(
         &self,
         username: &str,

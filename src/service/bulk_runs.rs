@@ -16,6 +16,7 @@ use crate::domain::{
     BrowseFrom, BrowseOrder, BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, ImageFilter, ImageId,
     ImageQuery, ImagesInHand, StaffAction, User,
 };
+use crate::metrics::JobKind;
 use crate::store;
 
 /// How many images are taken in hand in one go.
@@ -146,6 +147,7 @@ impl CloudflareService {
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such run, it has not ended, or nothing failed.
+    #[instrument(name = "service.bulk_runs.retry", skip_all, fields(run))]
     pub async fn retry_bulk_failures(&self, run: i64, staff: &User) -> Result<i64, Error> {
         let run = self.find_bulk_run(run).await?;
         let failures = self.list_bulk_failures(run.id).await?;
@@ -354,7 +356,19 @@ impl CloudflareService {
             warn!(run = run.id, "Somebody else has gone on with run {}: what was done is counted there", run.id);
             return Ok(transaction.rollback().await?);
         }
-        Ok(transaction.commit().await?)
+        transaction.commit().await?;
+        self.count_step(step);
+        Ok(())
+    }
+
+    fn count_step(&self, step: &BulkStep) {
+        for (outcome, count) in [
+            ("done", u64::try_from(step.done).unwrap_or(0)),
+            ("unchanged", u64::try_from(step.unchanged).unwrap_or(0)),
+            ("failed", step.failures.len() as u64),
+        ] {
+            self.metrics().count_items(JobKind::Bulk, outcome, count);
+        }
     }
 
     async fn end_run(&self, run: i64, claimant: Option<&str>, state: BulkState, reason: &str) -> Result<bool, Error> {

@@ -7,6 +7,7 @@ use tracing::instrument;
 
 use super::{CloudflareService, Error, ImageRecords};
 use crate::domain::{CloudflareId, Due, DueImage, ImageId, Timestamp};
+use crate::metrics::{JobKind, Round, UploadStep};
 use crate::store::{self, ImageSet, Transaction};
 
 /// How many images are changed or looked at in one go, at most.
@@ -135,6 +136,7 @@ impl ImageRecords {
     ///
     /// # Errors
     /// If the database fails in a way that may be over a little later, or images cannot be looked for; batches before stay deleted.
+    #[instrument(name = "service.cleanup.delete_expired", skip_all)]
     pub async fn delete_expired(&self, before: Timestamp, observer: &mut CleanupObserver<'_>) -> Result<(), Error> {
         let (mut from, mut size) = (Some(ImageId::first()), BatchSize::new());
         while let Some(start) = from {
@@ -221,7 +223,13 @@ impl CloudflareService {
     /// If the database fails.
     #[instrument(name = "service.cleanup.mark_expired", skip_all)]
     pub async fn mark_expired(&self) -> Result<u64, Error> {
-        self.records.mark_expired(&mut |_| {}).await
+        let marked = self.records.mark_expired(&mut |_| {}).await;
+        let round = if marked.is_ok() { Round::Worked } else { Round::Failed };
+        self.metrics().count_round(JobKind::Cleanup, round, self.clock.now());
+        let marked = marked?;
+        self.metrics().count_uploads(UploadStep::Expired, marked);
+        self.metrics().count_items(JobKind::Cleanup, "expired", marked);
+        Ok(marked)
     }
 
     /// Deletes uploaded images to which nothing has referred since a time, each at Cloudflare, then here. Each is looked at again

@@ -173,6 +173,7 @@ impl CloudflareService {
     ///
     /// # Errors
     /// If the first images cannot be looked up; nothing is deleted then.
+    #[instrument(name = "service.deletions.delete_many", skip_all)]
     pub async fn delete_images(
         &self,
         owner: &User,

@@ -4,8 +4,9 @@ use tracing::instrument;
 
 use super::links::{PictureUrl, end_after};
 use super::{CloudflareService, Error, ImageLinks};
-use crate::delivery::SignError;
+use crate::delivery::{SignError, Transform};
 use crate::domain::{Image, Timestamp};
+use crate::metrics::TransformationSource;
 
 /// Where a variant of a picture is.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ impl CloudflareService {
         }
         let url = links.url_of(image, variant).ok_or(Error::NoAccountHash)?;
         if !image.require_signed_urls {
+            self.count_options_of(variant);
             return Ok(VariantUrl { url: PictureUrl::unsigned(url), expires_at: None });
         }
         // Before Cloudflare is asked for a key that would be of no use.
@@ -50,5 +52,14 @@ impl CloudflareService {
             error => Error::Unsignable(error),
         })?;
         Ok(VariantUrl { url, expires_at: Some(until) })
+    }
+
+    /// Counts the options of a variant that is a list of them.
+    fn count_options_of(&self, variant: &str) {
+        if variant.contains('=') {
+            let (transform, _) = Transform::parse_leniently(variant);
+            let options = transform.option_names();
+            self.metrics().count_transformation(TransformationSource::DeliveryUrl, "", &options);
+        }
     }
 }

@@ -175,6 +175,35 @@ pub enum EditProblem {
 }
 
 impl Error {
+    /// Its kind in one word, for those who count and watch.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::NotFound => "not_found",
+            Self::CustomIdTaken => "custom_id_taken",
+            Self::CustomIdRefused(_) => "custom_id_refused",
+            Self::Picture(_) => "picture",
+            Self::CustomIdCannotBePrivate | Self::CustomIdCannotBecomePrivate => "custom_id_private",
+            Self::InUse(_) => "in_use",
+            Self::RequiredByHost { .. } => "required_by_host",
+            Self::BeingCleared(_) => "being_cleared",
+            Self::NotCertainYet { .. } => "not_certain_yet",
+            Self::NotedByOtherVersion(_) => "noted_by_other_version",
+            Self::NewIdUnknown(_) | Self::NewIdUncertain { .. } => "new_id_unknown",
+            Self::UnknownToCloudflare(_) => "unknown_to_cloudflare",
+            Self::NotUploaded(_) => "not_uploaded",
+            Self::OtherCreator(_) | Self::OtherOwner(_) | Self::UsageOfOtherOwner => "other_owner",
+            Self::CloudflareIdTooLong => "cloudflare_id_too_long",
+            Self::UsageNotFound => "usage_not_found",
+            Self::AutomaticUsage => "automatic_usage",
+            Self::Unsignable(_) => "unsignable",
+            Self::NoAccountHash => "no_account_hash",
+            Self::NoSigningKey(_) => "no_signing_key",
+            Self::Cloudflare { .. } => "cloudflare",
+            Self::Edit(_) => "edit",
+            Self::Store(error) => error.kind(),
+        }
+    }
+
     /// Whether the database says that the same may work a little later.
     pub(super) fn is_transient(&self) -> bool {
         matches!(self, Self::Store(error) if error.is_transient())

@@ -10,6 +10,7 @@ use crate::cloudflare::{self, ImageDetails, NewImageFields, UploadFile};
 use crate::domain::{
     CloudflareId, Image, ImageChanges, ImageStatus, NewImage, Timestamp, UploadEvent, UploadUrl, User,
 };
+use crate::metrics::UploadStep;
 use crate::store;
 
 const OPERATION: &str = "Failed to upload image";
@@ -171,6 +172,7 @@ impl CloudflareService {
                 return Err(error);
             }
         };
+        self.metrics().count_uploads(UploadStep::Uploaded, 1);
         info!(image.id = %image.id, image.cloudflare_id = ?image.cloudflare_id.as_str(), "Uploaded image {:?}", image.cloudflare_id.as_str());
         Ok(image)
     }

@@ -122,6 +122,7 @@ impl CloudflareService {
             by.log(&mut transaction, before, &image, now).await?;
         }
         transaction.commit().await?;
+        self.count_end(Some(&before.status), &image.status);
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Checked status of image {:?}: {}",
             image.cloudflare_id.as_str(), image.status);
         Ok(image)
@@ -132,6 +133,7 @@ impl CloudflareService {
     ///
     /// # Errors
     /// If the images cannot be looked up.
+    #[instrument(name = "service.images.check_statuses", skip_all)]
     pub async fn check_image_statuses(
         &self,
         owner: &User,

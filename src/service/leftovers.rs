@@ -21,6 +21,7 @@ use crate::domain::{
     CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PageFrom, PendingDeletion, PendingPlace,
     Stretch, Timestamp,
 };
+use crate::metrics::JobKind;
 use crate::store::{self, CloudflareIdSet};
 
 const OPERATION: &str = "Failed to delete image";
@@ -228,6 +229,7 @@ impl CloudflareService {
     ///
     /// # Errors
     /// [`Error::BeingCleared`] while somebody else is at it; otherwise if the database fails.
+    #[instrument(name = "service.leftovers.retry", skip_all)]
     pub async fn retry_leftover(&self, id: &CloudflareId) -> Result<Option<LeftoverOutcome>, Error> {
         let (service, id) = (self.clone(), id.clone());
         self.run_to_end(async move {
@@ -239,8 +241,19 @@ impl CloudflareService {
         .await
     }
 
-    /// Sees to what is claimed, and gives it back or forgets it.
+    /// Sees to what is claimed, and gives it back or forgets it; counts what became of it.
     async fn see_to_leftover(&self, leftover: PendingDeletion) -> Result<LeftoverOutcome, Error> {
+        let outcome = self.settle_or_give_back(leftover).await;
+        let word = match &outcome {
+            Ok(LeftoverOutcome::Deleted(_)) => "deleted",
+            Ok(LeftoverOutcome::Kept(_)) => "kept",
+            Ok(LeftoverOutcome::Failed(..)) | Err(_) => "failed",
+        };
+        self.metrics().count_items(JobKind::Compensation, word, 1);
+        outcome
+    }
+
+    async fn settle_or_give_back(&self, leftover: PendingDeletion) -> Result<LeftoverOutcome, Error> {
         let is_first_try = leftover.attempts <= 1;
         if is_first_try && leftover.next_attempt_at > self.clock.now() {
             let (id, until) = (leftover.cloudflare_id.clone(), leftover.next_attempt_at);

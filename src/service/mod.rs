@@ -33,6 +33,7 @@ mod signing_keys;
 mod source_url;
 mod staff_actions;
 mod stats;
+mod status;
 mod uploads;
 mod usages;
 mod webhooks;
@@ -45,7 +46,8 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use crate::cloudflare::Client;
-use crate::domain::{Clock, Json};
+use crate::domain::{Clock, Json, Timestamp};
+use crate::metrics::Metrics;
 use crate::store::Database;
 
 use browsing::SEARCHES_AT_ONCE;
@@ -77,6 +79,7 @@ pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;
 pub use source_url::{SourceUrl, SourceUrlError};
 pub use staff_actions::{StaffOutcome, Unchanged};
+pub use status::{Backlog, DatabaseStatus, LastWebhooks, Status};
 pub use uploads::UploadRequest;
 pub use webhooks::{
     IncomingWebhook, RegisteredPart, RegistrationAction, RegistrationError, RegistrationPlan, WebhookAnswer,
@@ -94,6 +97,7 @@ pub struct CloudflareService {
     signing_keys: Arc<SigningKeys>,
     webhook_deliveries: Arc<DeliveryQueue>,
     finished_days: Arc<FinishedDays>,
+    started_at: Timestamp,
     /// Turns for searches that may look at all images.
     searches: Arc<Semaphore>,
     /// What goes on to its end when the client goes away.
@@ -128,6 +132,7 @@ impl CloudflareService {
         let signing_keys = Arc::new(SigningKeys::new(settings.signing_key.clone()));
         let (settings, tasks) = (Arc::new(settings), TaskTracker::new());
         let (webhook_deliveries, finished_days) = Default::default();
+        let started_at = clock.now();
         Self {
             client,
             database,
@@ -137,6 +142,7 @@ impl CloudflareService {
             signing_keys,
             webhook_deliveries,
             finished_days,
+            started_at,
             searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
             tasks,
         }
@@ -188,6 +194,11 @@ impl CloudflareService {
     /// The origin that upload URLs lead to, see [`Client::upload_origin`].
     pub fn upload_origin(&self) -> String {
         self.client.upload_origin()
+    }
+
+    /// Where the service counts what it does: where its client counts its calls.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        self.client.metrics()
     }
 
     /// The clock of the service.

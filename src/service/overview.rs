@@ -2,13 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use super::{CloudflareService, Error};
+use super::{CloudflareService, DatabaseStatus, Error};
 use crate::cloudflare::Health;
-use crate::domain::{
-    BrowseFrom, BrowseOrder, Image, ImageFilter, ImageQuery, ImageStatus, RecentEvent, StatusCounts, Timestamp,
-};
+use crate::domain::{BrowseFrom, BrowseOrder, Image, ImageFilter, ImageQuery, ImageStatus, RecentEvent, Timestamp};
 use crate::store;
 
 /// How many days of uploads are told, today included.
@@ -22,8 +19,8 @@ const LISTED: u32 = 8;
 /// How the site is doing.
 #[derive(Debug)]
 pub struct Overview {
-    /// All images, by status.
-    pub counts: StatusCounts,
+    /// What the database tells of itself, of images and of what waits.
+    pub database: DatabaseStatus,
     /// The uploads of the last days, the oldest first.
     pub days: Vec<DayOfUploads>,
     /// Uploads whose URL ends soon, the first to end first.
@@ -32,14 +29,10 @@ pub struct Overview {
     pub recent: Vec<Image>,
     /// What happened last to any image.
     pub events: Vec<RecentEvent>,
-    /// What of ours is left at Cloudflare and still has to be deleted there.
-    pub leftovers: u64,
     /// How Cloudflare is, as far as this server knows.
     pub cloudflare: Health,
     /// The engine of the database.
     pub engine: &'static str,
-    /// How long the database took for the counts.
-    pub database_time: Duration,
 }
 
 /// The pictures of a day that were uploaded.
@@ -76,20 +69,15 @@ impl CloudflareService {
     /// If the database fails.
     pub async fn overview(&self) -> Result<Overview, Error> {
         let now = self.clock.now();
-        let started = Instant::now();
-        let counts = store::stats::count_all(&self.database).await?;
-        let database_time = started.elapsed();
         let until = now.plus_minutes(EXPIRING_MINUTES);
         Ok(Overview {
-            counts,
+            database: self.database_status().await?,
             days: self.daily_uploads(now).await?,
             expiring: store::images::list_expiring(&self.database, now, until, LISTED).await?,
             recent: self.recent_uploads().await?,
             events: store::upload_logs::list_latest(&self.database, LISTED).await?,
-            leftovers: store::pending_deletions::count_due(&self.database, until).await?,
             cloudflare: self.client.health(),
             engine: self.database.engine_name(),
-            database_time,
         })
     }
 

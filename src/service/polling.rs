@@ -7,6 +7,7 @@ use super::images::record_check;
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, ImageDetails};
 use crate::domain::{Image, ImageStatus, Timestamp};
+use crate::metrics::JobKind;
 use crate::store::polls::Poll;
 use crate::store::{self, Transaction};
 
@@ -57,10 +58,16 @@ impl CloudflareService {
         let (mut polled, mut failure) = (Polled::default(), None);
         for outcome in polls.join_all().await {
             polled.due += 1;
-            match outcome {
-                Ok(is_changed) => polled.changed += u32::from(is_changed),
-                Err(error) => failure = failure.or(Some(error)),
-            }
+            let outcome = match outcome {
+                Ok(true) => "changed",
+                Ok(false) => "unchanged",
+                Err(error) => {
+                    failure = failure.or(Some(error));
+                    "failed"
+                }
+            };
+            polled.changed += u32::from(outcome == "changed");
+            self.metrics().count_items(JobKind::Polling, outcome, 1);
         }
         failure.map_or(Ok(polled), Err)
     }
@@ -116,6 +123,7 @@ impl CloudflareService {
         transaction.commit().await?;
         let is_changed = status != image.status;
         if is_changed {
+            self.count_end(Some(&image.status), &status);
             info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %status,
                 "Found the status of image {:?}: {status}", image.cloudflare_id.as_str());
         }

@@ -1,6 +1,6 @@
 //! Signing in with a password, and how often that may fail.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -9,7 +9,7 @@ use tracing::warn;
 use super::Accounts;
 use super::hashing::Turn;
 use super::passwords::{HashError, PasswordHash};
-use crate::domain::{Timestamp, User};
+use crate::domain::{ClientNetwork, Timestamp, User};
 use crate::signature::encode_hex;
 use crate::store;
 use crate::store::sign_in_failures::{self, SignInFailure};
@@ -183,7 +183,7 @@ impl Attempt {
     fn new(username: &str, client: Option<IpAddr>) -> Self {
         Self {
             username_digest: encode_hex(&Sha256::digest(username.as_bytes())),
-            address: client.map_or_else(|| "local".to_owned(), network),
+            address: client.map_or_else(|| "local".to_owned(), |client| ClientNetwork::from(client).to_string()),
         }
     }
 
@@ -198,14 +198,6 @@ impl Attempt {
         ];
         let until = until.into_iter().flatten().map(|failure| failure.failed_at.plus_minutes(WINDOW_MINUTES)).max()?;
         Some(Duration::from_micros(until.as_micros().saturating_sub(now.as_micros()).try_into().unwrap_or(0)))
-    }
-}
-
-/// What counts as one address: of IPv6 the network of 64 bits, as anybody who has one address has all of them.
-fn network(client: IpAddr) -> String {
-    match client.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("{}/64", Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
     }
 }
 
@@ -261,8 +253,8 @@ mod tests {
 
     #[test]
     fn an_address_of_ipv6_is_its_network_and_names_are_not_kept() {
-        assert_eq!(network("2001:db8:1:2:3:4:5:6".parse().unwrap()), "2001:db8:1:2::/64");
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), "192.0.2.1");
+        assert_eq!(attempt("alice", "2001:db8:1:2:3:4:5:6").address, "2001:db8:1:2::/64");
+        assert_eq!(attempt("alice", "::ffff:192.0.2.1").address, "192.0.2.1");
         assert!(!format!("{:?}", attempt("hunter2", "::1")).contains("hunter2"));
     }
 

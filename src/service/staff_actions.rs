@@ -124,6 +124,7 @@ impl CloudflareService {
             let after = Image { status: ImageStatus::Expired, ..before.clone() };
             by.log(&mut transaction, &before, &after, now).await?;
             transaction.commit().await?;
+            self.count_end(Some(&before.status), &after.status);
             Ok(StaffOutcome::Done)
         })
         .await

@@ -4,7 +4,8 @@ use tracing::{info, instrument};
 
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, DirectUpload, DirectUploadRequest, NewImageFields};
-use crate::domain::{CloudflareId, Image, Json, NewImage, UploadEvent, User};
+use crate::domain::{CloudflareId, Image, ImageStatus, Json, NewImage, UploadEvent, User};
+use crate::metrics::UploadStep;
 use crate::store;
 
 const OPERATION: &str = "Failed to create upload URL";
@@ -86,8 +87,22 @@ impl CloudflareService {
                 return Err(error);
             }
         };
+        self.metrics().count_uploads(UploadStep::Created, 1);
         info!(image.id = %image.id, image.cloudflare_id = ?image.cloudflare_id.as_str(), "Created direct upload URL for image {:?}", image.cloudflare_id.as_str());
         Ok(image)
+    }
+
+    /// Counts that an upload has come to its end, where that is news.
+    pub(super) fn count_end(&self, before: Option<&ImageStatus>, after: &ImageStatus) {
+        let step = match after {
+            ImageStatus::Uploaded => UploadStep::Uploaded,
+            ImageStatus::Failed => UploadStep::Failed,
+            ImageStatus::Expired => UploadStep::Expired,
+            _ => return,
+        };
+        if before != Some(after) {
+            self.metrics().count_uploads(step, 1);
+        }
     }
 
     pub(super) async fn require_unknown(&self, custom_id: Option<&CloudflareId>) -> Result<(), Error> {

@@ -5,9 +5,10 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use log::LevelFilter;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Connection, PgConnection, Postgres, Sqlite, SqliteConnection};
+use sqlx::{ConnectOptions, Connection, PgConnection, Postgres, Sqlite, SqliteConnection};
 
 use super::user_table::{UserSource, UserTable};
 use super::{Error, on};
@@ -33,6 +34,8 @@ pub struct DatabaseSettings {
     pub acquire_timeout: Duration,
     /// How long PostgreSQL may work on one statement.
     pub statement_timeout: Duration,
+    /// How long a statement may take before it is warned of; none for any time.
+    pub slow_query: Option<Duration>,
     /// The table of Django's `AUTH_USER_MODEL`.
     pub user_table: TableName,
     /// The type of the keys of that table.
@@ -45,6 +48,26 @@ pub struct Database {
     read: PoolEngine,
     write: PoolEngine,
     users: Arc<UserSource>,
+}
+
+/// The connections of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// What they are for: `all` on PostgreSQL, `read` and `write` on SQLite.
+    pub name: &'static str,
+    /// How many there may be.
+    pub most: u32,
+    /// How many there are.
+    pub open: u32,
+    /// How many of these nobody uses.
+    pub idle: u32,
+}
+
+impl PoolState {
+    /// How many are in use.
+    pub fn used(&self) -> u32 {
+        self.open.saturating_sub(self.idle)
+    }
 }
 
 type PoolEngine = Engine<PgPool, SqlitePool>;
@@ -99,6 +122,35 @@ impl Database {
         }
     }
 
+    /// The version of the engine: `15.3`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn version(&self) -> Result<String, Error> {
+        Ok(match &self.read {
+            Engine::Postgres(pool) => {
+                sqlx::query_scalar("SELECT current_setting('server_version')").fetch_one(pool).await?
+            }
+            Engine::Sqlite(pool) => sqlx::query_scalar("SELECT sqlite_version()").fetch_one(pool).await?,
+        })
+    }
+
+    /// The connections that are open. Asks nobody.
+    pub fn pools(&self) -> Vec<PoolState> {
+        let state = |name, engine: &PoolEngine| {
+            on!(engine, pool => PoolState {
+                name,
+                most: pool.options().get_max_connections(),
+                open: pool.size(),
+                idle: u32::try_from(pool.num_idle()).unwrap_or(u32::MAX),
+            })
+        };
+        match &self.read {
+            Engine::Postgres(_) => vec![state("all", &self.read)],
+            Engine::Sqlite(_) => vec![state("read", &self.read), state("write", &self.write)],
+        }
+    }
+
     /// The table of the users, which is looked at once.
     pub(super) async fn users(&self) -> Result<Arc<UserTable>, Error> {
         if let Some(table) = self.users.found() {
@@ -148,12 +200,18 @@ async fn connect_postgres(url: &str, settings: &DatabaseSettings) -> Result<(Poo
         .application_name("cfimages")
         // Notices tell what there was nothing to do for.
         .options([("statement_timeout", timeout.as_str()), ("timezone", "UTC"), ("client_min_messages", "warning")]);
+    let options = warn_of_slow_statements(options, settings);
     check_postgres(&options, settings.acquire_timeout).await?;
     let pool = PgPoolOptions::new()
         .max_connections(settings.max_connections)
         .acquire_timeout(settings.acquire_timeout)
         .connect_lazy_with(options);
     Ok((Engine::Postgres(pool.clone()), Engine::Postgres(pool)))
+}
+
+/// Slow statements are logged as they are written, with placeholders for the values, and within the span of their request.
+fn warn_of_slow_statements<O: ConnectOptions>(options: O, settings: &DatabaseSettings) -> O {
+    options.log_slow_statements(LevelFilter::Warn, settings.slow_query.unwrap_or(Duration::MAX))
 }
 
 /// One connection writes, the others read: SQLite has a single writer anyway, and a queue here is fairer than its locks.
@@ -165,6 +223,7 @@ async fn open_sqlite(url: &str, settings: &DatabaseSettings) -> Result<(PoolEngi
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(settings.acquire_timeout);
+    let options = warn_of_slow_statements(options, settings);
     let write = open_sqlite_pool(1, &options, settings.acquire_timeout).await?;
     let read_only = options.pragma("query_only", "1");
     let read = open_sqlite_pool(settings.max_connections, &read_only, settings.acquire_timeout).await?;

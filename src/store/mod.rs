@@ -17,6 +17,7 @@ pub mod images;
 pub mod migrations;
 pub mod pending_deletions;
 pub mod polls;
+pub mod queues;
 pub mod selections;
 pub mod sessions;
 pub mod sign_in_failures;
@@ -36,7 +37,7 @@ use std::borrow::Cow;
 
 use sqlx::migrate::MigrateError;
 
-pub use database::{Database, DatabaseSettings, Transaction};
+pub use database::{Database, DatabaseSettings, PoolState, Transaction};
 pub use image_set::{CloudflareIdSet, ImageSet};
 pub use user_table::UserTableError;
 
@@ -157,6 +158,15 @@ impl Error {
         match self {
             Self::Unavailable(sqlx::Error::Database(cause)) => cause.code().as_deref() == Some(QUERY_CANCELED),
             _ => false,
+        }
+    }
+
+    /// Its kind in one word, for those who count and watch.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unavailable(sqlx::Error::PoolTimedOut) => "database_busy",
+            Self::Unavailable(_) => "database_unavailable",
+            _ => "database_error",
         }
     }
 

@@ -7,7 +7,7 @@ use sqlx::FromRow;
 
 use super::sql::{Argument, Dialect, Statement, bind_all};
 use super::{Database, DuplicateExt, Error, MissingTableExt, Transaction, on, tokens};
-use crate::domain::{NewUser, Timestamp, User, UserId};
+use crate::domain::{NewUser, Role, Timestamp, User, UserId};
 
 macro_rules! columns {
     () => {
@@ -173,10 +173,10 @@ pub async fn insert(transaction: &mut Transaction, user: &NewUser, now: Timestam
     users.require_plain()?;
     on!(transaction.connection(), connection => sqlx::query_as::<_, User>(users.sql(INSERT))
         .bind(&user.password_hash)
-        .bind(user.is_superuser)
+        .bind(user.role == Role::Superuser)
         .bind(&user.username)
         .bind(&user.email)
-        .bind(user.is_staff)
+        .bind(user.role != Role::User)
         .bind(true)
         .bind(now)
         .fetch_one(connection)

@@ -71,14 +71,14 @@ impl Server {
         Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
-    fn signal(&self) {
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.0.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
     /// Sends SIGTERM and waits; exit code and log.
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {
-        self.signal();
+        self.signal("TERM");
         let mut log = String::new();
         std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut log).unwrap();
         (self.0.wait().unwrap().code(), log)
@@ -331,7 +331,7 @@ async fn delayed_stop() {
     command.envs(environment(&database)).env("CFIMAGES_SHUTDOWN_DELAY_SECONDS", "3600");
     let server = Server::start(&mut command);
     wait_until_ready(&listen).await;
-    server.signal();
+    server.signal("TERM");
 
     eventually("load balancers are told", async || {
         let answer = Answer::of(http_client().get(format!("http://{listen}/readyz"))).await;
@@ -357,11 +357,19 @@ async fn users_and_tokens(engine: Engine) {
             .env("CFIMAGES_ADMIN_PASSWORD", "long enough"),
     );
     assert_eq!(created, "created user alice\n");
+    success(run(&["user", "create", "root", "--superuser"]).env("CFIMAGES_ADMIN_PASSWORD", "long enough"));
+    success(run(&["user", "create", "visitor"]).env("CFIMAGES_ADMIN_PASSWORD", "long enough"));
     let users: Value = serde_json::from_str(&success(&mut run(&["user", "list", "--json"]))).unwrap();
-    assert_eq!(
-        (&users[0]["username"], &users[0]["staff"], &users[0]["email"]),
-        (&json!("alice"), &json!(true), &json!("a@example.org"))
-    );
+    let roles: Vec<_> = users
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|user| json!([user["username"], user["staff"], user["superuser"]]))
+        .collect();
+    assert_eq!(roles, [json!(["alice", true, false]), json!(["root", true, true]), json!(["visitor", false, false])]);
+    assert_eq!(users[0]["email"], "a@example.org");
+    let list = success(&mut run(&["user", "list"]));
+    assert!(list.lines().next().unwrap().contains("SUPERUSER"), "{list}");
     assert!(
         failure(run(&["user", "create", "alice"]).env("CFIMAGES_ADMIN_PASSWORD", "long enough"))
             .contains("exists already")

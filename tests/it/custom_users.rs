@@ -5,7 +5,7 @@ use std::sync::Arc;
 use cfimages::app::SystemClock;
 use cfimages::cloudflare::ClientLimits;
 use cfimages::config::settings;
-use cfimages::domain::{ImageFilter, ManualClock, UserId, UserKey};
+use cfimages::domain::{ImageFilter, ManualClock, Role, UserId, UserKey};
 use cfimages::service::{AccountReconciler, AccountRunOptions, AccountTrust, Accounts};
 use cfimages::store::{self, Database};
 use reqwest::Method;
@@ -256,17 +256,17 @@ async fn creation(engine: Engine) {
     let url = url.as_str();
     let database = open(url, BIGINT_USERS).await;
     store::migrations::run(&database).await.unwrap();
-    let user = accounts(&database).create_user("carol", "c@example.org", "correct horse", true).await.unwrap();
-    assert!(matches!(user.id, UserId::Number(_)) && user.is_staff && user.date_joined.is_some());
+    let user = accounts(&database).create_user("carol", "c@example.org", "correct horse", Role::Staff).await.unwrap();
+    assert!(matches!(user.id, UserId::Number(_)) && user.is_staff && !user.is_superuser && user.date_joined.is_some());
 
     sql::execute(url, "ALTER TABLE accounts_member ADD COLUMN plan varchar(20)").await;
     let database = open(url, BIGINT_USERS).await;
-    let error = accounts(&database).create_user("dave", "", "correct horse", false).await.unwrap_err().to_string();
+    let error = accounts(&database).create_user("dave", "", "correct horse", Role::User).await.unwrap_err().to_string();
     assert!(error.contains("accounts_member") && error.contains("manage.py createsuperuser"), "{error}");
 
     let url = make(&engine, UUID_USERS, [UUID, OTHER_UUID]).await;
     let database = open(url.as_str(), UUID_USERS).await;
-    let error = accounts(&database).create_user("dave", "", "correct horse", false).await.unwrap_err().to_string();
+    let error = accounts(&database).create_user("dave", "", "correct horse", Role::User).await.unwrap_err().to_string();
     assert!(error.contains("manage.py createsuperuser"), "{error}");
 }
 

@@ -5,16 +5,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use cfimages::config::settings::SETTINGS;
+use cfimages::delivery::{OPTIONS, OptionInfo, PRESETS, SHORTHANDS};
 
 use crate::support::suite::Suite;
 
 /// Variables of the environment that are no settings.
-const OTHER_VARIABLES: [&str; 4] =
-    ["CFIMAGES_CONFIG", "CFIMAGES_ADMIN_PASSWORD", "CFIMAGES_ADMIN_PASSWORD_FILE", "CFIMAGES_TEST_REQUIRE_POSTGRES"];
+const OTHER_VARIABLES: [&str; 5] = [
+    "CFIMAGES_CONFIG",
+    "CFIMAGES_ADMIN_PASSWORD",
+    "CFIMAGES_ADMIN_PASSWORD_FILE",
+    "CFIMAGES_TEST_REQUIRE_POSTGRES",
+    "CFIMAGES_UPDATE_DOCUMENTS",
+];
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.test("documents::each_variable_that_is_named_exists", named_variables);
     suite.test("documents::each_link_leads_somewhere", links);
+    suite.test("documents::transformations_are_told_as_the_library_has_them", tables_of_transformations);
 }
 
 fn project() -> &'static Path {
@@ -84,7 +91,7 @@ fn is_markdown(path: &Path) -> bool {
 }
 
 /// The names of the headings, as GitHub makes them.
-fn anchors(text: &str) -> HashSet<String> {
+pub(crate) fn anchors(text: &str) -> HashSet<String> {
     let mut anchors = HashSet::new();
     let mut is_code = false;
     for line in text.lines() {
@@ -97,4 +104,34 @@ fn anchors(text: &str) -> HashSet<String> {
         anchors.insert(name);
     }
     anchors
+}
+
+/// What `docs/transformations.md` tells of presets and options, as the library has them.
+async fn tables_of_transformations() {
+    let presets = PRESETS.iter().map(|preset| {
+        let alias = preset.alias.map_or_else(String::new, |alias| format!(", `{alias}`"));
+        let example = preset.sizes.replace(['[', ']'], "");
+        format!("| `{}`{alias} | `{example}` | {} |", preset.name, preset.about)
+    });
+    expect_table("presets", "| preset | sizes, with their defaults | |", presets);
+    let row = |option: &OptionInfo| {
+        let alias = option.alias.map_or_else(String::new, |alias| format!(", `{alias}`"));
+        format!("| `{}`{alias} | {} | {} |", option.name, option.allowed, option.about)
+    };
+    expect_table("options", "| option | takes | does |", OPTIONS.iter().map(row));
+    expect_table("shorthands", "| option | takes | does |", SHORTHANDS.iter().map(row));
+}
+
+/// Asserts that `docs/transformations.md` has a table between two comments; with `CFIMAGES_UPDATE_DOCUMENTS` it is put there.
+fn expect_table(name: &str, head: &str, rows: impl Iterator<Item = String>) {
+    let path = project().join("docs/transformations.md");
+    let text = fs::read_to_string(&path).unwrap();
+    let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
+    let (table, after) = rest.split_once("<!-- end -->\n").unwrap();
+    let want = format!("{head}\n| --- | --- | --- |\n{}\n", rows.collect::<Vec<_>>().join("\n"));
+    if std::env::var_os("CFIMAGES_UPDATE_DOCUMENTS").is_some() {
+        fs::write(&path, format!("{before}<!-- {name} -->\n{want}<!-- end -->\n{after}")).unwrap();
+    } else {
+        assert_eq!(table, want, "CFIMAGES_UPDATE_DOCUMENTS=1 cargo test --test it -- documents");
+    }
 }

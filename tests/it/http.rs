@@ -149,7 +149,15 @@ async fn readiness(engine: Engine) {
     let app = TestApp::start(&engine).await;
     let ready = async || Answer::of(app.http.get(format!("{}/readyz?probe=1", app.origin))).await;
     let answer = ready().await;
+    let checks = json!({"database": "ok", "migrations": "ok", "objects": "ok", "user_table": "ok", "lifecycle": "ok"});
     assert_eq!((answer.status, &answer.json()["status"]), (StatusCode::OK, &json!("ready")));
+    assert_eq!(answer.json()["checks"], checks);
+    sql::execute(app.database_url.as_str(), "DROP TABLE cfimages_polls").await;
+    let answer = ready().await;
+    assert_eq!(
+        (answer.status, &answer.json()["checks"]["objects"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &json!("missing"))
+    );
     sql::execute(
         app.database_url.as_str(),
         "DELETE FROM cfimages_migrations WHERE version = (SELECT max(version) FROM cfimages_migrations)",
@@ -164,12 +172,17 @@ async fn readiness(engine: Engine) {
 
 async fn slow_body(engine: Engine) {
     let app = TestApp::builder().set(&settings::CFIMAGES_REQUEST_TIMEOUT_SECONDS, "1").start(&engine).await;
+    let answer = send_half_a_body(&app).await;
+    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("The request took too long."), "{answer}");
+}
+
+/// Begins a request for an upload URL whose body does not come to its end; the answer.
+pub(crate) async fn send_half_a_body(app: &TestApp) -> String {
     let head = format!(
         "POST /cloudflare-images/api/upload-url/ HTTP/1.1\r\nHost: x\r\nAuthorization: Token {}\r\nContent-Type: application/json\r\nContent-Length: 100\r\nConnection: close\r\n\r\n{{",
         crate::support::app::ALICE
     );
-    let answer = tokio::time::timeout(Duration::from_secs(10), raw(&app, &head)).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("The request took too long."), "{answer}");
+    tokio::time::timeout(Duration::from_secs(10), raw(app, &head)).await.unwrap()
 }
 
 async fn refused_bodies(engine: Engine) {

@@ -24,6 +24,7 @@ mod api_stats;
 mod api_transform;
 mod api_uploads;
 mod api_usages;
+mod browsers;
 mod bulk_runs;
 mod cleanup;
 mod cli;
@@ -42,11 +43,15 @@ mod emulator;
 mod emulator_memory;
 mod faults;
 mod golden;
+mod health;
 mod http;
 mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
+mod limits;
+mod logs;
 mod main_job;
+mod metrics;
 mod migrations;
 mod openapi;
 mod reconciliation;
@@ -86,6 +91,7 @@ fn main() -> ExitCode {
         api_stats::register,
         api_transform::register,
         api_uploads::register,
+        browsers::register,
         bulk_runs::register,
         cleanup::register,
         api_registration::register,
@@ -110,7 +116,11 @@ fn main() -> ExitCode {
         jobs::register,
         jobs_leftovers::register,
         jobs_polling::register,
+        limits::register,
+        logs::register,
         main_job::register,
+        metrics::register,
+        health::register,
         migrations::register,
         openapi::register,
         sign_in::register,

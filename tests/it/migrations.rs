@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cfimages::app::SystemClock;
 use cfimages::config::settings;
-use cfimages::domain::NewUser;
+use cfimages::domain::{NewUser, Role};
 use cfimages::service::{Accounts, SignInError};
 use cfimages::store;
 use serde_json::json;
@@ -236,13 +236,8 @@ async fn missing_apps(engine: Engine) {
 
     let database = connect(url).await;
     let mut transaction = database.begin().await.unwrap();
-    let user = NewUser {
-        username: "alice".to_owned(),
-        email: String::new(),
-        password_hash: "!".to_owned(),
-        is_staff: false,
-        is_superuser: false,
-    };
+    let user =
+        NewUser { username: "alice".to_owned(), email: String::new(), password_hash: "!".to_owned(), role: Role::User };
     store::users::insert(&mut transaction, &user, "2024-01-01".parse().unwrap()).await.unwrap();
     transaction.commit().await.unwrap();
     assert!(store::users::find_by_token(&database, "nobody's").await.unwrap().is_none());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use cfimages::domain::{
-    CloudflareId, ImageChanges, ImageFilter, ImageStatus, Json, ManualClock, NewImage, PageRequest, Timestamp,
+    CloudflareId, ImageChanges, ImageFilter, ImageStatus, Json, ManualClock, NewImage, PageRequest, Role, Timestamp,
     UploadEvent, UploadUrl, UserId, Variants,
 };
 use cfimages::service::Accounts;
@@ -206,15 +206,16 @@ async fn stable_order(engine: Engine) {
 async fn accounts(engine: Engine) {
     let (url, database) = open(&engine).await;
     let accounts = Accounts::new(database, Arc::new(ManualClock::new(at("2024-01-01"))));
-    let user = accounts.create_user("dora", "dora@example.org", "correct horse battery", true).await.unwrap();
-    assert!(user.is_staff && user.is_active);
+    let user =
+        accounts.create_user("dora", "dora@example.org", "correct horse battery", Role::Superuser).await.unwrap();
+    assert!(user.is_staff && user.is_superuser && user.is_active);
     let password = async || sql::text(url.as_str(), "SELECT password FROM auth_user WHERE username = 'dora'").await;
     let first = password().await;
     assert!(first.starts_with("pbkdf2_sha256$"), "{first}");
     assert_eq!(accounts.sign_in("dora", "correct horse battery", None).await.unwrap().id, user.id);
     assert!(
         accounts
-            .create_user("dora", "", "another password", false)
+            .create_user("dora", "", "another password", Role::User)
             .await
             .unwrap_err()
             .to_string()

@@ -151,6 +151,14 @@ def scripts_are_clean():
     run("shellcheck", *scripts)
 
 
+def alerts_fire_when_they_should():
+    """promtool reads the alerts, and they fire as alerts_test.yml says"""
+    if not shutil.which("promtool"):
+        return "left out: there is no promtool"
+    run("promtool", "check", "rules", PROJECT / "contrib/prometheus/alerts.yml")
+    run("promtool", "test", "rules", PROJECT / "tests/shipping/alerts_test.yml")
+
+
 def nothing_is_linked_that_the_image_lacks():
     """the binary links nothing but what the image of the Dockerfile has"""
     expect("FROM gcr.io/distroless/cc-debian13:nonroot\n" in DOCKERFILE, "the image is another one: does it have the libraries?")
@@ -173,5 +181,6 @@ if __name__ == "__main__":
             waiting_fits_draining,
             messages_exist,
             scripts_are_clean,
+            alerts_fire_when_they_should,
         ]
     )

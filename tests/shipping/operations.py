@@ -287,7 +287,7 @@ def check_operations(machine):
             (machine.root / "etc/cfimages/secrets" / name).write_text(secret + "\n")
         machine.cfimages("config", "check")
         machine.cfimages("migrate")
-        machine.cfimages("user", "create", "alice", "--staff", CFIMAGES_ADMIN_PASSWORD=secrets.token_hex(12))
+        machine.cfimages("user", "create", "alice", "--superuser", CFIMAGES_ADMIN_PASSWORD=secrets.token_hex(12))
         machine.token = machine.cfimages("token", "create", "alice").strip()
         run("chown", "-R", "cfimages:", machine.root / "var/lib/cfimages", env=machine.environment)
 

@@ -3,7 +3,9 @@
 use utoipa::openapi::path::{HttpMethod, Operation, ParameterIn, PathItem};
 use utoipa::openapi::schema::AnyOfBuilder;
 use utoipa::openapi::security::SecurityRequirement;
-use utoipa::openapi::{ContentBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema, Type};
+use utoipa::openapi::{
+    ContentBuilder, Header, HeaderBuilder, ObjectBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder, Schema, Type,
+};
 
 use super::{CSRF, SESSION, TOKEN};
 
@@ -62,6 +64,13 @@ const RESPONSES: &[SharedResponse] = &[
         of: |operation| operation.request_body.is_some() && needs_user(operation),
     },
     SharedResponse {
+        name: "TooManyRequests",
+        status: "429",
+        description: "There were too many requests",
+        body: Body::Detail,
+        of: |_| true,
+    },
+    SharedResponse {
         name: "ServerError",
         status: "500",
         description: "The server failed; `request_id` is the name of the request in its logs",
@@ -105,8 +114,14 @@ impl SharedResponse {
             Body::Page => ("text/html", text()),
         };
         let content = ContentBuilder::new().schema(Some(schema)).build();
-        ResponseBuilder::new().description(self.description).content(media_type, content).build()
+        let response = ResponseBuilder::new().description(self.description).content(media_type, content);
+        if self.status == "429" { response.header("Retry-After", seconds_to_wait()).build() } else { response.build() }
     }
+}
+
+fn seconds_to_wait() -> Header {
+    let seconds = Schema::from(ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(1)));
+    HeaderBuilder::new().schema(Some(seconds)).description(Some("How many seconds to wait")).build()
 }
 
 /// The forms of an answer are told from one another by their fields, but one may have all those of another and more. So any of them

@@ -227,6 +227,23 @@ impl Transform {
         Ok(())
     }
 
+    /// The full names of the options that are set, in their order.
+    ///
+    /// # Examples
+    /// ```
+    /// let transform: cfimages::delivery::Transform = "w=300,fit=cover".parse()?;
+    /// assert_eq!(transform.option_names(), ["fit", "width"]);
+    /// # Ok::<(), cfimages::delivery::TransformError>(())
+    /// ```
+    pub fn option_names(&self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        let Ok(()) = self.for_each(|name, _| {
+            names.push(name);
+            Ok::<(), std::convert::Infallible>(())
+        });
+        names
+    }
+
     /// Writes the options as they stand in URLs.
     pub(super) fn write_options(&self, to: &mut impl fmt::Write) -> fmt::Result {
         let mut separator = "";

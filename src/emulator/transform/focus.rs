@@ -3,6 +3,7 @@
 use fast_image_resize::{FilterType, ResizeAlg, ResizeError, ResizeOptions};
 use image::{DynamicImage, GrayImage};
 
+use super::Size;
 use super::fit::Focus;
 use super::orient::{Area, Turn};
 use super::resize::scale;
@@ -12,11 +13,10 @@ const SIDE: u32 = 64;
 
 /// The centre of all that changes in a part of a picture, as it is after the turn. Flat parts draw no eyes.
 pub(super) fn find(source: &DynamicImage, part: Area, turn: Turn) -> Result<Focus, ResizeError> {
-    let mut small = DynamicImage::new(SIDE, SIDE, source.color());
     let options = ResizeOptions::new()
         .crop(part.left, part.top, part.width, part.height)
         .resize_alg(ResizeAlg::Convolution(FilterType::Box));
-    scale(source, &mut small, &options)?;
+    let mut small = scale(source, Size { width: SIDE, height: SIDE }, &options)?;
     small.apply_orientation(turn.into());
     Ok(centre_of_change(&small.into_luma8()))
 }

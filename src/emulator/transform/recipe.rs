@@ -112,6 +112,9 @@ impl Recipe {
 
     /// The size of the result; `None` where only the pixels tell.
     pub(super) fn size(&self, picture: &Picture) -> Option<Size> {
+        if self.is_original() {
+            return Some(picture.size);
+        }
         self.size_before_fitting(picture).map(|source| self.frame.fit(source).canvas)
     }
 
@@ -273,6 +276,8 @@ mod tests {
         ] {
             let recipe = recipe("w=300,h=300", &picture(format, side, frames), Browser::default());
             assert_eq!(recipe.is_original(), is_original, "{format:?} {side} {frames}");
+            let side = if is_original { side } else { 300 };
+            assert_eq!(recipe.size(&picture(format, side, frames)), Some(Size { width: side, height: side }));
         }
         for (options, is_original) in
             [("fit=contain,w=1000", false), ("fit=contain,w=1001", true), ("fit=contain,w=1001,trim=border", true)]

@@ -1,6 +1,6 @@
 //! Cutting and scaling, which are one step.
 
-use fast_image_resize::pixels::{U8, U8x2, U8x3, U8x4};
+use fast_image_resize::pixels::{U8x3, U8x4};
 use fast_image_resize::{IntoImageView as _, IntoImageViewMut as _, PixelTrait, ResizeError, ResizeOptions, Resizer};
 use image::{ColorType, DynamicImage};
 
@@ -15,35 +15,33 @@ pub(super) fn resize(source: DynamicImage, part: Area, size: Size) -> Result<Dyn
     }
     let part = inside(part, whole);
     let options = ResizeOptions::new().crop(part.left, part.top, part.width, part.height);
-    let mut target = DynamicImage::new(size.width, size.height, source.color());
-    scale(&source, &mut target, &options)?;
-    Ok(target)
+    scale(&source, size, &options)
 }
 
-/// Fills `target` with a part of `source`; both are of the same kind, with 8 bits a channel. The kinds are named one by one because
-/// the code for all others that the library has would be a megabyte of the binary.
-pub(super) fn scale(
-    source: &DynamicImage,
-    target: &mut DynamicImage,
-    options: &ResizeOptions,
-) -> Result<(), ResizeError> {
+/// A part of a picture, of the same kind, with 8 bits a channel. The few that are grey are scaled in colour: the library has code of its
+/// own for each kind, which is a quarter of a megabyte of the binary.
+pub(super) fn scale(source: &DynamicImage, size: Size, options: &ResizeOptions) -> Result<DynamicImage, ResizeError> {
     match source.color() {
-        ColorType::L8 => scale_as::<U8>(source, target, options),
-        ColorType::La8 => scale_as::<U8x2>(source, target, options),
-        ColorType::Rgb8 => scale_as::<U8x3>(source, target, options),
-        _ => scale_as::<U8x4>(source, target, options),
+        ColorType::L8 => scale(&source.to_rgb8().into(), size, options).map(|scaled| scaled.into_luma8().into()),
+        ColorType::La8 => {
+            scale(&source.to_rgba8().into(), size, options).map(|scaled| scaled.into_luma_alpha8().into())
+        }
+        ColorType::Rgb8 => scale_as::<U8x3>(source, size, options),
+        _ => scale_as::<U8x4>(source, size, options),
     }
 }
 
 fn scale_as<P: PixelTrait>(
     source: &DynamicImage,
-    target: &mut DynamicImage,
+    size: Size,
     options: &ResizeOptions,
-) -> Result<(), ResizeError> {
+) -> Result<DynamicImage, ResizeError> {
+    let mut target = DynamicImage::new(size.width, size.height, source.color());
     match (source.image_view::<P>(), target.image_view_mut::<P>()) {
-        (Some(source), Some(mut target)) => Resizer::new().resize_typed(&source, &mut target, options),
-        _ => Err(ResizeError::PixelTypesAreDifferent),
+        (Some(source), Some(mut view)) => Resizer::new().resize_typed(&source, &mut view, options)?,
+        _ => return Err(ResizeError::PixelTypesAreDifferent),
     }
+    Ok(target)
 }
 
 /// Where the part starts, if it is whole pixels that stay as large as they are.

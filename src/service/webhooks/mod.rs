@@ -7,7 +7,7 @@ mod proofs;
 mod registration;
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
@@ -147,11 +147,15 @@ impl CloudflareService {
         webhook: &IncomingWebhook<'_>,
         read: impl FnOnce(&[u8]) -> Result<WebhookMessage, WebhookRefusal>,
     ) -> WebhookAnswer {
+        let begun = Instant::now();
         let mut delivery = self.begin_delivery(webhook);
         let result = self.process(webhook, read, &mut delivery).await;
         let answer = match result {
-            Ok(()) => WebhookAnswer::Accepted,
-            Err(reason) => self.conclude(delivery, reason),
+            Ok(()) => {
+                self.count(&delivery, "", begun);
+                WebhookAnswer::Accepted
+            }
+            Err(reason) => self.conclude(delivery, reason, begun),
         };
         self.prune_deliveries_now_and_then();
         answer
@@ -160,7 +164,12 @@ impl CloudflareService {
     /// Notes a webhook whose body could not be read, or is too long to be.
     pub fn refuse_unread_webhook(&self, client: Option<IpAddr>) {
         let webhook = IncomingWebhook { client, proofs: WebhookProofs::default(), body: &[] };
-        self.conclude(self.begin_delivery(&webhook), NotRecorded::Refused(WebhookRefusal::Unread));
+        self.conclude(self.begin_delivery(&webhook), NotRecorded::Refused(WebhookRefusal::Unread), Instant::now());
+    }
+
+    fn count(&self, delivery: &WebhookDelivery, refusal: &'static str, begun: Instant) {
+        let WebhookDelivery { form, outcome, .. } = delivery;
+        self.metrics().count_webhook(form.as_str(), outcome.as_str(), refusal, begun.elapsed());
     }
 
     async fn process(
@@ -188,7 +197,7 @@ impl CloudflareService {
         match message.event {
             WebhookEvent::Nothing { reason } => Err(NotRecorded::Ignored(reason)),
             WebhookEvent::Report { id, details } => {
-                self.record_report(&id, &details, &details.raw, webhook.body, delivery).await
+                self.record_report(&id, None, &details, &details.raw, webhook.body, delivery).await
             }
             WebhookEvent::Hint { id: None, .. } => Err(NotRecorded::Ignored("It names no image.")),
             WebhookEvent::Hint { id: Some(id), payload } => {
@@ -218,7 +227,7 @@ impl CloudflareService {
             Ok(Ok(details)) if details.changes(delivery.received_at).status == Some(ImageStatus::Draft) => {
                 self.postpone_hint(&image, "the image is still a draft", &digest, delivery).await
             }
-            Ok(Ok(details)) => self.record_report(id, &details, payload, body, delivery).await,
+            Ok(Ok(details)) => self.record_report(id, Some(&image.status), &details, payload, body, delivery).await,
             Ok(Err(cause)) if cause.is_not_found() => {
                 warn!(image.cloudflare_id = ?id.as_str(), "Cloudflare notified of an image that it does not know");
                 Err(NotRecorded::Ignored("Cloudflare does not know the image."))
@@ -260,10 +269,11 @@ impl CloudflareService {
     }
 
     /// Changes the image, and keeps that it was told so. The row of the image is held from here on, so of several that tell the same
-    /// the first is done when the second looks whether it is.
+    /// the first is done when the second looks whether it is. `before` is the status that it had, where that is known.
     async fn record_report(
         &self,
         id: &CloudflareId,
+        before: Option<&ImageStatus>,
         details: &ImageDetails,
         payload: &Json,
         body: &[u8],
@@ -276,6 +286,7 @@ impl CloudflareService {
         let delivery = &*delivery;
         let image =
             retry(Error::is_conflict, async || self.apply_report(id, details, payload, body, delivery).await).await??;
+        self.count_end(before, &image.status);
         info!(image.cloudflare_id = ?id.as_str(), image.status = %image.status, "Processed a webhook for image {:?}", id.as_str());
         Ok(())
     }
@@ -307,7 +318,8 @@ impl CloudflareService {
     }
 
     /// Says in the logs and keeps what became of a delivery that was not recorded; the answer.
-    fn conclude(&self, mut delivery: WebhookDelivery, reason: NotRecorded) -> WebhookAnswer {
+    fn conclude(&self, mut delivery: WebhookDelivery, reason: NotRecorded, begun: Instant) -> WebhookAnswer {
+        let refusal = if let NotRecorded::Refused(refusal) = &reason { refusal.kind() } else { "" };
         let (outcome, status, reason, answer) = match reason {
             NotRecorded::Duplicate => {
                 (WebhookOutcome::Duplicate, 200, "It was recorded before.".to_owned(), WebhookAnswer::Accepted)
@@ -324,6 +336,7 @@ impl CloudflareService {
             }
         };
         (delivery.outcome, delivery.status, delivery.reason) = (outcome, status.into(), reason);
+        self.count(&delivery, refusal, begun);
         self.keep_delivery(delivery);
         answer
     }

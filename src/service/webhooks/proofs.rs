@@ -66,6 +66,20 @@ impl WebhookRefusal {
         }
     }
 
+    /// Why it was refused, in one word, for those who count.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::ForeignAddress(_) => "foreign_address",
+            Self::MissingProof => "missing_proof",
+            Self::WrongProof(_) => "wrong_proof",
+            Self::WrongTime { .. } => "wrong_time",
+            Self::Unread => "unread",
+            Self::NotJson => "not_json",
+            Self::NotUnderstood => "not_understood",
+            Self::UnknownImage => "unknown_image",
+        }
+    }
+
     /// Why it was refused, and what to do, in sentences for the operator.
     pub fn reason(&self) -> String {
         match self {

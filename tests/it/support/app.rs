@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use cfimages::app::{self, AppState, Lifecycle, SystemClock};
 use cfimages::config::{Config, Loader, Purpose, Setting, settings};
-use cfimages::domain::{Clock, NewUser, UserKey};
+use cfimages::domain::{Clock, NewUser, Role, UserKey};
 use cfimages::emulator::{Destination, Emulator, EmulatorConfig, Sources, StorageKind, Variant};
+use cfimages::service::CloudflareService;
 use cfimages::store::{self, Database, DatabaseSettings};
 use reqwest::{Method, RequestBuilder, StatusCode, multipart};
 use serde_json::Value;
@@ -24,7 +25,7 @@ pub(crate) const WEBHOOK_SECRET: &str = "whsec-test";
 pub(crate) const ACCOUNT_HASH: &str = "hash-0001";
 pub(crate) const SIGNING_KEY: &str = "signing-key-of-the-tests";
 pub(crate) const API_TOKEN: &str = "cloudflare-token-of-the-tests";
-const ACCOUNT_ID: &str = "acct-0001";
+pub(crate) const ACCOUNT_ID: &str = "acct-0001";
 const WEBHOOK_PATH: &str = "/cloudflare-images/api/webhook/";
 
 /// A running service with one user's token at hand. It stops when it is dropped.
@@ -32,6 +33,9 @@ pub(crate) struct TestApp {
     pub(crate) origin: String,
     /// The address of the emulator.
     pub(crate) emulator: String,
+    /// The address of the listener for Prometheus.
+    pub(crate) metrics: String,
+    pub(crate) service: CloudflareService,
     pub(crate) database_url: TestDatabaseUrl,
     pub(crate) http: reqwest::Client,
     lifecycle: Lifecycle,
@@ -155,13 +159,18 @@ impl TestAppBuilder {
         let database = app::open_database(&config.database).await.unwrap();
         let clock = self.clock.clone().unwrap_or_else(|| Arc::new(SystemClock));
         let state = AppState::with_clock(&config, database, lifecycle.clone(), Arc::clone(&clock)).unwrap();
+        let service = state.service.clone();
+        let metrics = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let metrics_origin = format!("http://{}", metrics.local_addr().unwrap());
+        let telling = app::metrics_router(service.clone());
+        tokio::spawn(app::serve(metrics, telling, lifecycle.clone(), Duration::from_secs(1)));
         let router = app::build_router(state, &config.server);
         tokio::spawn(app::serve(server, router, lifecycle.clone(), Duration::from_secs(1)));
 
         let look_alike = Emulator::open(emulator_config(&origin, &emulator_origin, clock)).unwrap();
         tokio::spawn(app::serve(emulator, checked_router(&look_alike), lifecycle.clone(), Duration::from_secs(1)));
         let http = http_client();
-        TestApp { origin, emulator: emulator_origin, database_url, http, lifecycle }
+        TestApp { origin, emulator: emulator_origin, metrics: metrics_origin, service, database_url, http, lifecycle }
     }
 
     fn config(&self, database_url: &str, emulator_origin: &str) -> Config {
@@ -237,8 +246,7 @@ async fn prepare(url: &str) {
             username: username.to_owned(),
             email: String::new(),
             password_hash: "!".to_owned(),
-            is_staff: false,
-            is_superuser: false,
+            role: Role::User,
         };
         let user = store::users::insert(&mut transaction, &user, now).await.unwrap();
         store::tokens::find_or_insert(&mut transaction, user.id, token, now).await.unwrap();
@@ -259,6 +267,7 @@ pub(crate) async fn connect_with_users(url: &str, table: &str, key: &str) -> Dat
         max_connections: 1,
         acquire_timeout: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(30),
+        slow_query: None,
         user_table: table.parse().unwrap(),
         user_key: UserKey::from_name(key).unwrap(),
     };

@@ -10,6 +10,7 @@ pub(crate) mod postgres;
 pub(crate) mod proxy;
 pub(crate) mod raw_server;
 pub(crate) mod rows;
+pub(crate) mod scrape;
 pub(crate) mod scripted_account;
 pub(crate) mod sessions;
 pub(crate) mod sql;

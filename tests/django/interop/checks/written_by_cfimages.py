@@ -265,7 +265,8 @@ def users(site):
     )
     key = site.cfimages("token", "create", "gina").strip()
     gina = User.objects.get(username="gina")
-    equal([gina.email, gina.is_staff, gina.is_active], ["gina@example.com", True, True], "the user")
+    flags = [gina.is_staff, gina.is_superuser, gina.is_active]
+    equal([gina.email, *flags], ["gina@example.com", True, False, True], "the user")
     gina.full_clean()
     equal(authenticate(username="gina", password="geheim ✓ 42"), gina, "the user that signs in with the password")
     true(Client().login(username="gina", password="geheim ✓ 42"), "the user cannot sign in to the site")
