@@ -23,6 +23,8 @@ mod output;
 mod progress;
 mod reconcile_account;
 mod reconcile_usage;
+#[cfg(all(test, feature = "emulator"))]
+mod reference;
 mod serve;
 mod stats;
 mod token;
