@@ -50,7 +50,6 @@ const showChosen = (form) => {
   all.checked = chosen === boxes.length;
   all.indeterminate = chosen > 0 && chosen < boxes.length;
   const text = form.querySelector("#chosen");
-  text.hidden = chosen === 0;
   text.textContent = chosen ? `${chosen} selected` : "";
   form.querySelector(".bulk-bar").classList.toggle("has-chosen", chosen > 0);
 };
@@ -77,9 +76,25 @@ const prepare = (root) => {
   prepareChoice();
 };
 prepare(document);
+
+/* What has the focus may be swapped away. It goes to the heading of what came then, not to the beginning of the page. */
+let hadFocus = false;
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  hadFocus = document.activeElement !== document.body && detail.target.contains(document.activeElement);
+});
+const keepFocus = () => {
+  const heading = document.querySelector("#results #count, #run h1");
+  if (!hadFocus || !heading || document.activeElement !== document.body) return;
+  heading.tabIndex = -1;
+  heading.focus({ preventScroll: true });
+};
+
 document.addEventListener("htmx:afterSettle", () => {
   prepare(document);
-  announce(document.querySelector("#count, #outcome-title, #result .notice")?.textContent ?? "");
+  keepFocus();
+  const news = document.querySelector("#count, #outcome-title, #result .notice, #run-live .notice")?.textContent ?? "";
+  // What is renewed now and then says the same again and again.
+  if (news !== document.getElementById("announcements")?.textContent) announce(news);
 });
 
 /* Filters that are not set have no place in the URL. */
@@ -88,11 +103,20 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
   for (const [name, value] of [...detail.formData]) if (value === "") detail.formData.delete(name);
 });
 
+/* A form that could not be sent says so where it says other things; what was typed is still there. */
+const sayFailure = (element) => {
+  const status = element?.closest("form")?.querySelector('[role="status"]');
+  if (!status) return;
+  status.className = "problem";
+  status.textContent = "The server did not do that. Try again in a moment.";
+};
+
 /* Where a part of a page cannot be had, the whole page says why; what is asked for now and then comes with the next time. */
 for (const name of ["htmx:responseError", "htmx:sendError"]) {
   document.addEventListener(name, ({ detail }) => {
     if (detail.elt?.matches('[hx-trigger^="every"]')) return;
     if (detail.requestConfig?.verb === "get") location.assign(detail.pathInfo.finalRequestPath ?? detail.pathInfo.requestPath);
+    else sayFailure(detail.elt);
   });
 }
 

@@ -17,7 +17,7 @@ use crate::domain::error_chain;
 use crate::http::RequestContext;
 use crate::http::access_log::ErrorKind;
 use crate::http::rate_limit::Throttled;
-use crate::service::AccountError;
+use crate::service::{AccountError, SearchError};
 use crate::{service, store};
 
 /// Why a page is not shown.
@@ -40,6 +40,8 @@ pub(super) enum PageError {
     Throttled(Throttled),
     /// The time for a request was over.
     TookTooLong,
+    /// A search that no index helps with was not done.
+    Search(SearchError),
     /// The database fails, and may work a little later or not.
     Store(store::Error),
     /// Anything else that went wrong, which the log tells of.
@@ -76,6 +78,15 @@ impl From<store::Error> for PageError {
 impl From<Throttled> for PageError {
     fn from(throttled: Throttled) -> Self {
         Self::Throttled(throttled)
+    }
+}
+
+impl From<SearchError> for PageError {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Failed(error) => error.into(),
+            error => Self::Search(error),
+        }
     }
 }
 
@@ -133,7 +144,9 @@ impl PageError {
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Throttled(_) => "throttled",
-            Self::TookTooLong => "took_too_long",
+            Self::TookTooLong | Self::Search(SearchError::TookTooLong) => "took_too_long",
+            Self::Search(SearchError::Busy) => "busy",
+            Self::Search(SearchError::Failed(error)) => error.kind(),
             Self::Store(error) => error.kind(),
             Self::Internal => "internal",
         }))
@@ -162,6 +175,16 @@ impl PageError {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "That took too long",
                 "The time for a request was over. What was begun at Cloudflare may still be done: look at it again in a moment.",
+            ),
+            Self::Search(SearchError::Busy) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many searches are going on",
+                "Others are searching at the moment. Try again in a moment.",
+            ),
+            Self::Search(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "That took too long",
+                "The search was given up. Narrow it down by owner, status or days.",
             ),
             Self::Store(error) => {
                 error!(error = %error_chain(&error), "The database failed: {error}");

@@ -14,6 +14,7 @@ use super::text::visible;
 use super::{Admin, cursor};
 use crate::domain::{PageFrom, Stretch, Timestamp};
 use crate::http::query::Query;
+use crate::service::SearchError;
 
 /// Longer values of filters mean nothing.
 const MAX_CHARS: usize = 255;
@@ -321,6 +322,15 @@ pub(super) struct Shown<L> {
     pub(super) lines: Vec<L>,
     pub(super) previous: Option<String>,
     pub(super) next: Option<String>,
+}
+
+/// What a page says of a search that found nothing to show; `advice` is what may be quicker.
+pub(super) fn refusal(error: SearchError, advice: &str) -> Result<Vec<String>, PageError> {
+    match error {
+        SearchError::TookTooLong => Ok(vec![format!("{error} {advice}")]),
+        SearchError::Busy => Ok(vec![error.to_string()]),
+        SearchError::Failed(error) => Err(error.into()),
+    }
 }
 
 impl<L> Shown<L> {

@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::error::PageError;
 use super::image::{entry_data, event_title};
-use super::list::{Asked, Choice, Filter, LINES, Selection, Shown, choice};
+use super::list::{Asked, Choice, Filter, LINES, Selection, Shown, choice, refusal};
 use super::page::{Frame, Section, render};
 use super::text::{Moment, shortened};
 use super::{Admin, Staff};
@@ -57,9 +57,11 @@ pub(super) async fn list(State(admin): State<Admin>, staff: Staff, Asked(query):
     let known = admin.service.list_event_types().await?;
     let list = match conditions(&admin, &selection, &known).await? {
         Ok(filter) => {
-            let part = admin.service.browse_logs(&filter, selection.from()?, LINES).await?;
             let now = admin.service.clock().now();
-            selection.show(&part, ("entry", "entries"), |event| line(event, now))
+            match admin.service.browse_logs(&filter, selection.from()?, LINES).await {
+                Ok(part) => selection.show(&part, ("entry", "entries"), |event| line(event, now)),
+                Err(error) => Shown::refused(refusal(error, "Choose an event or an image, or fewer days.")?),
+            }
         }
         Err(problems) => Shown::refused(problems),
     };

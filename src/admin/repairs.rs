@@ -94,17 +94,15 @@ pub(super) async fn try_now(
     StaffForm { staff, form }: StaffForm,
 ) -> Result<Response, PageError> {
     let id = read_id(form.get("id"))?;
-    let word = match admin.service.retry_leftover(&id).await {
+    let word = match admin.service.retry_leftover_for(&id, &staff.user).await {
         Ok(Some(LeftoverOutcome::Deleted(_))) => "deleted",
         Ok(Some(LeftoverOutcome::Kept(_))) => "kept",
         Ok(Some(LeftoverOutcome::Failed(_, service::Error::NotCertainYet { .. }))) => "early",
         Ok(Some(LeftoverOutcome::Failed(..))) => "failed",
         Ok(None) => "gone",
-        Err(service::Error::BeingCleared(_)) => return Ok(back(&admin, "busy")),
+        Err(service::Error::BeingCleared(_)) => "busy",
         Err(error) => return Err(error.into()),
     };
-    info!(user.name = ?staff.user.username, image.cloudflare_id = ?id.as_str(), outcome = word,
-        "{:?} had {:?} at Cloudflare seen to: {word}", staff.user.username, id.as_str());
     Ok(back(&admin, word))
 }
 
@@ -140,15 +138,13 @@ pub(super) async fn give_up(
     StaffForm { staff, form }: StaffForm,
 ) -> Result<Response, PageError> {
     let id = read_id(form.get("id"))?;
-    match admin.service.records().forget_leftover(&id).await {
-        Ok(true) => {}
-        Ok(false) => return Ok(back(&admin, "gone")),
-        Err(service::Error::BeingCleared(_)) => return Ok(back(&admin, "busy")),
+    let word = match admin.service.give_up_leftover(&id, &staff.user).await {
+        Ok(true) => "given-up",
+        Ok(false) => "gone",
+        Err(service::Error::BeingCleared(_)) => "busy",
         Err(error) => return Err(error.into()),
-    }
-    info!(user.name = ?staff.user.username, image.cloudflare_id = ?id.as_str(), "{:?} gave up what is left at Cloudflare as {:?}",
-        staff.user.username, id.as_str());
-    Ok(back(&admin, "given-up"))
+    };
+    Ok(back(&admin, word))
 }
 
 fn back(admin: &Admin, word: &str) -> Response {

@@ -2,8 +2,8 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::Uri;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::http::{HeaderMap, Uri};
+use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 
 use super::error::PageError;
 use super::images::chips_of;
@@ -38,7 +38,7 @@ struct RunPage {
     csrf: String,
     run: RunLine,
     is_open: bool,
-    is_left_alone: bool,
+    standstill: Option<Standstill>,
     /// Why it does not get on, or was stopped.
     trouble: String,
     /// The filters of the images, where they were not chosen one by one.
@@ -48,6 +48,14 @@ struct RunPage {
     change: Option<Change>,
     failures: Vec<FailureLine>,
     has_more_failures: bool,
+}
+
+/// Why this server or none works on a run.
+enum Standstill {
+    /// Another version of cfimages began it, and this one cannot know what it does.
+    Foreign,
+    /// No server does jobs.
+    LeftAlone,
 }
 
 /// A run, as it is shown.
@@ -102,27 +110,36 @@ pub(super) async fn show(
     State(admin): State<Admin>,
     Path(id): Path<String>,
     staff: Staff,
+    headers: HeaderMap,
 ) -> Result<Response, PageError> {
     let run = admin.service.find_bulk_run(read_id(&id)?).await?;
+    let list = run.task().map(|(_, selection)| selection.list.clone()).unwrap_or_default();
     let failures = if run.failed > 0 { admin.service.list_bulk_failures(run.id).await? } else { Vec::new() };
     let line_of = |failure: &BulkFailure| FailureLine {
         id: failure.image_id.to_string(),
         name: shortened(&failure.name, 80),
         message: shortened(&failure.message, 500),
     };
-    Ok(render(&RunPage {
+    // A page that renews a part of itself learns that all of it is another by now.
+    let is_over = !run.is_open() && headers.contains_key("hx-request");
+    let whole = is_over.then_some([("hx-retarget", "#run"), ("hx-reselect", "#run")]).map(AppendHeaders);
+    let page = render(&RunPage {
         frame: Frame::new(&admin, &staff, Section::Runs),
         csrf: staff.csrf.to_string(),
         is_open: run.is_open(),
-        is_left_alone: admin.service.is_left_alone(&run).await?,
+        standstill: match run.task() {
+            None => Some(Standstill::Foreign),
+            Some(_) => admin.service.is_left_alone(&run).await?.then_some(Standstill::LeftAlone),
+        },
         trouble: shortened(&run.last_error, 500),
-        chips: chips_of(&run.selection.list),
-        list: run.selection.list.clone(),
-        change: change(&run.action),
+        chips: chips_of(&list),
+        list,
+        change: run.task().and_then(|(action, _)| change(action)),
         has_more_failures: run.failed > i64::try_from(failures.len()).unwrap_or(i64::MAX),
         failures: failures.iter().map(line_of).collect(),
         run: line(&run, admin.service.clock().now()),
-    }))
+    });
+    Ok((whole, page).into_response())
 }
 
 /// Stops a run.
@@ -171,7 +188,7 @@ fn line(run: &BulkRun, now: Timestamp) -> RunLine {
     };
     RunLine {
         id: run.id,
-        title: title(&run.action, &images),
+        title: run.task().map_or_else(|| "A run of another version".to_owned(), |(action, _)| title(action, &images)),
         state: state_badge(run),
         who: visible(&run.username),
         began: Moment::new(run.created_at, now),
@@ -186,7 +203,7 @@ fn line(run: &BulkRun, now: Timestamp) -> RunLine {
         done: Grouped(run.done),
         unchanged: Grouped(run.unchanged),
         failed: Grouped(run.failed),
-        has_failures: run.failed > 0,
+        has_failures: run.failed > 0 && run.task().is_some(),
     }
 }
 
@@ -197,6 +214,7 @@ fn state_badge(run: &BulkRun) -> Badge {
         BulkState::Done if run.failed > 0 => ("warning", "warn", "Done, with failures"),
         BulkState::Done => ("check", "good", "Done"),
         BulkState::Stopped => ("cross", "plain", "Stopped"),
+        BulkState::Other => ("dots", "plain", "Not known"),
     };
     Badge { icon, tone, word: word.to_owned() }
 }

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 
 use super::error::PageError;
-use super::list::{Asked, Choice, Filter, LINES, Selection, Shown, choice};
+use super::list::{Asked, Choice, Filter, LINES, Selection, Shown, choice, refusal};
 use super::page::{Frame, Section, render};
 use super::text::{Moment, shortened, visible};
 use super::{Admin, Staff};
@@ -48,9 +48,11 @@ pub(super) async fn list(State(admin): State<Admin>, staff: Staff, Asked(query):
     let selection = Selection::read(&query, "usages", &FILTERS);
     let list = match conditions(&selection) {
         Ok(query) => {
-            let part = admin.service.browse_usages(&query, selection.from()?, LINES).await?;
             let now = admin.service.clock().now();
-            selection.show(&part, ("reference", "references"), |entry| line(entry, now))
+            match admin.service.browse_usages(&query, selection.from()?, LINES).await {
+                Ok(part) => selection.show(&part, ("reference", "references"), |entry| line(entry, now)),
+                Err(error) => Shown::refused(refusal(error, "Use fewer filters, or look at the page of the image.")?),
+            }
         }
         Err(problems) => Shown::refused(problems),
     };

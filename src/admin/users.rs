@@ -8,7 +8,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use tracing::info;
 
 use super::error::PageError;
-use super::list::{Asked, Choice, Filter, LINES, Selection, Shown, choice};
+use super::list::{Asked, Choice, Filter, LINES, Selection, Shown, choice, refusal};
 use super::page::{Frame, Notice, Section, render};
 use super::text::{Moment, shortened, visible};
 use super::{Admin, Staff, Superuser, SuperuserForm};
@@ -80,9 +80,11 @@ pub(super) async fn list(
     let selection = Selection::read(&query, "users", &FILTERS);
     let list = match conditions(&selection) {
         Ok(filter) => {
-            let part = admin.accounts.list_accounts(&filter, selection.from()?, LINES).await?;
             let now = admin.service.clock().now();
-            selection.show(&part, ("user", "users"), |account| line(account, now))
+            match admin.service.search_accounts(&filter, selection.from()?, LINES).await {
+                Ok(part) => selection.show(&part, ("user", "users"), |account| line(account, now)),
+                Err(error) => Shown::refused(refusal(error, "Look at everybody, without a search.")?),
+            }
         }
         Err(problems) => Shown::refused(problems),
     };
@@ -108,6 +110,7 @@ pub(super) async fn show(
         Some("rotated") => {
             Some(Notice::good("There is a new token, and the one before has ended. Show it to pass it on."))
         }
+        Some("had") => Some(Notice::bad("The user had a token already, and keeps it. Rotate it to replace it.")),
         Some("revoked") => Some(Notice::good("The token has ended.")),
         _ => None,
     };
@@ -149,9 +152,11 @@ pub(super) async fn rotate_token(
 
 async fn issue(admin: &Admin, staff: &Staff, id: &str, rotate: bool) -> Result<Response, PageError> {
     let account = find(admin, id).await?;
-    let word = if rotate { "rotated" } else { "created" };
     match admin.accounts.issue_token(account.user.id, rotate).await {
+        // The page was old.
+        Ok(token) if !token.is_new => Ok(back(admin, &account, "had")),
         Ok(_) => {
+            let word = if rotate { "rotated" } else { "created" };
             record(staff, word, &account);
             Ok(back(admin, &account, word))
         }

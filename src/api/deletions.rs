@@ -14,7 +14,7 @@ use super::view::{View, ViewContext};
 use super::{ApiError, Principal, selection};
 use crate::domain::{CloudflareId, ImageKey};
 use crate::http::timeout::WorkDeadline;
-use crate::service::CloudflareService;
+use crate::service::{self, CloudflareService};
 
 /// Deleting an image.
 pub const DELETE_FROM_CLOUDFLARE: View = view(
@@ -58,8 +58,11 @@ pub async fn delete_image(
     Extension(context): Extension<ViewContext>,
 ) -> Result<StatusCode, ApiError> {
     let image = find_image(&service, &user, &context, &path).await?;
-    service.delete_image(&image, selection::is_on(&context.query, "force")).await?;
-    Ok(StatusCode::NO_CONTENT)
+    match service.delete_image(&image, selection::is_on(&context.query, "force")).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT),
+        Err(service::Error::InUse) => Err(ApiError::InUse(service.list_image_usages(image.id).await?)),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Delete an image.

@@ -13,7 +13,7 @@ use super::FieldErrors;
 use super::auth::AuthError;
 use super::model::UsageResponse;
 use super::pagination::InvalidPage;
-use crate::domain::error_chain;
+use crate::domain::{ImageUsage, error_chain};
 use crate::http::RequestContext;
 use crate::http::access_log::ErrorKind;
 use crate::http::rate_limit::Throttled;
@@ -52,6 +52,8 @@ pub enum ApiError {
     Field(StatusCode, FieldErrors),
     /// Something that is no field is not accepted: 400.
     Messages(Vec<String>),
+    /// Content refers to the image that was to be deleted: 409.
+    InUse(Vec<ImageUsage>),
     /// A use case failed.
     Service(service::Error),
     /// There were too many requests: 429.
@@ -224,6 +226,7 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => "unsupported_media_type",
             Self::Unreadable(_) | Self::BadRequestPage => "unreadable",
             Self::Fields(_) | Self::Field(..) | Self::Messages(_) => "not_valid",
+            Self::InUse(_) => "in_use",
             Self::Service(error) => error.kind(),
             Self::Throttled(_) => "throttled",
             Self::TookTooLong => "took_too_long",
@@ -254,6 +257,11 @@ impl ApiError {
             Self::Fields(errors) => (StatusCode::BAD_REQUEST, Json(errors)).into_response(),
             Self::Field(status, errors) => (status, Json(errors)).into_response(),
             Self::Messages(messages) => (StatusCode::BAD_REQUEST, Json(messages)).into_response(),
+            Self::InUse(usages) => {
+                let usages = usages.into_iter().map(UsageResponse::from).collect();
+                let error = service::Error::InUse.to_string();
+                (StatusCode::CONFLICT, Json(Conflict::InUse { error, usages })).into_response()
+            }
             Self::Service(error) => service_error(&error),
             Self::Throttled(throttled) => {
                 let seconds = throttled.seconds();
@@ -295,11 +303,7 @@ fn service_error(error: &service::Error) -> Response {
         service::Error::CustomIdCannotBePrivate => {
             message(StatusCode::BAD_REQUEST, format!("Failed to create upload URL: {PRIVATE_CUSTOM_ID}"))
         }
-        service::Error::InUse(usages) => {
-            let usages = usages.iter().cloned().map(UsageResponse::from).collect();
-            (StatusCode::CONFLICT, Json(Conflict::InUse { error: error.to_string(), usages })).into_response()
-        }
-        service::Error::RequiredByHost { .. } => {
+        service::Error::InUse | service::Error::RequiredByHost { .. } => {
             let other = Conflict::Other(ErrorMessage { error: error.to_string(), request_id: None });
             (StatusCode::CONFLICT, Json(other)).into_response()
         }

@@ -53,6 +53,8 @@ pub enum Error {
     Unavailable(Outage),
     /// Nothing was sent, because too many other calls were in flight until the time was over.
     Busy,
+    /// Nothing was sent, because it was not meant any more when its turn had come.
+    CalledOff,
 }
 
 impl Error {
@@ -78,7 +80,9 @@ impl Error {
                 true
             }
             Self::Status { status, .. } => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::TooLong | Self::UnusableId => false,
+            Self::Unsuccessful { .. } | Self::Malformed(_) | Self::TooLong | Self::UnusableId | Self::CalledOff => {
+                false
+            }
         }
     }
 
@@ -93,7 +97,8 @@ impl Error {
             | Self::UnusableId
             | Self::RateLimited { .. }
             | Self::Unavailable(_)
-            | Self::Busy => false,
+            | Self::Busy
+            | Self::CalledOff => false,
         }
     }
 
@@ -154,6 +159,7 @@ impl Error {
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable(_) => "breaker_open",
             Self::Busy => "busy",
+            Self::CalledOff => "called_off",
         }
     }
 
@@ -196,6 +202,7 @@ impl fmt::Display for Error {
                 whole_seconds(outage.next_try)
             ),
             Self::Busy => f.write_str("too many calls to Cloudflare are in flight. Try again later."),
+            Self::CalledOff => f.write_str("it was not meant any more when its turn had come"),
         }
     }
 }

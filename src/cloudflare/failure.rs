@@ -143,7 +143,7 @@ impl Failure {
                 _ => Severity::Error,
             },
             Error::Unsuccessful { .. } | Error::Malformed(_) | Error::TooLong => Severity::Warning,
-            Error::UnusableId => Severity::Notice,
+            Error::UnusableId | Error::CalledOff => Severity::Notice,
         }
     }
 

@@ -53,6 +53,18 @@ impl Client {
     pub async fn delete_image(&self, id: &CloudflareId) -> Result<(), Error> {
         self.delete(Operation::DeleteImage, &image_path(id)?).await
     }
+
+    /// The same, if that is meant still when its turn has come: a call may wait for long.
+    ///
+    /// # Errors
+    /// [`Error::CalledOff`] where it is not; others see [`Error`].
+    pub async fn delete_image_if<M: Future<Output = bool>>(
+        &self,
+        id: &CloudflareId,
+        is_meant: impl Fn() -> M,
+    ) -> Result<(), Error> {
+        self.delete_if(Operation::DeleteImage, &image_path(id)?, is_meant).await
+    }
 }
 
 /// The path of an image: its id, whatever it holds, is one segment.

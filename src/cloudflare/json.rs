@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::transport::{Account, Call};
+use super::transport::{Account, Call, always};
 use super::{Client, Error, Operation};
 
 impl Client {
@@ -55,7 +55,17 @@ impl Client {
 
     /// Deletes what is at a path. What is not there counts as deleted.
     pub(super) async fn delete(&self, operation: Operation, path: &str) -> Result<(), Error> {
-        match self.transport.send(operation, |account| account.request(Method::DELETE, path)).await {
+        self.delete_if(operation, path, always).await
+    }
+
+    /// The same, if that is meant still when its turn has come.
+    pub(super) async fn delete_if<M: Future<Output = bool>>(
+        &self,
+        operation: Operation,
+        path: &str,
+        is_meant: impl Fn() -> M,
+    ) -> Result<(), Error> {
+        match self.transport.send_if(operation, |account| account.request(Method::DELETE, path), is_meant).await {
             Err(error) if error.is_not_found() => Ok(()),
             answer => answer.map(drop),
         }

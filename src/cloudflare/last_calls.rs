@@ -22,7 +22,7 @@ impl LastCalls {
     pub(super) fn note<T>(&self, outcome: Result<&T, &Error>, now: Instant) {
         match outcome {
             // Nothing was asked.
-            Err(Error::UnusableId) => {}
+            Err(Error::UnusableId | Error::CalledOff) => {}
             Err(error) if !error.concerns_one_image() => self.last().failure = Some((now, error.kind())),
             _ => self.last().success = Some(now),
         }

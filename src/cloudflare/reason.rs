@@ -68,7 +68,7 @@ impl Error {
                 of_codes.unwrap_or_else(|| Reason::of_status(*status, !errors.is_empty()))
             }
             Self::Unsuccessful { .. } => of_codes.unwrap_or(Reason::Refused),
-            Self::UnusableId => Reason::Refused,
+            Self::UnusableId | Self::CalledOff => Reason::Refused,
             Self::RateLimited { .. } => Reason::RateLimited,
             Self::Connect(_) | Self::Interrupted(_) | Self::Unavailable(_) | Self::Busy => Reason::Unavailable,
             Self::Malformed(_) | Self::TooLong => Reason::Unusable,

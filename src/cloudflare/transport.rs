@@ -1,5 +1,6 @@
 //! Requests on behalf of an account, and the envelopes that the answers come in.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -198,10 +199,20 @@ impl Transport {
         call: impl Into<Call>,
         request: impl Fn(&Account) -> RequestBuilder,
     ) -> Result<Option<Box<RawValue>>, Error> {
+        self.send_if(call, request, always).await
+    }
+
+    /// The same, if that is meant still when its turn has come, each time it is tried.
+    pub(super) async fn send_if<M: Future<Output = bool>>(
+        &self,
+        call: impl Into<Call>,
+        request: impl Fn(&Account) -> RequestBuilder,
+        is_meant: impl Fn() -> M,
+    ) -> Result<Option<Box<RawValue>>, Error> {
         let call = call.into();
         let max_bytes = call.operation.max_answer_bytes();
         let (result, _) =
-            self.run(call, |account| request(account), |response| read_result(response, max_bytes)).await?;
+            self.run(call, |account| request(account), is_meant, |response| read_result(response, max_bytes)).await?;
         Ok(result)
     }
 
@@ -214,7 +225,7 @@ impl Transport {
     ) -> Result<(Response, Place), Error> {
         let call = call.into();
         let max_bytes = call.operation.max_answer_bytes();
-        self.run(call, |account| request(account), |response| successful(response, max_bytes)).await
+        self.run(call, |account| request(account), always, |response| successful(response, max_bytes)).await
     }
 
     /// Does a call whose request can be made once only, as its body is gone then.
@@ -226,7 +237,7 @@ impl Transport {
         let mut request = Some(request);
         let once = |account: &Account| request.take().expect("a call that is not repeatable is tried once")(account);
         let max_bytes = call.operation.max_answer_bytes();
-        let (result, _) = self.run(call.once(), once, |response| read_result(response, max_bytes)).await?;
+        let (result, _) = self.run(call.once(), once, always, |response| read_result(response, max_bytes)).await?;
         result.ok_or(NO_RESULT)
     }
 
@@ -245,24 +256,26 @@ impl Transport {
 
     /// Makes a call, and counts it; what came of it, and its place in flight.
     #[instrument(name = "cloudflare.call", skip_all, fields(operation = call.operation.name()))]
-    async fn run<T, R: Future<Output = Result<T, Error>>>(
+    async fn run<T, R: Future<Output = Result<T, Error>>, M: Future<Output = bool>>(
         &self,
         call: Call,
         request: impl FnMut(&Account) -> RequestBuilder,
+        is_meant: impl Fn() -> M,
         read: impl Fn(Response) -> R,
     ) -> Result<(T, Place), Error> {
         let counted = self.metrics.begin_call(call.operation.name());
-        let outcome = self.try_repeatedly(call, request, read).await;
+        let outcome = self.try_repeatedly(call, request, is_meant, read).await;
         counted.end(outcome.as_ref().map_or_else(Error::kind, |_| "success"));
         self.gate.last_calls.note(outcome.as_ref(), Instant::now());
         outcome
     }
 
     /// Tries a call until it works, may not be tried again, or its time is over.
-    async fn try_repeatedly<T, R: Future<Output = Result<T, Error>>>(
+    async fn try_repeatedly<T, R: Future<Output = Result<T, Error>>, M: Future<Output = bool>>(
         &self,
         call: Call,
         mut request: impl FnMut(&Account) -> RequestBuilder,
+        is_meant: impl Fn() -> M,
         read: impl Fn(Response) -> R,
     ) -> Result<(T, Place), Error> {
         let arrival = call.arrival.unwrap_or_default();
@@ -279,6 +292,9 @@ impl Transport {
                     return Err(failure.into_error());
                 }
             };
+            if !is_meant().await {
+                return Err(failed.unwrap_or_else(|| Error::CalledOff.into()).into_error());
+            }
             let request = request(&self.account).timeout(tries.time(Instant::now()));
             let started = Instant::now();
             let outcome = self.gate.exchange(request, &read).await;
@@ -385,6 +401,11 @@ impl Turn<'_> {
         }
         self.place
     }
+}
+
+/// What most calls are meant.
+pub(super) fn always() -> Ready<bool> {
+    ready(true)
 }
 
 const NO_RESULT: Error = Error::Malformed("it has no result");

@@ -6,7 +6,7 @@ use super::{CloudflareId, Image, ImageFilter, ImageId, PageFrom, Timestamp, User
 
 /// Which of all images are wanted: conditions, all of which must hold.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ImageQuery {
     /// The conditions that users have for their own images, too.
     pub filter: ImageFilter,

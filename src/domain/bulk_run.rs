@@ -1,11 +1,13 @@
 //! What staff have done with many images in the background.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{BrowsePosition, ImageId, ImageQuery, StaffAction, Timestamp};
 
 /// Which images a run is about.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct BulkSelection {
     /// The conditions that they meet when it is their turn.
     pub query: ImageQuery,
@@ -13,12 +15,13 @@ pub struct BulkSelection {
     pub list: String,
 }
 
-impl TryFrom<String> for BulkSelection {
-    type Error = serde_json::Error;
+/// What the database keeps as JSON; none where another version of cfimages wrote it that knows more.
+#[derive(Debug, Clone)]
+pub struct Legible<T>(pub Option<T>);
 
-    /// Reads what the database keeps, which is JSON.
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        serde_json::from_str(&text)
+impl<T: DeserializeOwned> From<String> for Legible<T> {
+    fn from(text: String) -> Self {
+        Self(serde_json::from_str(&text).ok())
     }
 }
 
@@ -33,31 +36,28 @@ pub enum BulkState {
     Done,
     /// It was stopped before its end.
     Stopped,
+    /// Another version of cfimages knows.
+    Other,
 }
 
 impl BulkState {
-    /// The word in the database.
+    const ALL: [Self; 4] = [Self::Waiting, Self::Running, Self::Done, Self::Stopped];
+
+    /// The word in the database; none that this version would write where another one knows.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
             Self::Running => "running",
             Self::Done => "done",
             Self::Stopped => "stopped",
+            Self::Other => "other",
         }
     }
 }
 
-/// The word is that of no state.
-#[derive(Debug, thiserror::Error)]
-#[error("no state of a run: {0:?}")]
-pub struct ParseBulkStateError(String);
-
-impl TryFrom<String> for BulkState {
-    type Error = ParseBulkStateError;
-
-    fn try_from(word: String) -> Result<Self, Self::Error> {
-        let states = [Self::Waiting, Self::Running, Self::Done, Self::Stopped];
-        states.into_iter().find(|state| state.as_str() == word).ok_or(ParseBulkStateError(word))
+impl From<String> for BulkState {
+    fn from(word: String) -> Self {
+        Self::ALL.into_iter().find(|state| state.as_str() == word).unwrap_or(Self::Other)
     }
 }
 
@@ -83,10 +83,10 @@ pub struct BulkRun {
     pub id: i64,
     /// What is done with each image.
     #[cfg_attr(feature = "server", sqlx(try_from = "String"))]
-    pub action: StaffAction,
+    pub action: Legible<StaffAction>,
     /// Which images.
     #[cfg_attr(feature = "server", sqlx(try_from = "String"))]
-    pub selection: BulkSelection,
+    pub selection: Legible<BulkSelection>,
     /// The key of the user who began it, as text.
     pub user_key: String,
     /// The name of the user by then.
@@ -117,11 +117,16 @@ pub struct BulkRun {
     pub in_hand: ImagesInHand,
     /// Why it does not get on, or was stopped; empty where all is well.
     pub last_error: String,
-    /// Until when somebody works on it, unless they prolong that.
+    /// Until when somebody works on it, unless they prolong that, or everybody leaves it alone.
     pub claimed_until: Option<Timestamp>,
 }
 
 impl BulkRun {
+    /// What is done with which images; none where this version cannot know, and must not go on with it.
+    pub fn task(&self) -> Option<(&StaffAction, &BulkSelection)> {
+        self.action.0.as_ref().zip(self.selection.0.as_ref())
+    }
+
     /// Whether images are still to have their turn.
     pub fn is_open(&self) -> bool {
         matches!(self.state, BulkState::Waiting | BulkState::Running)
@@ -200,9 +205,17 @@ mod tests {
         {
             let selection = BulkSelection { query, list: list.to_owned() };
             let kept = serde_json::to_string(&selection).unwrap();
-            let read = BulkSelection::try_from(kept).unwrap();
+            let read = Legible::<BulkSelection>::from(kept).0.unwrap();
             assert_eq!(format!("{read:?}"), format!("{selection:?}"));
         }
-        assert!(BulkSelection::try_from(r#"{"query": {}, "list": ""}"#.to_owned()).is_ok(), "of another version");
+        let is_legible = |kept: &str| Legible::<BulkSelection>::from(kept.to_owned()).0.is_some();
+        assert!(is_legible(r#"{"query": {}, "list": ""}"#), "of an older version");
+        for newer in [
+            r#"{"query": {"is_starred": true}, "list": ""}"#,
+            r#"{"query": {"filter": {"is_starred": true}}, "list": ""}"#,
+            r#"{"query": {}, "list": "", "but": []}"#,
+        ] {
+            assert!(!is_legible(newer), "fewer conditions would hit more images: {newer}");
+        }
     }
 }

@@ -34,7 +34,7 @@ mod webhook_delivery;
 pub use account_figures::AccountFigures;
 pub use admin_session::AdminSession;
 pub use browsing::{BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, ImageQuery};
-pub use bulk_run::{BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, ImagesInHand, ParseBulkStateError};
+pub use bulk_run::{BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, ImagesInHand, Legible};
 pub use clock::{Clock, ManualClock};
 pub use due_image::{Due, DueImage};
 #[cfg(feature = "server")]

@@ -6,7 +6,7 @@ use super::{CloudflareId, ImageId, ImageStatus, Timestamp};
 
 /// Conditions on images, all of which must hold.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ImageFilter {
     /// How far the upload has come.
     pub status: Option<ImageStatus>,
@@ -36,6 +36,7 @@ pub struct ImageFilter {
 
 /// A string that the metadata must hold at a place.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MetadataMatch {
     /// Keys of objects or places in lists, from the outside; at least one.
     pub path: Vec<String>,

@@ -8,7 +8,7 @@ use super::{Image, Json, Timestamp, User};
 
 /// What a member of the staff does with an image. As JSON it is the parameters of a run over many images.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum StaffAction {
     /// Has Cloudflare asked about it.
     CheckStatus,
@@ -29,6 +29,7 @@ pub enum StaffAction {
 
 /// What is changed in an image by hand; what is `None` stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct StaffEdit {
     /// Cloudflare's `creator`, at most 255 characters; may be empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -53,7 +54,7 @@ impl StaffEdit {
 
 /// How metadata are changed: an object.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum MetadataEdit {
     /// It takes the place of all metadata.
     Replace(Json),
@@ -75,15 +76,6 @@ impl MetadataEdit {
             Self::Replace(whole) => whole.clone(),
             Self::Merge { over, without } => metadata.without(without).merged_with(over),
         }
-    }
-}
-
-impl TryFrom<String> for StaffAction {
-    type Error = serde_json::Error;
-
-    /// Reads what the database keeps, which is JSON.
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        serde_json::from_str(&text)
     }
 }
 

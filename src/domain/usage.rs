@@ -157,6 +157,13 @@ pub struct UsageQuery {
     pub key: Option<(String, Option<ImageId>)>,
 }
 
+impl UsageQuery {
+    /// Whether there is no condition.
+    pub fn is_everything(&self) -> bool {
+        self.content_type.is_none() && self.is_registered.is_none() && self.key.is_none()
+    }
+}
+
 /// What usages can be sorted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UsageSort {

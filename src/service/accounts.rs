@@ -6,6 +6,7 @@ use tracing::instrument;
 use super::hashing::HashingThreads;
 use super::passwords::PasswordHash;
 use super::random::random_text;
+use super::{CloudflareService, Error, SearchError};
 use crate::domain::{Account, AccountFilter, AccountPlace, Clock, NewUser, PageFrom, Role, Stretch, User, UserId};
 use crate::signature::encode_hex;
 use crate::store::{self, Database};
@@ -22,6 +23,14 @@ pub struct Accounts {
     pub(super) database: Database,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) hashing: HashingThreads,
+}
+
+/// The API token of a user.
+pub struct IssuedToken {
+    /// The token, whole.
+    pub key: String,
+    /// Whether it was made just now; otherwise the user had it before.
+    pub is_new: bool,
 }
 
 /// Why a request with a token is not let in.
@@ -148,7 +157,7 @@ impl Accounts {
     /// If there is no such user.
     pub async fn create_token(&self, username: &str, rotate: bool) -> Result<String, AccountError> {
         let user = self.get_user(username).await?;
-        self.issue_token(user.id, rotate).await
+        Ok(self.issue_token(user.id, rotate).await?.key)
     }
 
     /// The same for the user with a key.
@@ -156,15 +165,15 @@ impl Accounts {
     /// # Errors
     /// If there is no such user, or Django has no tokens.
     #[instrument(name = "service.accounts.issue_token", skip_all, fields(user.id = %user))]
-    pub async fn issue_token(&self, user: UserId, rotate: bool) -> Result<String, AccountError> {
-        let key = random_token()?;
+    pub async fn issue_token(&self, user: UserId, rotate: bool) -> Result<IssuedToken, AccountError> {
+        let new_key = random_token()?;
         let mut transaction = self.database.begin().await?;
         if rotate {
             store::tokens::delete(&mut transaction, user).await?;
         }
-        let key = store::tokens::find_or_insert(&mut transaction, user, &key, self.clock.now()).await?;
+        let key = store::tokens::find_or_insert(&mut transaction, user, &new_key, self.clock.now()).await?;
         transaction.commit().await?;
-        Ok(key)
+        Ok(IssuedToken { is_new: key == new_key, key })
     }
 
     /// Makes sure that there is a superuser with this name, password and API token.
@@ -228,30 +237,6 @@ impl Accounts {
         Ok(store::tokens::find(&self.database, user).await?)
     }
 
-    /// At most `size` users by name, with what may be shown of their tokens; nobody is at a place that cannot be.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_accounts(
-        &self,
-        filter: &AccountFilter,
-        from: PageFrom<AccountPlace>,
-        size: u32,
-    ) -> Result<Stretch<Account, AccountPlace>, AccountError> {
-        let read = |place: AccountPlace| {
-            let id = self.database.user_key().read(&place.id).filter(|_| !place.username.contains('\0'));
-            id.map(|id| (place.username, id))
-        };
-        let place = match from.clone().map(read) {
-            PageFrom::After(Some(place)) => PageFrom::After(place),
-            PageFrom::Before(Some(place)) => PageFrom::Before(place),
-            PageFrom::Start => PageFrom::Start,
-            _ => return Ok(Stretch { items: Vec::new(), previous: None, next: None }),
-        };
-        let found = store::tokens::list_accounts(&self.database, filter, &place, size.saturating_add(1)).await?;
-        Ok(Stretch::cut(found, size, &from, Account::place))
-    }
-
     /// The user with a key, which comes as text, and what may be shown of the token.
     ///
     /// # Errors
@@ -268,6 +253,36 @@ impl Accounts {
         let password = password.to_owned();
         let hash = self.hashing.turn().await.run(move || PasswordHash::make(&password)).await;
         Ok(hash.ok_or(AccountError::NotHashed)??)
+    }
+}
+
+impl CloudflareService {
+    /// At most `size` users by name, with what may be shown of their tokens; nobody is at a place that cannot be. All users may have to be
+    /// looked at, as no index tells who is staff.
+    ///
+    /// # Errors
+    /// [`SearchError`]
+    pub async fn search_accounts(
+        &self,
+        filter: &AccountFilter,
+        from: PageFrom<AccountPlace>,
+        size: u32,
+    ) -> Result<Stretch<Account, AccountPlace>, SearchError> {
+        let read = |place: AccountPlace| {
+            let id = self.database.user_key().read(&place.id).filter(|_| !place.username.contains('\0'));
+            id.map(|id| (place.username, id))
+        };
+        let place = match from.clone().map(read) {
+            PageFrom::After(Some(place)) => PageFrom::After(place),
+            PageFrom::Before(Some(place)) => PageFrom::Before(place),
+            PageFrom::Start => PageFrom::Start,
+            _ => return Ok(Stretch { items: Vec::new(), previous: None, next: None }),
+        };
+        let looking = async |database: Database| {
+            Ok::<_, Error>(store::tokens::list_accounts(&database, filter, &place, size.saturating_add(1)).await?)
+        };
+        let found = self.search(looking).await?;
+        Ok(Stretch::cut(found, size, &from, Account::place))
     }
 }
 

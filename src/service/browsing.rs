@@ -1,37 +1,13 @@
 //! Looking at the images of all users, for the staff.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
-use super::{CloudflareService, Error, ImageRecords};
+use super::{CloudflareService, Error, ImageRecords, SearchError};
 use crate::domain::{
     BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, ImageUsage, LogEntry, Stretch,
     Timestamp, User, UserId,
 };
-use crate::store;
-
-/// How many searches that may look at all images go on at once.
-pub(super) const SEARCHES_AT_ONCE: usize = 2;
-/// How long a search waits for its turn.
-const SEARCH_PATIENCE: Duration = Duration::from_secs(3);
-/// How long PostgreSQL may look for a page.
-const SEARCH_TIME: Duration = Duration::from_secs(8);
-
-/// Why a search found nothing to show.
-#[derive(Debug, thiserror::Error)]
-pub enum SearchError {
-    /// Others are searching.
-    #[error("Too many searches are going on at the moment. Try again in a moment.")]
-    Busy,
-    /// It was given up.
-    #[error(
-        "The search was given up, as it took too long. Narrow it down by owner, status or days, or sort by the time of creation."
-    )]
-    TookTooLong,
-    /// Something else failed.
-    #[error(transparent)]
-    Failed(#[from] Error),
-}
+use crate::store::{self, Database};
 
 /// Why a name is not that of an owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +46,7 @@ impl CloudflareService {
         from: BrowseFrom,
         size: u32,
     ) -> Result<ImagePage, Error> {
-        self.records.browse(query, order, from, size, None).await
+        self.records.browse(query, order, from, size).await
     }
 
     /// The same for a person who waits for it. What may have to look at all images for a page waits for its turn, so that people at work
@@ -86,14 +62,30 @@ impl CloudflareService {
         size: u32,
     ) -> Result<ImagePage, SearchError> {
         if query.is_quick(order) {
-            return Ok(self.records.browse(query, order, from, size, None).await?);
+            return Ok(self.browse_images(query, order, from, size).await?);
         }
-        let turn = tokio::time::timeout(SEARCH_PATIENCE, self.searches.acquire()).await;
-        let Ok(Ok(_turn)) = turn else { return Err(SearchError::Busy) };
-        self.records.browse(query, order, from, size, Some(SEARCH_TIME)).await.map_err(|error| match error {
-            Error::Store(error) if error.is_statement_timeout() => SearchError::TookTooLong,
-            error => SearchError::Failed(error),
-        })
+        self.search(|database| async move { self.records.browse_on(&database, query, order, from, size).await }).await
+    }
+
+    /// A page of the images that meet the conditions, newest first, for a file: a page may have to look at all images, and nobody waits for
+    /// it.
+    ///
+    /// # Errors
+    /// [`SearchError`]
+    pub async fn export_images(
+        &self,
+        query: &ImageQuery,
+        from: BrowseFrom,
+        size: u32,
+    ) -> Result<ImagePage, SearchError> {
+        let order = BrowseOrder::NEWEST_FIRST;
+        if query.is_quick(order) {
+            return Ok(self.browse_images(query, order, from, size).await?);
+        }
+        self.search_for_file(
+            |database| async move { self.records.browse_on(&database, query, order, from, size).await },
+        )
+        .await
     }
 
     /// When the first and the last of all images were made; none where there is no image.
@@ -143,7 +135,7 @@ impl CloudflareService {
 
 impl ImageRecords {
     /// A page of at most `size` images that meet the conditions, whoever owns them. What it costs does not depend on where in the list
-    /// it is. PostgreSQL works on it for `time` at most, where there is one.
+    /// it is.
     ///
     /// # Errors
     /// If the database fails.
@@ -153,11 +145,21 @@ impl ImageRecords {
         order: BrowseOrder,
         from: BrowseFrom,
         size: u32,
-        time: Option<Duration>,
     ) -> Result<ImagePage, Error> {
-        let count = store::browsing::count(&self.database, query).await?;
-        let limit = size.saturating_add(1);
-        let images = store::browsing::list_within(&self.database, query, order, from, limit, time).await?;
+        self.browse_on(&self.database, query, order, from, size).await
+    }
+
+    /// The same on a database that may be limited.
+    async fn browse_on(
+        &self,
+        database: &Database,
+        query: &ImageQuery,
+        order: BrowseOrder,
+        from: BrowseFrom,
+        size: u32,
+    ) -> Result<ImagePage, Error> {
+        let count = store::browsing::count(database, query).await?;
+        let images = store::browsing::list(database, query, order, from, size.saturating_add(1)).await?;
         let Stretch { items: images, previous, next } =
             Stretch::cut(images, size, &from, |image| order.position(image));
         Ok(ImagePage { owners: self.name_owners(&images).await?, count, previous, next, images })

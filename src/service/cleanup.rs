@@ -5,6 +5,7 @@
 
 use tracing::instrument;
 
+use super::deletions::DeleteIf;
 use super::{CloudflareService, Error, ImageRecords};
 use crate::domain::{CloudflareId, Due, DueImage, ImageId, Timestamp};
 use crate::metrics::{JobKind, Round, UploadStep};
@@ -233,7 +234,7 @@ impl CloudflareService {
     }
 
     /// Deletes uploaded images to which nothing has referred since a time, each at Cloudflare, then here. Each is looked at again
-    /// right before. A failure is told, and the next image comes. Nobody waits for it.
+    /// right before Cloudflare is asked. A failure is told, and the next image comes. Nobody waits for it.
     ///
     /// # Errors
     /// If the database fails while images are looked for.
@@ -243,13 +244,11 @@ impl CloudflareService {
         while let Some(start) = from {
             let batch = store::cleanup::list_orphans(&self.database, before, start, BATCH).await?;
             for image in &batch {
-                if !store::cleanup::is_orphan(&self.database, image.id, before).await? {
-                    continue;
-                }
-                match service.delete_removable(image.id).await {
+                let deleted = service.delete_if(image.id, DeleteIf::OrphanSince(before)).await;
+                match deleted.map_err(|failed| failed.error) {
                     Ok(true) => observer(CleanupEvent::OrphanDeleted(image)),
-                    // Somebody else has just deleted it.
-                    Ok(false) => {}
+                    // Content uses it by now, or somebody else has just deleted it.
+                    Ok(false) | Err(Error::InUse) => {}
                     Err(error) => observer(CleanupEvent::OrphanFailed { image, error: &error }),
                 }
             }

@@ -8,7 +8,8 @@ use tracing::{error, info, instrument};
 
 use super::retry::retry;
 use super::{CloudflareService, Error};
-use crate::domain::{Clock, CloudflareId, Image, ImageFilter, ImageId, ImageKey, ImageKeys, User};
+use crate::cloudflare;
+use crate::domain::{Clock, CloudflareId, Image, ImageFilter, ImageId, ImageKey, ImageKeys, Timestamp, User};
 use crate::store::{self, CloudflareIdSet, Database, ImageSet, Transaction};
 
 const OPERATION: &str = "Failed to delete image";
@@ -116,14 +117,46 @@ pub enum BulkOutcome {
     Interrupted,
 }
 
-impl From<Result<(), Error>> for BulkOutcome {
-    fn from(result: Result<(), Error>) -> Self {
-        match result {
-            Ok(()) => Self::Deleted,
-            Err(Error::InUse(usages)) => Self::InUse(usages.len()),
-            Err(error) => Self::Failed(error),
-        }
+/// Why an image was not deleted.
+#[derive(Debug)]
+pub(super) struct FailedDeletion {
+    pub(super) error: Error,
+    /// What became of the picture all the same.
+    pub(super) picture: Picture,
+}
+
+/// What a deletion that failed made of a picture at Cloudflare.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Picture {
+    /// It is there still.
+    Kept,
+    /// Nobody knows.
+    Unsure,
+    /// It is gone, and the record is not.
+    Gone,
+}
+
+impl From<Error> for FailedDeletion {
+    fn from(error: Error) -> Self {
+        Self { error, picture: Picture::Kept }
     }
+}
+
+impl From<store::Error> for FailedDeletion {
+    fn from(error: store::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
+/// Which images are deleted. Until Cloudflare is asked, what was so may have changed.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DeleteIf {
+    /// All.
+    Always,
+    /// Those that no content refers to.
+    Unused,
+    /// Those that no content has referred to since a time.
+    OrphanSince(Timestamp),
 }
 
 /// Images that are deleted one after the other, and what became of those before.
@@ -152,18 +185,20 @@ impl CloudflareService {
     /// fails after the call, the image stays here, and another try goes through.
     ///
     /// # Errors
-    /// [`Error::InUse`] if content refers to the image, unless by `force`; [`Error::RequiredByHost`] if a row of the application
+    /// [`Error::InUse`] if content refers to the image, or does when Cloudflare is asked, unless by `force`; [`Error::RequiredByHost`] if a row of the application
     /// cannot be without it; otherwise if Cloudflare refuses or cannot be reached, or the database fails.
     #[instrument(name = "service.deletions.delete", skip_all, fields(image.id = %image.id))]
     pub async fn delete_image(&self, image: &Image, force: bool) -> Result<(), Error> {
-        self.delete_by_keys(image.id, &image.cloudflare_id, force).await
+        self.delete_by_keys(image.id, &image.cloudflare_id, force).await.map_err(|failed| failed.error)
     }
 
-    async fn delete_by_keys(&self, id: ImageId, cloudflare_id: &CloudflareId, force: bool) -> Result<(), Error> {
-        if !force {
-            self.require_unused(id).await?;
-        }
-        self.delete_removable(id).await?;
+    pub(super) async fn delete_by_keys(
+        &self,
+        id: ImageId,
+        cloudflare_id: &CloudflareId,
+        force: bool,
+    ) -> Result<(), FailedDeletion> {
+        self.delete_if(id, if force { DeleteIf::Always } else { DeleteIf::Unused }).await?;
         info!(image.cloudflare_id = ?cloudflare_id.as_str(), "Deleted image {:?}", cloudflare_id.as_str());
         Ok(())
     }
@@ -222,29 +257,60 @@ impl CloudflareService {
                 continue;
             }
             run.seen.extend(image.each());
-            let deleting = self.delete_by_keys(image.id, &image.cloudflare_id, force);
-            let outcome = before(until, deleting).await.map_or(BulkOutcome::Interrupted, BulkOutcome::from);
+            let outcome = before(until, self.delete_one_of_many(image, force)).await;
+            let outcome = outcome.unwrap_or(BulkOutcome::Interrupted);
             run.results.push(BulkDeletion::Tried { image: ImageKeys::clone(image), outcome });
         }
     }
 
-    pub(super) async fn require_unused(&self, id: ImageId) -> Result<(), Error> {
-        let usages = store::usages::list_of_image(&self.database, id).await?;
-        if usages.is_empty() { Ok(()) } else { Err(Error::InUse(usages)) }
+    async fn delete_one_of_many(&self, image: &ImageKeys, force: bool) -> BulkOutcome {
+        match self.delete_by_keys(image.id, &image.cloudflare_id, force).await.map_err(|failed| failed.error) {
+            Ok(()) => BulkOutcome::Deleted,
+            Err(Error::InUse) => match store::usages::count_links(&self.database, image.id).await {
+                Ok(usages) => BulkOutcome::InUse(usize::try_from(usages).unwrap_or(usize::MAX)),
+                Err(error) => BulkOutcome::Failed(error.into()),
+            },
+            Err(error) => BulkOutcome::Failed(error),
+        }
     }
 
     /// Deletes an image unless a row of the application forbids it; whether it was still there.
-    pub(super) async fn delete_removable(&self, id: ImageId) -> Result<bool, Error> {
+    ///
+    /// # Errors
+    /// [`Error::InUse`] if it is not of those that are to be deleted, now or when Cloudflare is asked.
+    pub(super) async fn delete_if(&self, id: ImageId, condition: DeleteIf) -> Result<bool, FailedDeletion> {
+        self.require(id, condition).await?;
         self.records.require_removable(id).await?;
         let service = self.clone();
-        self.run_to_end(async move { service.delete_under_each_id(id).await }).await
+        self.run_to_end(async move { service.delete_under_each_id(id, condition).await }).await
+    }
+
+    async fn require(&self, id: ImageId, condition: DeleteIf) -> Result<(), Error> {
+        let is_met = match condition {
+            DeleteIf::Always => true,
+            DeleteIf::Unused => !store::usages::is_used(&self.database, id).await?,
+            DeleteIf::OrphanSince(time) => store::cleanup::is_orphan(&self.database, id, time).await?,
+        };
+        if is_met { Ok(()) } else { Err(Error::InUse) }
     }
 
     /// Deletes an image under the id that it has by now, and once more where it gets another one meanwhile.
-    async fn delete_under_each_id(&self, id: ImageId) -> Result<bool, Error> {
+    async fn delete_under_each_id(&self, id: ImageId, condition: DeleteIf) -> Result<bool, FailedDeletion> {
         while let Some(image) = store::images::find(&self.database, id).await? {
-            self.client.delete_image(&image.cloudflare_id).await.map_err(Error::cloudflare(OPERATION))?;
-            if self.records.remove_one(id, &image.cloudflare_id).await? {
+            let is_meant = || async { self.require(id, condition).await.is_ok() };
+            match self.client.delete_image_if(&image.cloudflare_id, is_meant).await {
+                Ok(()) => {}
+                Err(cloudflare::Error::CalledOff) => {
+                    self.require(id, condition).await?;
+                    continue;
+                }
+                Err(error) => {
+                    let picture = if error.may_have_taken_effect() { Picture::Unsure } else { Picture::Kept };
+                    return Err(FailedDeletion { error: Error::cloudflare(OPERATION)(error), picture });
+                }
+            }
+            let removed = self.records.remove_one(id, &image.cloudflare_id).await;
+            if removed.map_err(|error| FailedDeletion { error, picture: Picture::Gone })? {
                 return Ok(true);
             }
         }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::delivery::SignError;
-use crate::domain::{CloudflareId, ImageUsage, StaffEdit, Timestamp};
+use crate::domain::{CloudflareId, StaffEdit, Timestamp};
 use crate::{cloudflare, store};
 
 /// Why a use case failed.
@@ -26,7 +26,7 @@ pub enum Error {
     CustomIdCannotBePrivate,
     /// Content refers to the image. The text is the toolkit's.
     #[error("Image is still referenced by content.")]
-    InUse(Vec<ImageUsage>),
+    InUse,
     /// Rows of the application refer to the image and cannot be without it.
     #[error(
         "{rows} {} of the table {table} {} this image. Change or delete {} first, or list the table in \
@@ -183,7 +183,7 @@ impl Error {
             Self::CustomIdRefused(_) => "custom_id_refused",
             Self::Picture(_) => "picture",
             Self::CustomIdCannotBePrivate | Self::CustomIdCannotBecomePrivate => "custom_id_private",
-            Self::InUse(_) => "in_use",
+            Self::InUse => "in_use",
             Self::RequiredByHost { .. } => "required_by_host",
             Self::BeingCleared(_) => "being_cleared",
             Self::NotCertainYet { .. } => "not_certain_yet",

@@ -116,13 +116,18 @@ impl CloudflareService {
             .map_err(Error::cloudflare("Failed to check image status"))?;
         let mut transaction = self.database.begin().await?;
         let now = self.clock.now();
-        let before = image;
+        // What others changed while Cloudflare was asked is not the staff's doing.
+        let before = match by {
+            Some(_) => store::images::hold(&mut transaction, image.id).await?,
+            None => None,
+        };
+        let status_before = &image.status;
         let image = record_check(&mut transaction, image.id, &details, now).await?.ok_or(Error::NotFound)?;
-        if let Some(by) = by {
-            by.log(&mut transaction, before, &image, now).await?;
+        if let Some((by, before)) = by.zip(before) {
+            by.log(&mut transaction, &before, &image, now).await?;
         }
         transaction.commit().await?;
-        self.count_end(Some(&before.status), &image.status);
+        self.count_end(Some(status_before), &image.status);
         info!(image.cloudflare_id = ?image.cloudflare_id.as_str(), image.status = %image.status, "Checked status of image {:?}: {}",
             image.cloudflare_id.as_str(), image.status);
         Ok(image)

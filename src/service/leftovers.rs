@@ -19,7 +19,7 @@ use super::{CleanupEvent, CleanupObserver, CloudflareService, Error, ImageRecord
 use crate::cloudflare::{self, ImageDetails, NewImageFields};
 use crate::domain::{
     CloudflareId, DeletionReason, ImageMarks, Json, NewPendingDeletion, PageFrom, PendingDeletion, PendingPlace,
-    Stretch, Timestamp,
+    Stretch, Timestamp, User,
 };
 use crate::metrics::JobKind;
 use crate::store::{self, CloudflareIdSet};
@@ -232,13 +232,54 @@ impl CloudflareService {
     #[instrument(name = "service.leftovers.retry", skip_all)]
     pub async fn retry_leftover(&self, id: &CloudflareId) -> Result<Option<LeftoverOutcome>, Error> {
         let (service, id) = (self.clone(), id.clone());
+        self.run_to_end(async move { service.see_to_leftover_of(&id).await }).await
+    }
+
+    /// The same for a member of the staff. The log of the server tells who had it done and what came of it, whether they wait for that or
+    /// not.
+    ///
+    /// # Errors
+    /// As before.
+    pub async fn retry_leftover_for(&self, id: &CloudflareId, staff: &User) -> Result<Option<LeftoverOutcome>, Error> {
+        let (service, id, name) = (self.clone(), id.clone(), staff.username.clone());
         self.run_to_end(async move {
-            match service.records.claim_leftover_of(&id).await? {
-                Some(leftover) => service.see_to_leftover(leftover).await.map(Some),
-                None => Ok(None),
-            }
+            let tried = service.see_to_leftover_of(&id).await;
+            let outcome = match &tried {
+                Ok(Some(LeftoverOutcome::Deleted(_))) => "it is deleted".to_owned(),
+                Ok(Some(LeftoverOutcome::Kept(_))) => "there was nothing to repair".to_owned(),
+                Ok(None) => "it was done with before".to_owned(),
+                Ok(Some(LeftoverOutcome::Failed(_, error))) | Err(error) => error.to_string(),
+            };
+            info!(user.name = ?name, image.cloudflare_id = ?id.as_str(), outcome, "{name:?} had {:?} at Cloudflare seen to: {outcome}",
+                id.as_str());
+            tried
         })
         .await
+    }
+
+    /// Forgets what has to be seen to at Cloudflare for a member of the staff, as [`ImageRecords::forget_leftover`] does. The log of the
+    /// server tells who did it, whether they wait for that or not.
+    ///
+    /// # Errors
+    /// As before.
+    pub async fn give_up_leftover(&self, id: &CloudflareId, staff: &User) -> Result<bool, Error> {
+        let (records, id, name) = (self.records.clone(), id.clone(), staff.username.clone());
+        self.run_to_end(async move {
+            let is_forgotten = records.forget_leftover(&id).await?;
+            if is_forgotten {
+                info!(user.name = ?name, image.cloudflare_id = ?id.as_str(), "{name:?} gave up what is left at Cloudflare as {:?}",
+                    id.as_str());
+            }
+            Ok(is_forgotten)
+        })
+        .await
+    }
+
+    async fn see_to_leftover_of(&self, id: &CloudflareId) -> Result<Option<LeftoverOutcome>, Error> {
+        match self.records.claim_leftover_of(id).await? {
+            Some(leftover) => self.see_to_leftover(leftover).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Sees to what is claimed, and gives it back or forgets it; counts what became of it.

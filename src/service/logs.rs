@@ -1,10 +1,10 @@
 //! Looking at the logs of all images, for the staff.
 
-use super::{CloudflareService, Error, ImageRecords};
+use super::{CloudflareService, Error, ImageRecords, SearchError};
 use crate::domain::{
     CloudflareId, ImageId, LogFilter, LogPlace, LoggedEvent, PageFrom, Stretch, Timestamp, UploadEvent,
 };
-use crate::store;
+use crate::store::{self, Database};
 
 /// How many entries are deleted in one go, so that nobody who writes waits for long.
 const BATCH: u32 = 500;
@@ -61,14 +61,20 @@ impl CloudflareService {
     /// parts of messages.
     ///
     /// # Errors
-    /// If the database fails.
+    /// [`SearchError`]
     pub async fn browse_logs(
         &self,
         filter: &LogFilter,
         from: PageFrom<LogPlace>,
         size: u32,
-    ) -> Result<Stretch<LoggedEvent, LogPlace>, Error> {
-        let found = store::upload_logs::browse(&self.database, filter, from, size.saturating_add(1)).await?;
+    ) -> Result<Stretch<LoggedEvent, LogPlace>, SearchError> {
+        let browse = async |database: Database| {
+            store::upload_logs::browse(&database, filter, from, size.saturating_add(1)).await.map_err(Error::from)
+        };
+        let found = match filter.message {
+            Some(_) => self.search(browse).await?,
+            None => browse(self.database.clone()).await?,
+        };
         Ok(Stretch::cut(found, size, &from, LoggedEvent::place))
     }
 

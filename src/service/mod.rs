@@ -26,6 +26,7 @@ mod random;
 mod reconciliation;
 mod registration;
 mod retry;
+mod searches;
 mod sessions;
 mod sign_in;
 mod signing;
@@ -41,7 +42,6 @@ mod webhooks;
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -50,8 +50,8 @@ use crate::domain::{Clock, Json, Timestamp};
 use crate::metrics::Metrics;
 use crate::store::Database;
 
-use browsing::SEARCHES_AT_ONCE;
 use overview::FinishedDays;
+use searches::Searches;
 use signing_keys::SigningKeys;
 use webhooks::DeliveryQueue;
 
@@ -59,10 +59,10 @@ pub use account_reconciliation::{
     AccountDoubt, AccountFinding, AccountFindingKind, AccountReconciler, AccountRunError, AccountRunEvent,
     AccountRunObserver, AccountRunOptions, AccountRunStart, AccountTrust, FieldDifference, MissingOutcome,
 };
-pub use accounts::{AccountError, Accounts, TokenError, random_password, random_token};
+pub use accounts::{AccountError, Accounts, IssuedToken, TokenError, random_password, random_token};
 pub use admin_sessions::{AdminSignInError, Browser, SessionToken};
-pub use browsing::{ImagePage, OwnerProblem, SearchError};
-pub use bulk_runs::BulkProgress;
+pub use browsing::{ImagePage, OwnerProblem};
+pub use bulk_runs::{BulkPreview, BulkProgress};
 pub use cleanup::{CleanupEvent, CleanupObserver};
 pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;
@@ -75,6 +75,7 @@ pub use overview::{DayOfUploads, Overview};
 pub use polling::Polled;
 pub(crate) use random::{random_text, with_jitter};
 pub use reconciliation::{ReconcileError, ReconcileProgress, Reconciled, SourcesError, UsageReconciler};
+pub use searches::SearchError;
 pub use sessions::DjangoSessions;
 pub use sign_in::SignInError;
 pub use source_url::{SourceUrl, SourceUrlError};
@@ -98,8 +99,8 @@ pub struct CloudflareService {
     webhook_deliveries: Arc<DeliveryQueue>,
     finished_days: Arc<FinishedDays>,
     started_at: Timestamp,
-    /// Turns for searches that may look at all images.
-    searches: Arc<Semaphore>,
+    /// Turns for searches that may look at all rows.
+    searches: Arc<Searches>,
     /// What goes on to its end when the client goes away.
     tasks: TaskTracker,
 }
@@ -143,7 +144,7 @@ impl CloudflareService {
             webhook_deliveries,
             finished_days,
             started_at,
-            searches: Arc::new(Semaphore::new(SEARCHES_AT_ONCE)),
+            searches: Arc::new(Searches::new()),
             tasks,
         }
     }

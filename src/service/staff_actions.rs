@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use tracing::{info, instrument, warn};
 
+use super::deletions::{FailedDeletion, Picture};
 use super::registration::Update;
 use super::retry::retry;
 use super::{CloudflareService, EditProblem, Error};
@@ -81,7 +82,7 @@ impl ByStaff {
 impl CloudflareService {
     /// Does something with an image for a member of the staff, and logs it with the image: in one transaction with the change. The log of
     /// an image that is deleted goes with it, so this alone is in the server's log instead. Where Cloudflare's answer to a change is lost,
-    /// the image's log says that somebody tried.
+    /// or the record of what it deleted stays, the image's log says that somebody tried.
     ///
     /// It goes on to its end when the client goes away.
     ///
@@ -189,8 +190,8 @@ impl CloudflareService {
         match self.update(image, &update).await {
             Ok(_) => Ok(StaffOutcome::Done),
             Err(error) => {
-                if let Some(by) = &update.by {
-                    self.log_doubt(by, id, &error).await;
+                if let Some(by) = update.by.as_ref().filter(|_| may_have_worked(&error)) {
+                    self.log_doubt(by, id, error.to_string()).await;
                 }
                 Err(error)
             }
@@ -198,26 +199,26 @@ impl CloudflareService {
     }
 
     async fn delete_for(&self, image: &Image, force: bool, by: &ByStaff) -> Result<StaffOutcome, Error> {
-        let deleted = self.delete_image(image, force).await;
-        match &deleted {
-            Ok(()) => {
-                let (user, id) = (&by.staff, image.cloudflare_id.as_str());
-                info!(user.id = %user.id, user.name = ?user.username, image.id = %image.id, image.cloudflare_id = ?id, force,
-                    "{:?} of the staff deleted image {id:?}", user.username);
+        let Err(FailedDeletion { error, picture }) = self.delete_by_keys(image.id, &image.cloudflare_id, force).await
+        else {
+            let (user, id) = (&by.staff, image.cloudflare_id.as_str());
+            info!(user.id = %user.id, user.name = ?user.username, image.id = %image.id, image.cloudflare_id = ?id, force,
+                "{:?} of the staff deleted image {id:?}", user.username);
+            return Ok(StaffOutcome::Done);
+        };
+        match picture {
+            Picture::Kept => {}
+            Picture::Unsure => self.log_doubt(by, image.id, error.to_string()).await,
+            Picture::Gone => {
+                self.log_doubt(by, image.id, format!("Cloudflare did, and the record is still here: {error}")).await;
             }
-            Err(error) => self.log_doubt(by, image.id, error).await,
         }
-        deleted.map(|()| StaffOutcome::Done)
+        Err(error)
     }
 
-    /// Writes into the log of an image that somebody tried what Cloudflare may have done.
-    async fn log_doubt(&self, by: &ByStaff, id: ImageId, error: &Error) {
-        let may_have_worked = match error {
-            Error::Cloudflare { cause, .. } => cause.may_have_taken_effect(),
-            Error::Store(_) | Error::NewIdUnknown(_) => true,
-            _ => false,
-        };
-        if may_have_worked && let Err(failure) = self.try_to_log_doubt(by, id, error.to_string()).await {
+    /// Writes into the log of an image that somebody tried what may have worked.
+    async fn log_doubt(&self, by: &ByStaff, id: ImageId, doubt: String) {
+        if let Err(failure) = self.try_to_log_doubt(by, id, doubt).await {
             warn!(user.id = %by.staff.id, image.id = %id, error = %failure, "Could not log that {:?} tried to change an image: {failure}",
                 by.staff.username);
         }
@@ -232,6 +233,15 @@ impl CloudflareService {
         let event = UploadEvent::StaffActed(StaffActed { staff: &by.staff, action: &by.action, changes, doubt });
         store::upload_logs::insert(&mut transaction, id, &event, self.clock.now()).await?;
         Ok(transaction.commit().await?)
+    }
+}
+
+/// Whether Cloudflare may have done what failed.
+fn may_have_worked(error: &Error) -> bool {
+    match error {
+        Error::Cloudflare { cause, .. } => cause.may_have_taken_effect(),
+        Error::Store(_) | Error::NewIdUnknown(_) => true,
+        _ => false,
     }
 }
 

@@ -3,13 +3,13 @@
 use tracing::instrument;
 
 use super::retry::retry;
-use super::{CloudflareService, Error};
+use super::{CloudflareService, Error, SearchError};
 use crate::domain::{
     CloudflareId, ContentType, ImageId, ImageUsage, Page, PageFrom, PageRequest, Stretch, Timestamp, UsageEntry,
     UsageOrder, UsageQuery, UsageSelection, UsageSlot, User, UserId,
 };
 use crate::store::usages::{HeldImage, Reference, UsageRow};
-use crate::store::{self, ImageSet, Transaction};
+use crate::store::{self, Database, ImageSet, Transaction};
 
 impl CloudflareService {
     /// A page of the usages that a user may see: all for staff, those of their own images for others. `choose` says which page,
@@ -31,17 +31,21 @@ impl CloudflareService {
         Ok(Page { count, items })
     }
 
-    /// At most `size` of all usages, the newest rows first. What it costs does not depend on how many there are.
+    /// At most `size` of all usages, the newest rows first. Without conditions, what it costs does not depend on how many there are.
     ///
     /// # Errors
-    /// If the database fails.
+    /// [`SearchError`]
     pub async fn browse_usages(
         &self,
         query: &UsageQuery,
         from: PageFrom<i64>,
         size: u32,
-    ) -> Result<Stretch<UsageEntry, i64>, Error> {
-        let found = store::usages::browse(&self.database, query, from, size.saturating_add(1)).await?;
+    ) -> Result<Stretch<UsageEntry, i64>, SearchError> {
+        let browse = async |database: Database| {
+            store::usages::browse(&database, query, from, size.saturating_add(1)).await.map_err(Error::from)
+        };
+        let found =
+            if query.is_everything() { browse(self.database.clone()).await? } else { self.search(browse).await? };
         Ok(Stretch::cut(found, size, &from, |entry| entry.usage.id))
     }
 

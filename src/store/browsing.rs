@@ -1,14 +1,11 @@
 //! All images, whoever owns them, page by page: a page costs the same wherever it is, as it is found by the place of its first image.
 
-use std::time::Duration;
-
 use sqlx::AssertSqlSafe;
 
-use super::database::Engine;
 use super::images::columns;
-use super::selections::{fetch, push_counted, push_filter};
+use super::selections::{fetch_page, push_counted, push_filter};
 use super::sql::{Argument, Dialect, Statement, bind_all};
-use super::{Database, Error, on};
+use super::{Database, Error, on, read};
 use crate::domain::{BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, Image, ImageQuery, ImageStatus, Timestamp};
 
 /// At most `limit` images that meet the conditions, in this order, from a place on or up to one.
@@ -22,49 +19,14 @@ pub async fn list(
     from: BrowseFrom,
     limit: u32,
 ) -> Result<Vec<Image>, Error> {
-    list_within(database, query, order, from, limit, None).await
-}
-
-/// The same; PostgreSQL works on it for `time` at most, where there is one.
-///
-/// # Errors
-/// If the database fails; [`Error::is_statement_timeout`] where the time was not enough.
-pub async fn list_within(
-    database: &Database,
-    query: &ImageQuery,
-    order: BrowseOrder,
-    from: BrowseFrom,
-    limit: u32,
-    time: Option<Duration>,
-) -> Result<Vec<Image>, Error> {
     let mut statement =
         Statement::new(Dialect::of(database), concat!("SELECT ", columns!(), " FROM cloudflare_images WHERE TRUE"));
     push_query(&mut statement, query);
     let value = value(&mut statement, order.by);
     let place = from.map(|position| vec![argument(order.by, position), Argument::Image(position.id)]);
     statement.push_page(&[&value, "id"], order.descending, &place, limit);
-    let mut images: Vec<Image> = match time {
-        Some(time) => fetch_within(database, statement, time).await?,
-        None => fetch(database, statement).await?,
-    };
-    if from.is_backward() {
-        images.reverse();
-    }
-    Ok(images)
+    fetch_page(database, statement, &from).await
 }
-
-async fn fetch_within(database: &Database, statement: Statement, time: Duration) -> Result<Vec<Image>, Error> {
-    let Engine::Postgres(pool) = database.reader() else { return fetch(database, statement).await };
-    let Statement { text, arguments, .. } = statement;
-    let mut transaction = pool.begin().await?;
-    sqlx::query(LIMIT_TIME).bind(time.as_millis().to_string()).execute(&mut *transaction).await?;
-    let query = bind_all!(sqlx::query_as::<_, Image>(AssertSqlSafe(text)), arguments);
-    let images = query.fetch_all(&mut *transaction).await?;
-    transaction.rollback().await?;
-    Ok(images)
-}
-
-const LIMIT_TIME: &str = "SELECT set_config('statement_timeout', $1, true)";
 
 const FIRST_AND_LAST: &str = "SELECT \
     (SELECT created_at FROM cloudflare_images ORDER BY created_at, id LIMIT 1), \
@@ -139,8 +101,8 @@ pub async fn count_up_to(database: &Database, query: &ImageQuery, limit: u64) ->
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     statement.push(" LIMIT ").bind(Argument::Number(limit)).push(") AS found");
     let Statement { text, arguments, .. } = statement;
-    let count: i64 = on!(database.reader(), pool => {
-        bind_all!(sqlx::query_scalar(AssertSqlSafe(text)), arguments).fetch_one(pool).await
+    let count: i64 = read!(database, connection => {
+        bind_all!(sqlx::query_scalar(AssertSqlSafe(text)), arguments).fetch_one(connection).await
     })?;
     Ok(u64::try_from(count).unwrap_or(0))
 }

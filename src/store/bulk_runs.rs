@@ -3,7 +3,6 @@
 //! Whoever works on a run holds it by a word of their own and prolongs that; when they are gone, somebody else goes on. Images are taken in
 //! hand first, and are out of hand in the same transaction in which they are counted, so that each is counted once.
 
-use super::image_set::Pair;
 use super::{Database, Error, Transaction, on};
 use crate::domain::{
     BrowsePosition, BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, ImagesInHand, StaffAction, Timestamp,
@@ -116,14 +115,20 @@ macro_rules! free {
     };
 }
 
-const IS_ANY_FREE: &str = concat!("SELECT EXISTS (SELECT 1 FROM cfimages_bulk_runs WHERE ", free!(), ")");
+const LIST_FREE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM cfimages_bulk_runs WHERE ",
+    free!(),
+    " ORDER BY claimed_until IS NOT NULL, claimed_until, id"
+);
 
-/// Whether there is a run that nobody works on and somebody should.
+/// The runs that nobody works on and somebody should; first the one that has waited longest.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn is_any_free(database: &Database, now: Timestamp) -> Result<bool, Error> {
-    Ok(on!(database.reader(), pool => sqlx::query_scalar(IS_ANY_FREE).bind(now).fetch_one(pool).await)?)
+pub async fn list_free(database: &Database, now: Timestamp) -> Result<Vec<BulkRun>, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_as::<_, BulkRun>(LIST_FREE).bind(now).fetch_all(pool).await)?)
 }
 
 const LAST_CLAIM: &str = "SELECT max(claimed_until) FROM cfimages_bulk_runs";
@@ -136,41 +141,29 @@ pub async fn last_claim(database: &Database) -> Result<Option<Timestamp>, Error>
     Ok(on!(database.reader(), pool => sqlx::query_scalar(LAST_CLAIM).fetch_one(pool).await)?)
 }
 
-macro_rules! claim {
-    ($lock:literal) => {
-        concat!(
-            r"
-    UPDATE cfimages_bulk_runs
-    SET state = 'running', claimed_by = $2, claimed_until = $3
-    WHERE id = (
-        SELECT id FROM cfimages_bulk_runs WHERE ",
-            free!(),
-            " ORDER BY claimed_until IS NOT NULL, claimed_until, id LIMIT 1",
-            $lock,
-            ") RETURNING ",
-            columns!()
-        )
-    };
-}
+const CLAIM: &str = concat!(
+    "UPDATE cfimages_bulk_runs SET state = 'running', claimed_by = $2, claimed_until = $3 WHERE id = $4 AND ",
+    free!(),
+    " RETURNING ",
+    columns!()
+);
 
-const CLAIM: Pair = Pair { postgres: claim!(" FOR UPDATE SKIP LOCKED"), sqlite: claim!("") };
-
-/// Makes a run the claimant's own until `claimed_until`: the one that nobody has worked on for longest.
+/// Makes a run the claimant's own until `claimed_until`; none where somebody was faster.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn claim(
     transaction: &mut Transaction,
+    run: i64,
     claimant: &str,
     now: Timestamp,
     claimed_until: Timestamp,
 ) -> Result<Option<BulkRun>, Error> {
-    let connection = transaction.connection();
-    let statement = CLAIM.of(&connection);
-    Ok(on!(connection, connection => sqlx::query_as::<_, BulkRun>(statement)
+    Ok(on!(transaction.connection(), connection => sqlx::query_as::<_, BulkRun>(CLAIM)
         .bind(now)
         .bind(claimant)
         .bind(claimed_until)
+        .bind(run)
         .fetch_optional(connection)
         .await)?)
 }
@@ -245,7 +238,8 @@ const RECORD: &str = r"
     WHERE id = $1 AND claimed_by = $2
     RETURNING CAST(failed - $5 AS bigint)";
 
-/// Counts what became of the images in hand, and gives the run back; false, and nothing is changed, where the claim was lost.
+/// Counts what became of the images in hand, and gives the run back, to be left alone until `next`; false, and nothing is changed, where the
+/// claim was lost.
 ///
 /// # Errors
 /// If the database fails.
@@ -254,7 +248,7 @@ pub async fn record(
     run: i64,
     claimant: &str,
     step: &BulkStep,
-    now: Timestamp,
+    next: Timestamp,
 ) -> Result<bool, Error> {
     let failed = i64::try_from(step.failures.len()).unwrap_or(i64::MAX);
     let failed_before: Option<i64> = on!(transaction.connection(), connection => sqlx::query_scalar(RECORD)
@@ -265,7 +259,7 @@ pub async fn record(
         .bind(failed)
         .bind(json(&step.in_hand))
         .bind(&step.last_error)
-        .bind(now)
+        .bind(next)
         .fetch_optional(connection)
         .await)?;
     let Some(failed_before) = failed_before else { return Ok(false) };

@@ -48,6 +48,8 @@ pub struct Database {
     read: PoolEngine,
     write: PoolEngine,
     users: Arc<UserSource>,
+    /// When what is read by [`read!`](super::read) has to be there.
+    deadline: Option<Instant>,
 }
 
 /// The connections of a pool.
@@ -101,7 +103,19 @@ impl Database {
             return Err(Error::UnsupportedUrl);
         };
         let users = Arc::new(UserSource::new(settings.user_table.clone(), settings.user_key));
-        Ok(Self { read, write, users })
+        Ok(Self { read, write, users, deadline: None })
+    }
+
+    /// The same database, for searches that may have to look at all rows: they are cancelled when the time is over, with an error that
+    /// [is told apart](Error::is_statement_timeout).
+    #[must_use]
+    pub fn within(&self, time: Duration) -> Self {
+        Self { deadline: Some(Instant::now() + time), ..self.clone() }
+    }
+
+    /// When searches are cancelled.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// The pool for statements that only read.

@@ -6,6 +6,7 @@
 
 pub mod account_runs;
 pub mod admin_sessions;
+mod bounded;
 pub mod browsing;
 pub mod bulk_runs;
 pub mod cleanup;
@@ -51,6 +52,21 @@ macro_rules! on {
     };
 }
 use on;
+
+/// Runs a query that only reads, within the time that the database may take for it, where there is one: see [`Database::within`].
+macro_rules! read {
+    ($database:expr, $connection:ident => $query:expr) => {
+        match crate::store::bounded::Bounded::begin($database).await? {
+            None => on!($database.reader(), $connection => $query),
+            Some(mut bounded) => {
+                let found = on!(bounded.connection(), $connection => $query);
+                bounded.end().await?;
+                found
+            }
+        }
+    };
+}
+use read;
 
 /// Why the database did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -153,10 +169,13 @@ impl Error {
         matches!(cause.code().as_deref(), Some("40001" | "40P01"))
     }
 
-    /// Whether PostgreSQL cancelled a statement because it took too long: less work in one go may get through.
+    /// Whether a statement was cancelled because it took too long: less work in one go may get through.
     pub fn is_statement_timeout(&self) -> bool {
         match self {
-            Self::Unavailable(sqlx::Error::Database(cause)) => cause.code().as_deref() == Some(QUERY_CANCELED),
+            Self::Unavailable(sqlx::Error::Database(cause)) => {
+                let code = cause.code();
+                code.as_deref() == Some(QUERY_CANCELED) || sqlite_code(code.as_deref()) == Some(SQLITE_INTERRUPT)
+            }
             _ => false,
         }
     }
@@ -219,15 +238,18 @@ const INSUFFICIENT_PRIVILEGE: &str = "42501";
 
 /// SQLite's code where another connection holds the file.
 const SQLITE_BUSY: u32 = 5;
+/// SQLite's code where a statement was cancelled.
+const SQLITE_INTERRUPT: u32 = 9;
 
 /// Whether a code of the engine means that the same may work a little later.
 ///
 /// PostgreSQL, five characters: the classes 08 (connection), 40 (deadlock, serialization), 53 (resources) and 57 (stopping, starting,
-/// cancelled). SQLite, a number whose last byte is the primary code: 5 (busy), 6 (locked), 10 (I/O), 13 (disk full), 14 (cannot open).
+/// cancelled). SQLite, a number whose last byte is the primary code: 5 (busy), 6 (locked), 9 (cancelled), 10 (I/O), 13 (disk full), 14 (cannot
+/// open).
 fn is_unavailable(code: Option<&str>) -> bool {
     match code {
         Some(code) if code.len() == 5 => ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class)),
-        _ => matches!(sqlite_code(code), Some(SQLITE_BUSY | 6 | 10 | 13 | 14)),
+        _ => matches!(sqlite_code(code), Some(SQLITE_BUSY | 6 | SQLITE_INTERRUPT | 10 | 13 | 14)),
     }
 }
 
@@ -278,8 +300,8 @@ mod tests {
     #[test]
     fn codes_that_may_pass_are_told_from_those_that_will_not() {
         for code in [
-            "08006", "40001", "40P01", "53300", "57P01", "57014", "5", "261", "517", "10", "266", "778", "13", "14",
-            "270",
+            "08006", "40001", "40P01", "53300", "57P01", "57014", "5", "261", "517", "9", "10", "266", "778", "13",
+            "14", "270",
         ] {
             assert!(is_unavailable(Some(code)), "{code}");
         }

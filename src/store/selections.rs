@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::images::columns;
 use super::sql::{Argument, Dialect, Statement, bind_all};
-use super::{Database, Error, on};
+use super::{Database, Error, on, read};
 use crate::domain::{
     Image, ImageFilter, ImageKey, ImageKeys, ImageOrder, ImageSort, MetadataMatch, PageFrom, PageRequest, UserId,
 };
@@ -127,8 +127,8 @@ where
     T: Send + Unpin + for<'r> FromRow<'r, PgRow> + for<'r> FromRow<'r, SqliteRow>,
 {
     let Statement { text, arguments, .. } = statement;
-    Ok(on!(database.reader(), pool => {
-        bind_all!(sqlx::query_as::<_, T>(AssertSqlSafe(text)), arguments).fetch_all(pool).await
+    Ok(read!(database, connection => {
+        bind_all!(sqlx::query_as::<_, T>(AssertSqlSafe(text)), arguments).fetch_all(connection).await
     })?)
 }
 

@@ -3,7 +3,7 @@
 use sqlx::FromRow;
 
 use super::sql::{Argument, Dialect, Statement, bind_all};
-use super::{Database, Error, MissingTableExt, Transaction, is_missing_table, on};
+use super::{Database, Error, MissingTableExt, Transaction, is_missing_table, on, read};
 use crate::domain::{Account, AccountFilter, PageFrom, Timestamp, UserId};
 
 pub(super) const TABLE: &str = "authtoken_token";
@@ -34,11 +34,37 @@ pub async fn list(database: &Database) -> Result<Vec<TokenSummary>, Error> {
     on!(database.reader(), pool => sqlx::query_as::<_, TokenSummary>(statement).fetch_all(pool).await).map_err(explain)
 }
 
-/// What is known of the token of a user, in a query of `users`.
-const SUMMARY: &str = "substr(tokens.key, 1, 8) AS key_start, tokens.created AS token_created";
-const NO_SUMMARY: &str = "CAST(NULL AS text) AS key_start, CAST(NULL AS timestamptz) AS token_created";
+/// Which rows an [`Account`] is read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Accounts {
+    /// All users, whether they have a token or not.
+    All,
+    /// Users with a token.
+    WithToken,
+    /// All users, where Django has no tokens.
+    WithoutTokens,
+}
+
+/// Adds the query for accounts up to its conditions.
+fn push_accounts(statement: &mut Statement, accounts: Accounts) {
+    const USERS: &str = "SELECT users.id, users.username, users.email, users.is_active, users.is_staff, users.is_superuser, \
+                         users.date_joined, ";
+    const SUMMARY: &str =
+        "substr(tokens.key, 1, 8) AS key_start, tokens.created AS token_created FROM {users} AS users";
+    const TOKENS: &str = " JOIN authtoken_token AS tokens ON tokens.user_id = users.id WHERE TRUE";
+    const ALONE: &str =
+        "CAST(NULL AS text) AS key_start, CAST(NULL AS timestamptz) AS token_created FROM {users} AS users WHERE TRUE";
+    statement.push(USERS);
+    match accounts {
+        Accounts::All => statement.push(SUMMARY).push(" LEFT").push(TOKENS),
+        Accounts::WithToken => statement.push(SUMMARY).push(TOKENS),
+        Accounts::WithoutTokens => statement.push(ALONE),
+    };
+}
 
 /// At most `limit` users by name, with what may be shown of their tokens. Where Django has no tokens, nobody has one.
+///
+/// Staff and those who have a token are looked for one by one, as an index leads to the latter.
 ///
 /// # Errors
 /// If the database fails.
@@ -49,18 +75,26 @@ pub async fn list_accounts(
     limit: u32,
 ) -> Result<Vec<Account>, Error> {
     let page = from.clone().map(|(name, id)| vec![Argument::Text(name), Argument::User(id)]);
-    let mut accounts = fetch_accounts(database, |statement, has_tokens| {
-        if filter.only_staff_and_owners {
-            statement.push(if has_tokens {
-                " AND (users.is_staff OR tokens.key IS NOT NULL)"
-            } else {
-                " AND users.is_staff"
-            });
+    let push_part = |statement: &mut Statement, accounts, only_staff| {
+        push_accounts(statement, accounts);
+        if only_staff {
+            statement.push(" AND users.is_staff");
         }
         if let Some(term) = &filter.term {
             statement.push(" AND ").any_contains(&["users.username", "users.email"], term);
         }
         statement.push_page(&["users.username", "users.id"], false, &page, limit);
+    };
+    let mut accounts = fetch_accounts(database, |statement, all| {
+        if !filter.only_staff_and_owners || all == Accounts::WithoutTokens {
+            return push_part(statement, all, filter.only_staff_and_owners);
+        }
+        statement.push("SELECT * FROM (SELECT * FROM (");
+        push_part(statement, all, true);
+        statement.push(") AS staff UNION SELECT * FROM (");
+        push_part(statement, Accounts::WithToken, false);
+        statement.push(") AS owners) AS accounts WHERE TRUE");
+        statement.push_page(&["username", "id"], false, &page, limit);
     })
     .await?;
     if from.is_backward() {
@@ -74,31 +108,26 @@ pub async fn list_accounts(
 /// # Errors
 /// If the database fails.
 pub async fn find_account(database: &Database, user: UserId) -> Result<Option<Account>, Error> {
-    let found = fetch_accounts(database, |statement, _| {
+    let found = fetch_accounts(database, |statement, all| {
+        push_accounts(statement, all);
         statement.push(" AND users.id = ").bind(Argument::User(user));
     });
     Ok(found.await?.pop())
 }
 
-/// The users who meet the conditions that `push` adds, which is told whether there are `tokens` to look at.
-async fn fetch_accounts(database: &Database, push: impl Fn(&mut Statement, bool)) -> Result<Vec<Account>, Error> {
-    const USERS: &str = "SELECT users.id, users.username, users.email, users.is_active, users.is_staff, users.is_superuser, \
-                         users.date_joined, ";
-    const JOINED: &str =
-        " FROM {users} AS users LEFT JOIN authtoken_token AS tokens ON tokens.user_id = users.id WHERE TRUE";
-    const ALONE: &str = " FROM {users} AS users WHERE TRUE";
+/// The users whom the statement finds that `push` writes, which is told how all are read.
+async fn fetch_accounts(database: &Database, push: impl Fn(&mut Statement, Accounts)) -> Result<Vec<Account>, Error> {
     let users = database.users().await?;
-    for has_tokens in [true, false] {
-        let mut statement = Statement::new(Dialect::of(database), USERS);
-        statement.push(if has_tokens { SUMMARY } else { NO_SUMMARY }).push(if has_tokens { JOINED } else { ALONE });
-        push(&mut statement, has_tokens);
+    for all in [Accounts::All, Accounts::WithoutTokens] {
+        let mut statement = Statement::new(Dialect::of(database), "");
+        push(&mut statement, all);
         let Statement { text, arguments, .. } = statement;
         let text = users.sql(&text);
-        let found = on!(database.reader(), pool => {
-            bind_all!(sqlx::query_as::<_, Account>(text), arguments).fetch_all(pool).await
+        let found = read!(database, connection => {
+            bind_all!(sqlx::query_as::<_, Account>(text), arguments).fetch_all(connection).await
         });
         match found {
-            Err(error) if has_tokens && is_missing_table(&error, TABLE) => {}
+            Err(error) if all == Accounts::All && is_missing_table(&error, TABLE) => {}
             found => return Ok(found?),
         }
     }

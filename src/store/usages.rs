@@ -66,6 +66,27 @@ pub async fn list_latest_of_image(database: &Database, image: ImageId, limit: u3
     })?)
 }
 
+const IS_USED: &str = "SELECT EXISTS (SELECT 1 FROM cloudflare_image_usages WHERE image_id = $1)";
+
+/// Whether content refers to an image.
+///
+/// # Errors
+/// If the database fails.
+pub async fn is_used(database: &Database, image: ImageId) -> Result<bool, Error> {
+    Ok(on!(database.reader(), pool => sqlx::query_scalar(IS_USED).bind(image).fetch_one(pool).await)?)
+}
+
+const COUNT_LINKS: &str = "SELECT count(*) FROM cloudflare_image_usages WHERE image_id = $1";
+
+/// How often content refers to an image.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_links(database: &Database, image: ImageId) -> Result<u64, Error> {
+    let count: i64 = on!(database.reader(), pool => sqlx::query_scalar(COUNT_LINKS).bind(image).fetch_one(pool).await)?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
 const COUNT_OF_IMAGE: &str =
     "SELECT count(*) FROM cloudflare_image_usages WHERE image_id = $1 OR (cloudflare_id = $2 AND image_id IS NULL)";
 

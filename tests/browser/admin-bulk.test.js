@@ -78,6 +78,7 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByLabel("Keys to remove, one a line").fill("stars");
     await page.getByRole("button", { name: "Begin", exact: true }).click();
     assert.match(await page.getByRole("alert").textContent(), /no JSON/);
+    assert.equal(await page.getByLabel("Keys to set, as JSON").getAttribute("aria-invalid"), "true");
     await page.getByLabel("Keys to set, as JSON").fill('{"album": "holidays"}');
     assert.deepEqual(await begin(page), [4, 0, 0]);
     const changed = await getImage(pictures[1].id);

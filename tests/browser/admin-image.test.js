@@ -34,7 +34,13 @@ for (const javaScriptEnabled of [true, false]) {
     await page.getByText("Line 2, column 1: trailing comma.").waitFor();
     assert.equal(await metadata.inputValue(), '{"album": "winter",\n}');
     await metadata.fill('{"album":"winter"}');
-    if (javaScriptEnabled) await page.getByText("Valid: 18 of 1024 bytes.").waitFor();
+    if (javaScriptEnabled) {
+      await page.getByText("Valid: 18 of 1024 bytes.").waitFor();
+      await page.route("**/edit/", (route) => route.fulfill({ status: 503, body: "" }), { times: 1 });
+      await page.getByRole("button", { name: "Format the metadata" }).click();
+      await page.getByRole("status").filter({ hasText: "The server did not do that." }).waitFor();
+      assert.equal(await metadata.inputValue(), '{"album":"winter"}');
+    }
     await page.getByRole("button", { name: "Format the metadata" }).click();
     await page.waitForFunction(() => document.getElementById("metadata").value === '{\n  "album": "winter"\n}', null, javaScriptEnabled ? {} : { polling: 100 });
     await page.getByLabel("File name").fill(`edited ${how}.jpg`);

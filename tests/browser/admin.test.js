@@ -93,6 +93,7 @@ test("pages follow one another and back", async (t) => {
   await page.getByRole("link", { name: "Next" }).click();
   await page.waitForURL(/after=/);
   await page.getByRole("link", { name: "Previous" }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), "count", "the focus stays in the list");
   const second = await names();
   assert.equal(second.filter((name) => first.includes(name)).length, 0);
   await page.getByRole("link", { name: "Previous" }).click();

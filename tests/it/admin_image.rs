@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::support::admin::{Browser, leads_to, token};
 use crate::support::app::TestApp;
 use crate::support::cloudflare::FakeCloudflare;
-use crate::support::rows::{ImageRow, insert_usage};
+use crate::support::rows::{ImageRow, insert_usage, is_sqlite, key};
 use crate::support::suite::{Engine, Suite};
 use crate::support::{picture, sql};
 
@@ -17,6 +17,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("admin_image::an_image_becomes_private_and_public_again", privacy);
     suite.on_both_engines("admin_image::what_is_kept_with_an_image_is_edited", edits);
     suite.on_both_engines("admin_image::what_cannot_be_saved_is_told_and_stays_as_it_was_typed", refused_edits);
+    suite.on_both_engines("admin_image::what_nobody_touched_stays_whatever_a_form_makes_of_it", untouched_fields);
     suite.on_both_engines("admin_image::what_somebody_else_changed_is_not_overwritten_unseen", conflicts);
     suite.on_both_engines("admin_image::only_what_was_not_uploaded_is_marked_as_expired", expiry);
     suite.on_both_engines("admin_image::the_answer_of_cloudflare_is_shown_as_it_is", raw_data);
@@ -176,6 +177,40 @@ async fn refused_edits(engine: Engine) {
     let unseen = browser.submit(&edit, &edit, &[("metadata", "{}")]).await;
     assert_eq!(unseen.status, StatusCode::BAD_REQUEST);
     assert_eq!(now(&app, &image).await["original_filename"], "lake.jpg");
+}
+
+/// The browser leaves line breaks out of fields of one line; what nobody touched stays.
+async fn untouched_fields(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let mut browser = Browser::signed_in(&app, "bob").await;
+    let url = app.database_url.as_str();
+    ImageRow::default().insert(url).await;
+    let edit = format!("images/{}/edit/", key(1));
+    let break_lines = "UPDATE cloudflare_images SET status = 'pending', creator = 'two' || chr(10) || 'lines', \
+                       original_filename = 'a' || chr(13) || chr(10) || 'b.jpg'";
+    let dialect = |sql: &str| if is_sqlite(url) { sql.replace("chr(", "char(") } else { sql.to_owned() };
+    sql::execute(url, &dialect(break_lines)).await;
+    let seen = hidden(&browser.page(&edit).await, "seen").to_owned();
+    let fields =
+        [("creator", "twolines"), ("original_filename", "ab.jpg"), ("metadata", "{\"n\": 1}"), ("seen", &seen)];
+    let saved = browser.submit(&edit, &edit, &fields).await;
+    assert!(leads_to(&saved).ends_with("/?done=edited"), "{}", saved.text);
+    let kept = dialect(
+        "SELECT count(*) FROM cloudflare_images WHERE creator = 'two' || chr(10) || 'lines' \
+         AND original_filename = 'a' || chr(13) || chr(10) || 'b.jpg' AND CAST(metadata AS text) = '{\"n\": 1}'",
+    );
+    assert_eq!(sql::count(url, &kept).await, 1);
+
+    let long = format!("UPDATE cloudflare_images SET metadata = '{{\"a\": \"{}\"}}'", "x".repeat(100_000));
+    sql::execute(url, &long).await;
+    let html = browser.page(&edit).await;
+    assert!(html.contains("too long to be edited here") && !html.contains("name=\"metadata\""), "{html}");
+    assert!(html.len() < 50_000, "{}", html.len());
+    let fields = [("creator", "twolines"), ("original_filename", "new.jpg"), ("seen", hidden(&html, "seen"))];
+    let saved = browser.submit(&edit, &edit, &fields).await;
+    assert!(leads_to(&saved).ends_with("/?done=edited"), "{}", saved.text);
+    let kept = "SELECT count(*) FROM cloudflare_images WHERE original_filename = 'new.jpg' AND length(CAST(metadata AS text)) > 100000";
+    assert_eq!(sql::count(url, kept).await, 1);
 }
 
 async fn conflicts(engine: Engine) {

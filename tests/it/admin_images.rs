@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use cfimages::app::SystemClock;
 use cfimages::config::settings;
-use cfimages::domain::{BrowseFrom, BrowseOrder, Clock, ImageQuery, ManualClock};
+use cfimages::domain::{BrowseBy, BrowseFrom, BrowseOrder, Clock, ImageFilter, ImageQuery, ManualClock};
 use cfimages::store;
 use reqwest::StatusCode;
 use serde_json::json;
 use sqlx::Connection;
 
 use crate::support::admin::{Browser, leads_to, link};
-use crate::support::app::{ACCOUNT_HASH, Answer, SIGNING_KEY, TestApp, connect};
+use crate::support::app::{ACCOUNT_HASH, Answer, SIGNING_KEY, TestApp, connect, migrated_database};
 use crate::support::rows::{ImageRow, insert_images, insert_usage, key};
 use crate::support::suite::{Engine, Suite};
 use crate::support::{eventually, picture, sql};
@@ -21,6 +21,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("admin_images::each_filter_finds_what_it_says", filters);
     suite.on_both_engines("admin_images::years_lead_to_months_and_days_that_have_images", dates);
     suite.on_postgres("admin_images::a_name_of_several_users_is_a_problem_of_the_filter", ambiguous_owner);
+    suite.on_both_engines("admin_images::a_search_that_takes_too_long_leaves_the_connection_as_it_was", slow_searches);
     suite.on_postgres("admin_images::searches_wait_for_one_another_and_leave_the_rest_alone", busy_searches);
     suite.on_both_engines("admin_images::pages_meet_without_gaps_in_every_order_and_back", pages);
     suite.on_both_engines("admin_images::the_number_is_told_where_it_is_known", numbers);
@@ -152,6 +153,26 @@ async fn ambiguous_owner(engine: Engine) {
     assert!(html.contains("Several users have the name same."), "{html}");
 }
 
+async fn slow_searches(engine: Engine) {
+    let url = migrated_database(&engine).await;
+    insert_images(url.as_str(), 5000, "uploaded").await;
+    // There is one connection.
+    let database = connect(url.as_str()).await;
+    let filter = ImageFilter { terms: vec!["nothing".to_owned()], ..ImageFilter::default() };
+    let query = ImageQuery { filter, ..ImageQuery::default() };
+    for _ in 0..2 {
+        let hurried = database.within(Duration::ZERO);
+        let order = BrowseOrder { by: BrowseBy::FileSize, descending: true };
+        let given_up = store::browsing::list(&hurried, &query, order, BrowseFrom::Start, 1).await.unwrap_err();
+        assert!(given_up.is_statement_timeout(), "{given_up}");
+        let given_up = store::browsing::count_up_to(&hurried, &query, 9).await.unwrap_err();
+        assert!(given_up.is_statement_timeout(), "{given_up}");
+        let (found, order) = (ImageQuery::default(), BrowseOrder::NEWEST_FIRST);
+        assert_eq!(store::browsing::list(&database, &found, order, BrowseFrom::Start, 7).await.unwrap().len(), 7);
+        assert_eq!(store::browsing::count_up_to(&database, &query, 9).await.unwrap(), 0);
+    }
+}
+
 async fn busy_searches(engine: Engine) {
     let app = TestApp::builder().set(&settings::CFIMAGES_DB_MAX_CONNECTIONS, "4").start(&engine).await;
     let url = app.database_url.as_str();
@@ -169,9 +190,9 @@ async fn busy_searches(engine: Engine) {
     assert!(refused.contains("Too many searches are going on at the moment."), "{refused}");
     assert!(browser.page("sessions/").await.contains("This browser"), "there are connections left");
 
-    let asked = (ImageQuery::default(), BrowseOrder::NEWEST_FIRST, BrowseFrom::Start, Some(Duration::from_millis(50)));
-    let (query, order, from, time) = asked;
-    let given_up = store::browsing::list_within(&database, &query, order, from, 1, time).await.unwrap_err();
+    let (query, order, from) = (ImageQuery::default(), BrowseOrder::NEWEST_FIRST, BrowseFrom::Start);
+    let hurried = database.within(Duration::from_millis(50));
+    let given_up = store::browsing::list(&hurried, &query, order, from, 1).await.unwrap_err();
     assert!(given_up.is_statement_timeout(), "{given_up}");
     sqlx::raw_sql("COMMIT").execute(&mut lock).await.unwrap();
     assert_eq!(store::browsing::list(&database, &query, order, from, 1).await.unwrap().len(), 1);

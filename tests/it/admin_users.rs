@@ -121,7 +121,8 @@ async fn tokens(engine: Engine) {
     assert_eq!(leads_to(&answer), "users/2/?done=created");
     let created = key_of(url, 2).await.unwrap();
     let answer = browser.submit(page, "users/2/create-token/", &[]).await;
-    assert_eq!((leads_to(&answer), key_of(url, 2).await), ("users/2/?done=created", Some(created)));
+    assert_eq!((leads_to(&answer), key_of(url, 2).await), ("users/2/?done=had", Some(created)));
+    assert!(browser.page("users/2/?done=had").await.contains("The user had a token already"));
     for missing in ["users/99/", "users/x/", "users/%00/", "users/99/rotate-token/", "users/9999999999999999999/"] {
         assert_eq!(browser.get(missing).await.status, StatusCode::NOT_FOUND, "{missing}");
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cfimages::cloudflare::ClientLimits;
 use cfimages::domain::{
     BulkRun, BulkSelection, BulkState, ImageFilter, ImageQuery, ImageStatus, MetadataEdit, StaffAction, StaffEdit, User,
 };
@@ -10,10 +11,13 @@ use cfimages::store;
 use serde_json::json;
 
 use crate::jobs_polling::World;
+use crate::support::app::connect_twice;
 use crate::support::cloudflare::FakeCloudflare;
+use crate::support::eventually;
 use crate::support::rows::{ImageRow, insert_images, insert_usage};
 use crate::support::sql;
 use crate::support::suite::{Engine, Suite};
+use crate::usages::service_within;
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("bulk_runs::a_run_whose_instance_was_killed_goes_on_and_counts_each_image_once", killed);
@@ -26,6 +30,10 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("bulk_runs::an_image_that_changed_while_it_was_in_hand_is_left_alone", changed_in_hand);
     suite.on_both_engines("bulk_runs::a_cloudflare_that_is_down_makes_no_failures", outage);
     suite.on_both_engines("bulk_runs::an_image_that_never_works_holds_up_no_others", never_works);
+    suite.on_both_engines("bulk_runs::a_run_that_cannot_go_on_holds_up_no_others", stuck);
+    suite.on_both_engines("bulk_runs::what_a_newer_version_began_is_left_to_it", newer_version);
+    suite.on_postgres("bulk_runs::a_run_stays_somebodys_while_the_database_looks_for_its_images", slow_search);
+    suite.on_both_engines("bulk_runs::content_that_uses_an_image_while_its_deletion_waits_keeps_it", used_meanwhile);
     suite.on_both_engines("bulk_runs::a_run_that_was_stopped_comes_to_an_end_soon", stopped);
     suite.on_both_engines("bulk_runs::whoever_is_dismissed_has_nothing_done_any_more", dismissed);
     suite.on_both_engines("bulk_runs::images_that_content_uses_are_left_alone_unless_meant", used_images);
@@ -171,7 +179,7 @@ async fn changed_in_hand(engine: Engine) {
     let world = world(&engine, 3).await;
     let run = start(&world, &StaffAction::Delete { force: true }, &all("pending")).await;
     world.cloudflare.fail_with(401);
-    assert!(world.service().work_on_bulk_run(|| false).await.is_err());
+    work(world.service()).await;
     world.cloudflare.recover();
     sql::execute(world.url(), "UPDATE cloudflare_images SET status = 'uploaded' WHERE cloudflare_id = 'img-2'").await;
     world.fixture.clock.advance(61);
@@ -184,7 +192,7 @@ async fn outage(engine: Engine) {
     let world = world(&engine, 30).await;
     let run = start(&world, &StaffAction::CheckStatus, &all("pending")).await;
     world.cloudflare.fail_with(401);
-    assert!(world.service().work_on_bulk_run(|| false).await.is_err());
+    work(world.service()).await;
     let waiting = find(&world, run).await;
     assert_counts(&waiting, BulkState::Running, 0, 0, 0);
     assert!(!waiting.last_error.is_empty());
@@ -212,11 +220,115 @@ async fn never_works(engine: Engine) {
     while find(&world, run).await.failed == 0 {
         tries += 1;
         assert!(tries < 20);
-        let _ = world.service().work_on_bulk_run(|| false).await;
+        let progress = world.service().work_on_bulk_run(|| false).await.unwrap();
+        assert!(progress.is_some(), "the pauses end after five minutes");
+        world.fixture.clock.advance(400);
     }
     assert_eq!(tries, 11);
     work(world.service()).await;
     assert_counts(&find(&world, run).await, BulkState::Done, 0, 0, 1);
+}
+
+async fn stuck(engine: Engine) {
+    let world = world(&engine, 3).await;
+    world.cloudflare.fail_with(401);
+    let stuck = start(&world, &StaffAction::CheckStatus, &all("pending")).await;
+    work(world.service()).await;
+    let other = start(&world, &StaffAction::MarkExpired, &all("pending")).await;
+    work(world.service()).await;
+    assert_counts(&find(&world, other).await, BulkState::Done, 3, 0, 0);
+    let run = find(&world, stuck).await;
+    assert_eq!((run.attempts, world.cloudflare.calls().len()), (1, 3), "{run:?}");
+    assert!(!run.last_error.is_empty());
+    world.fixture.clock.advance(1);
+    work(world.service()).await;
+    assert_eq!(world.cloudflare.calls().len(), 3, "it is left alone for a time");
+    world.fixture.clock.advance(2);
+    work(world.service()).await;
+    assert_eq!(find(&world, stuck).await.state, BulkState::Done, "its images have left the filter");
+}
+
+async fn newer_version(engine: Engine) {
+    let world = world(&engine, 2).await;
+    let newer = [
+        ("action", r#"{"rotate":{"degrees":90}}"#),
+        ("action", r#"{"delete":{"force":false,"unless":"starred"}}"#),
+        ("selection", r#"{"query":{"filter":{"starred":true}},"list":""}"#),
+    ];
+    let mut runs = Vec::new();
+    for (column, text) in newer {
+        let run = start(&world, &StaffAction::Delete { force: true }, &all("pending")).await;
+        sql::execute(world.url(), &format!("UPDATE cfimages_bulk_runs SET {column} = '{text}' WHERE id = {run}")).await;
+        runs.push(run);
+    }
+    let ours = start(&world, &StaffAction::CheckStatus, &all("pending")).await;
+    work(world.service()).await;
+    assert_counts(&find(&world, ours).await, BulkState::Done, 2, 0, 0);
+    assert_eq!(world.service().list_bulk_runs(None, 10).await.unwrap().len(), 4);
+    for run in runs {
+        assert_counts(&find(&world, run).await, BulkState::Waiting, 0, 0, 0);
+        sql::execute(world.url(), &format!("UPDATE cfimages_bulk_runs SET state = 'resting' WHERE id = {run}")).await;
+        assert_counts(&find(&world, run).await, BulkState::Other, 0, 0, 0);
+    }
+    assert_eq!(count(&world, "true").await, 2);
+}
+
+async fn slow_search(engine: Engine) {
+    use sqlx::{Connection, Executor, PgConnection};
+
+    let world = world(&engine, 2).await;
+    let run = start(&world, &StaffAction::CheckStatus, &all("pending")).await;
+    let mut lock = PgConnection::connect(world.url()).await.unwrap();
+    lock.execute("BEGIN; LOCK TABLE cloudflare_images IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let limits = ClientLimits::default();
+    let database = connect_twice(world.url()).await;
+    let service = service_within(&world.cloudflare.base_url, &limits, database, world.fixture.clock.clone());
+    let working = tokio::spawn(async move { service.work_on_bulk_run(|| false).await });
+    sql::somebody_waits(world.url()).await;
+    world.fixture.clock.advance(50);
+    let now = world.fixture.clock_now();
+    let is_prolonged = async || (find(&world, run).await.claimed_until? > now.plus_seconds(50)).then_some(());
+    eventually("the claim is prolonged", is_prolonged).await;
+    world.fixture.clock.advance(50);
+    assert!(world.service().work_on_bulk_run(|| false).await.unwrap().is_none());
+    lock.execute("COMMIT").await.unwrap();
+    working.await.unwrap().unwrap();
+    work(world.service()).await;
+    assert_counts(&find(&world, run).await, BulkState::Done, 2, 0, 0);
+}
+
+async fn used_meanwhile(engine: Engine) {
+    let world = world(&engine, 3).await;
+    // Two calls may be in flight, one of them for jobs.
+    let limits = ClientLimits { max_concurrent_requests: 2, ..ClientLimits::default() };
+    let service = service_within(
+        &world.cloudflare.base_url,
+        &limits,
+        world.fixture.database.clone(),
+        world.fixture.clock.clone(),
+    );
+    let first = ImageFilter { ids: Some(vec![uuid::Uuid::from_u128(1).into()]), ..ImageFilter::default() };
+    let first = BulkSelection { query: ImageQuery { filter: first, ..ImageQuery::default() }, list: String::new() };
+    let run = start(&world, &StaffAction::Delete { force: false }, &first).await;
+    world.cloudflare.hold();
+    let mut asking = tokio::task::JoinSet::new();
+    for number in [2, 3] {
+        let (image, _) = service.find_any_image(uuid::Uuid::from_u128(number).into()).await.unwrap();
+        let service = service.clone();
+        asking.spawn(async move { service.ask_about(&image).await });
+    }
+    world.cloudflare.was_called(2).await;
+    let mut working = std::pin::pin!(service.work_on_bulk_run(|| false));
+    // It waits for a place until the others have left; that cannot be seen from outside.
+    let waiting = tokio::time::timeout(Duration::from_millis(500), &mut working).await;
+    assert!(waiting.is_err());
+    insert_usage(world.url(), 1, "shop.product", "7", "hero", "field").await;
+    world.cloudflare.release();
+    working.await.unwrap();
+    asking.join_all().await;
+    work(world.service()).await;
+    assert_counts(&find(&world, run).await, BulkState::Done, 0, 1, 0);
+    assert_eq!((count(&world, "true").await, world.cloudflare.ids().len()), (3, 3));
 }
 
 async fn stopped(engine: Engine) {

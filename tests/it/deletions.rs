@@ -240,8 +240,7 @@ async fn used_images(engine: Engine) {
     insert_usage(fixture.url.as_str(), 1, "gallery.article", "3", "hero", "auto").await;
     let error = fixture.service.delete_image(&image, false).await.unwrap_err();
     assert_eq!(error.to_string(), "Image is still referenced by content.");
-    let Error::InUse(usages) = error else { panic!("{error:?}") };
-    assert_eq!((usages.len(), usages[0].object_id.as_str()), (1, "3"));
+    assert!(matches!(error, Error::InUse), "{error:?}");
     assert!(fixture.calls().await.is_empty());
     fixture.service.delete_image(&image, true).await.unwrap();
     assert_eq!(fixture.calls().await, ["DELETE /accounts/acct-0001/images/v1/img-1"]);

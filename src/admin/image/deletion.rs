@@ -45,7 +45,7 @@ pub(in crate::admin) async fn delete(
     let Err(error) = deleted else { return Ok(Redirect::to(&admin.path("images/?done=deleted")).into_response()) };
     let (status, problem) = match error {
         // The page lists the content.
-        service::Error::InUse(_) => {
+        service::Error::InUse => {
             let problem = "Content uses the image. Say that you want to delete it all the same, or keep it.";
             (StatusCode::CONFLICT, problem.to_owned())
         }

@@ -34,7 +34,8 @@ struct EditorPage {
 struct Fields {
     creator: String,
     original_filename: String,
-    metadata: String,
+    /// None where they are too long for a form.
+    metadata: Option<String>,
     /// When the image had been changed last that was looked at.
     seen: String,
 }
@@ -54,34 +55,47 @@ impl Fields {
         Self {
             creator: text("creator"),
             original_filename: text("original_filename"),
-            metadata: text("metadata"),
+            metadata: form.fields.get("metadata").map(str::to_owned),
             seen: text("seen"),
         }
     }
 
-    fn edit(&self) -> Result<StaffEdit, EditError> {
+    /// What is to be changed in the image; fields that are as the browser got them are not.
+    fn edit(&self, image: &Image) -> Result<StaffEdit, EditError> {
         let seen = self.seen.parse::<Timestamp>().map_err(|_| EditError::Unreadable)?;
-        let metadata = metadata_text::from_text(&self.metadata).map_err(EditError::Metadata)?;
+        let metadata =
+            self.metadata.as_deref().map(metadata_text::from_text).transpose().map_err(EditError::Metadata)?;
+        let changed =
+            |typed: &String, current: &str| Some(typed.clone()).filter(|_| as_typed(typed) != as_typed(current));
         Ok(StaffEdit {
-            creator: Some(self.creator.clone()),
-            original_filename: Some(self.original_filename.clone()),
-            metadata: Some(MetadataEdit::Replace(metadata)),
+            creator: changed(&self.creator, &image.creator),
+            original_filename: changed(&self.original_filename, &image.original_filename),
+            metadata: metadata.map(MetadataEdit::Replace),
             seen: Some(seen),
         })
     }
 
     /// The values that are in the record by now, where they are others.
     fn theirs(&self, now: &Self) -> Vec<Theirs> {
-        [
-            ("Creator", &self.creator, &now.creator),
-            ("File name", &self.original_filename, &now.original_filename),
-            ("Metadata", &self.metadata, &now.metadata),
-        ]
-        .into_iter()
-        .filter(|(_, typed, current)| typed.replace("\r\n", "\n") != **current)
-        .map(|(label, _, current)| Theirs { label, value: visible(current) })
-        .collect()
+        let lines = |fields: &Self| fields.metadata.clone().unwrap_or_default().replace("\r\n", "\n");
+        let differs = [
+            ("Creator", as_typed(&self.creator) != as_typed(&now.creator), &now.creator),
+            (
+                "File name",
+                as_typed(&self.original_filename) != as_typed(&now.original_filename),
+                &now.original_filename,
+            ),
+            ("Metadata", lines(self) != lines(now), &lines(now)),
+        ];
+        let others = differs.into_iter().filter(|(_, differs, _)| *differs);
+        others.map(|(label, _, current)| Theirs { label, value: visible(current) }).collect()
     }
+}
+
+/// What a browser makes of a text in a field of one line, as far as that can be told: it leaves line breaks out, and may other characters
+/// that nobody can type.
+fn as_typed(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control() && *c != char::REPLACEMENT_CHARACTER).collect()
 }
 
 enum EditError {
@@ -160,13 +174,20 @@ pub(in crate::admin) async fn edit(
     Path(id): Path<String>,
     StaffForm { staff, form }: StaffForm,
 ) -> Result<Response, PageError> {
+    const TOO_LONG: &str = "This is too long to be put in order.";
     let mut fields = Fields::read(&form);
-    let said = match fields.edit() {
+    let (image, _) = Subject::find(&admin, &id).await?;
+    let said = match fields.edit(&image) {
         Err(EditError::Unreadable) => return Err(PageError::BadRequest("The form is not complete. Open it anew.")),
         Err(EditError::Metadata(why)) => Said::of_metadata(why),
         Ok(StaffEdit { metadata: Some(MetadataEdit::Replace(metadata)), .. }) if form.get("do") == "format" => {
-            fields.metadata = metadata_text::to_text(&metadata);
-            Said::default()
+            match metadata_text::to_text(&metadata) {
+                Some(text) => {
+                    fields.metadata = Some(text);
+                    Said::default()
+                }
+                None => Said::of_metadata(TOO_LONG.to_owned()),
+            }
         }
         Ok(edit) => {
             let id = read_id(&id)?;

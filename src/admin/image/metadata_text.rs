@@ -6,11 +6,19 @@ use crate::admin::picture::indent;
 use crate::admin::text::visible;
 use crate::domain::Json;
 
-/// The metadata with a line for each value. Characters are written as they are, unless nobody would see them: those stay escapes.
-pub(super) fn to_text(metadata: &Json) -> String {
+/// The most bytes that a form holds.
+const MAX_BYTES: usize = 100_000;
+
+/// The metadata with a line for each value, unless that is more than a form should hold: deep JSON grows with the square of its length.
+/// Characters are written as they are, unless nobody would see them: those stay escapes.
+pub(super) fn to_text(metadata: &Json) -> Option<String> {
+    if metadata.as_str().len() > MAX_BYTES {
+        return None;
+    }
     // What is stored may be written in many ways; this is the one in which all but ASCII are escapes.
     let canonical = Json::parse(metadata.as_str()).unwrap_or_else(|_| metadata.clone());
-    with_characters(&indent(canonical.as_str(), usize::MAX))
+    let indented = indent(canonical.as_str(), MAX_BYTES);
+    (indented.len() <= MAX_BYTES).then(|| with_characters(&indented))
 }
 
 /// JSON with the escapes of visible characters undone.
@@ -69,12 +77,23 @@ mod tests {
         let stored =
             Json::parse(r#"{"é😀": ["a\nb", "\\u00e9 \" \u202e\u200b"], "n": 12345678901234567890123, "e": {}}"#)
                 .unwrap();
-        let text = to_text(&stored);
+        let text = to_text(&stored).unwrap();
         assert_eq!(
             text,
             "{\n  \"é😀\": [\n    \"a\\nb\",\n    \"\\\\u00e9 \\\" \\u202e\\u200b\"\n  ],\n  \"n\": 12345678901234567890123,\n  \"e\": {}\n}"
         );
         assert_eq!(from_text(&text).unwrap(), stored);
+    }
+
+    #[test]
+    fn what_would_be_too_long_is_not_written() {
+        let deep =
+            |depth: usize| Json::parse(&format!("{{\"a\": {}{}}}", "[".repeat(depth), "]".repeat(depth))).unwrap();
+        assert!(to_text(&deep(100)).is_some());
+        let wide = |items: usize| Json::parse(&format!("{{\"a\": [{}1]}}", "1,".repeat(items))).unwrap();
+        assert!(to_text(&wide(10_000)).is_some());
+        assert!(to_text(&wide(20_000)).is_none());
+        assert!(to_text(&Json::parse(&format!("{{\"a\": \"{}\"}}", "x".repeat(MAX_BYTES))).unwrap()).is_none());
     }
 
     #[test]

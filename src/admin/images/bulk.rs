@@ -7,18 +7,18 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 
+use super::QUICKER;
 use super::selection::Selection;
 use crate::admin::error::PageError;
 use crate::admin::forms::ReadForm;
-use crate::admin::list::{Chip, Choice, choice};
+use crate::admin::list::{Chip, Choice, choice, refusal};
 use crate::admin::page::{Frame, Section, render};
 use crate::admin::picture::{Thumbnail, name};
 use crate::admin::runs::title;
 use crate::admin::text::Grouped;
 use crate::admin::{Admin, Staff, StaffForm};
 use crate::domain::{
-    BrowseFrom, BrowseOrder, BulkSelection, Image, ImageFilter, ImageId, ImageQuery, Json, MetadataEdit, StaffAction,
-    StaffEdit, Timestamp,
+    BulkSelection, Image, ImageFilter, ImageId, ImageQuery, Json, MetadataEdit, StaffAction, StaffEdit, Timestamp,
 };
 use crate::http::query::Query;
 
@@ -132,10 +132,6 @@ impl Action {
 struct Amount(u64);
 
 impl Amount {
-    async fn of(admin: &Admin, query: &ImageQuery) -> Result<Self, PageError> {
-        Ok(Self(admin.service.count_images_up_to(query, MAX_COUNTED + 1).await?))
-    }
-
     /// The number, without a word for what it counts.
     fn number(self) -> String {
         let shown = i64::try_from(self.0.min(MAX_COUNTED)).unwrap_or(i64::MAX);
@@ -264,12 +260,16 @@ struct BulkPage {
     title: String,
     wanted: Wanted,
     problems: Vec<String>,
+    /// Whether one of the problems is with the change of the metadata.
+    is_edit_wrong: bool,
     amount: Amount,
     /// How many of them content uses, where that matters.
     used: Option<Amount>,
     chips: Vec<Chip>,
     previews: Vec<Preview>,
     has_more: bool,
+    /// Whether the images were looked for in time.
+    is_found: bool,
 }
 
 struct Preview {
@@ -313,31 +313,37 @@ pub(in crate::admin) async fn start(
 async fn page(admin: &Admin, staff: &Staff, wanted: Wanted, mut problems: Vec<String>) -> Result<BulkPage, PageError> {
     let now = admin.service.clock().now();
     let (mut amount, mut used, mut previews, mut has_more) = (Amount(0), None, Vec::new(), false);
+    let mut is_found = true;
     match wanted.query(admin).await? {
         Ok(query) => {
-            amount = Amount::of(admin, &query).await?;
-            if wanted.action.harms_content() {
-                let of_content = ImageQuery { is_used: true, ..query.clone() };
-                used = Some(Amount::of(admin, &of_content).await?).filter(|used| !used.is_none());
+            let counts_used = wanted.action.harms_content();
+            match admin.service.preview_bulk_run(&query, counts_used, MAX_COUNTED + 1, PREVIEWS).await {
+                Ok(found) => {
+                    amount = Amount(found.images);
+                    used = Some(Amount(found.used)).filter(|used| !used.is_none());
+                    has_more = found.images > u64::from(PREVIEWS);
+                    let preview = |image: &Image| Preview {
+                        id: image.id.to_string(),
+                        name: name(image, 60),
+                        thumbnail: Thumbnail::new(&admin.links, image, now),
+                    };
+                    previews = found.newest.iter().map(preview).collect();
+                }
+                Err(error) => {
+                    is_found = false;
+                    problems.extend(refusal(error, QUICKER)?);
+                }
             }
-            let shown =
-                admin.service.browse_images(&query, BrowseOrder::NEWEST_FIRST, BrowseFrom::Start, PREVIEWS).await?;
-            has_more = shown.next.is_some();
-            let preview = |image: &Image| Preview {
-                id: image.id.to_string(),
-                name: name(image, 60),
-                thumbnail: Thumbnail::new(&admin.links, image, now),
-            };
-            previews = shown.images.iter().map(preview).collect();
         }
         Err(wrong) if problems.is_empty() => problems = wrong,
         Err(_) => {}
     }
     let on_each = wanted.action.on_each(StaffEdit::default(), wanted.also_used);
     Ok(BulkPage {
+        is_edit_wrong: !problems.is_empty() && wanted.edit().is_err(),
         frame: Frame::new(admin, staff, Section::Images),
         csrf: staff.csrf.to_string(),
-        title: title(&on_each, &amount.to_string()),
+        title: title(&on_each, &if is_found { amount.to_string() } else { "images".to_owned() }),
         chips: if wanted.chosen.is_some() { Vec::new() } else { wanted.selection.chips() },
         wanted,
         problems,
@@ -345,6 +351,7 @@ async fn page(admin: &Admin, staff: &Staff, wanted: Wanted, mut problems: Vec<St
         used,
         previews,
         has_more,
+        is_found,
     })
 }
 

@@ -17,9 +17,9 @@ use super::selection::Selection;
 use crate::admin::error::PageError;
 use crate::admin::list::read_query;
 use crate::admin::{Admin, Staff};
-use crate::domain::{BrowseFrom, BrowseOrder, Image, ImageQuery, Json, Timestamp, UserId, error_chain};
+use crate::domain::{BrowseFrom, Image, ImageQuery, Json, Timestamp, UserId, error_chain};
 use crate::http::streamed::{Pieces, streamed};
-use crate::service::{Error, ImagePage};
+use crate::service::{ImagePage, SearchError};
 
 /// How many images are read, and sent, in one go.
 const IMAGES_AT_ONCE: u32 = 500;
@@ -75,8 +75,8 @@ async fn export(admin: &Admin, staff: &Staff, uri: &Uri, format: Format) -> Resu
 }
 
 /// A page of the images, newest first whatever the order of the list: those that come meanwhile are not in the way.
-async fn next_page(admin: &Admin, query: &ImageQuery, from: BrowseFrom) -> Result<ImagePage, Error> {
-    admin.service.browse_images(query, BrowseOrder::NEWEST_FIRST, from, IMAGES_AT_ONCE).await
+async fn next_page(admin: &Admin, query: &ImageQuery, from: BrowseFrom) -> Result<ImagePage, SearchError> {
+    admin.service.export_images(query, from, IMAGES_AT_ONCE).await
 }
 
 async fn write(admin: Admin, query: ImageQuery, format: Format, mut page: ImagePage, pieces: Pieces) -> io::Result<()> {

@@ -14,7 +14,7 @@ use axum::response::{AppendHeaders, IntoResponse, Response};
 use self::dates::Dates;
 use self::selection::Selection;
 use super::error::PageError;
-use super::list::{Asked, Chip};
+use super::list::{Asked, Chip, refusal};
 use super::page::{Frame, Section, render};
 use super::picture::{Badge, Thumbnail, status_badge};
 use super::staff::cookie;
@@ -23,12 +23,14 @@ use super::{Admin, Staff};
 use crate::domain::{Image, Timestamp};
 use crate::http::query::Query;
 use crate::http::{Cookies, RequestContext};
-use crate::service::{ImagePage, SearchError};
+use crate::service::ImagePage;
 
 /// The cookie that remembers how somebody looks at the list.
 const VIEW_COOKIE: &str = "cfimages_admin_view";
 /// For a year, in seconds.
 const VIEW_SECONDS: i64 = 365 * 24 * 60 * 60;
+/// What helps against a search that takes too long.
+const QUICKER: &str = "Narrow it down by owner, status or days, or sort by the time of creation.";
 /// How much of a text is shown in a list.
 const MAX_CHARS: usize = 60;
 
@@ -81,8 +83,7 @@ pub(super) async fn list(
             let from = selection.from()?;
             match admin.service.search_images(&query, selection.order(), from, selection.per_page()).await {
                 Ok(page) => (Vec::new(), Some(page)),
-                Err(SearchError::Failed(error)) => return Err(error.into()),
-                Err(refusal) => (vec![refusal.to_string()], None),
+                Err(error) => (refusal(error, QUICKER)?, None),
             }
         }
         Err(problems) => (problems, None),

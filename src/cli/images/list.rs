@@ -117,7 +117,7 @@ impl ListArgs {
         let mut json = self.json.then(JsonArray::default);
         loop {
             let size = u32::try_from(left).unwrap_or(BATCH).min(BATCH);
-            let page = records.browse(&query, BrowseOrder::NEWEST_FIRST, from, size, None).await?;
+            let page = records.browse(&query, BrowseOrder::NEWEST_FIRST, from, size).await?;
             let rows: Vec<Row> = page.images.iter().map(|image| Row::new(image, &page)).collect();
             left = left.saturating_sub(rows.len() as u64);
             match &mut json {

@@ -263,8 +263,17 @@ pub(crate) async fn connect(url: &str) -> Database {
 
 /// The same, with users of another model.
 pub(crate) async fn connect_with_users(url: &str, table: &str, key: &str) -> Database {
+    connect_with(url, table, key, 1).await
+}
+
+/// The same as [`connect`], with two connections, for what needs another one while a statement takes long.
+pub(crate) async fn connect_twice(url: &str) -> Database {
+    connect_with(url, AUTH_USERS.table, AUTH_USERS.key, 2).await
+}
+
+async fn connect_with(url: &str, table: &str, key: &str, max_connections: u32) -> Database {
     let settings = DatabaseSettings {
-        max_connections: 1,
+        max_connections,
         acquire_timeout: Duration::from_secs(10),
         statement_timeout: Duration::from_secs(30),
         slow_query: None,
