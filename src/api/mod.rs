@@ -11,6 +11,7 @@ mod csrf;
 pub mod deletions;
 pub mod delivery_urls;
 mod dispatch;
+pub mod docs;
 mod error;
 mod field_errors;
 mod fields;
@@ -48,3 +49,4 @@ pub use error::{
 pub use field_errors::FieldErrors;
 pub use fields::Fields;
 pub use json_syntax::{JsonSyntaxError, explain as explain_json};
+pub use model::{ImageResponse, LogResponse, StatsResponse, UsageResponse};

@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 
 use super::{AppState, health, welcome};
 use crate::admin;
+use crate::api::docs::{Docs, show_docs};
 use crate::api::openapi::{ApiDocument, DocumentJson};
 use crate::api::{self, Api, ApiError, RequestTookTooLong};
 use crate::config::ServerConfig;
@@ -85,6 +86,16 @@ fn description() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(api::openapi::get_openapi))
 }
 
+/// The description of the API as a page.
+fn docs(url_prefix: &str) -> Router<AppState> {
+    let path = format!("{url_prefix}/docs/");
+    let to_page = {
+        let path = path.clone();
+        async move || Redirect::permanent(&path)
+    };
+    Router::new().route(path.trim_end_matches('/'), get(to_page)).route(&path, get(show_docs))
+}
+
 fn below(url_prefix: &str, routes: OpenApiRouter<AppState>) -> OpenApiRouter<AppState> {
     OpenApiRouter::new().nest(&format!("{url_prefix}/api"), routes)
 }
@@ -109,6 +120,7 @@ fn front_door(state: &AppState, prefix: &str) -> Router<AppState> {
 /// The whole service: below the prefix all but the health checks and the page at `/`.
 pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let prefix = config.url_prefix.clone();
+    let document = openapi(&prefix);
     let api_path = format!("{prefix}/api");
     let metrics = Arc::clone(state.service.metrics());
     let cors = CorsRules::new(&config.cors_origins, api_path.clone(), state.authentication.csrf_header());
@@ -116,7 +128,9 @@ pub fn build(state: AppState, config: &ServerConfig) -> Router {
     let api = Api::new(&api_path, state.authentication.clone(), state.rate_limits.clone(), views);
 
     Router::from(below(&prefix, description()))
-        .layer(Extension(DocumentJson::from(&openapi(&prefix))))
+        .merge(docs(&prefix))
+        .layer(Extension(DocumentJson::from(&document)))
+        .layer(Extension(Docs::new(&prefix, &document)))
         .route(&format!("{prefix}/static/{{*path}}"), get(serve_asset))
         .merge(admin::router(state.admin.clone()))
         .merge(front_door(&state, &prefix))

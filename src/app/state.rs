@@ -62,9 +62,7 @@ impl AppState {
             let fallbacks = config.auth.secret_key_fallbacks.iter().cloned();
             DjangoSessions::new(database.clone(), Arc::clone(&clock), key, fallbacks)
         });
-        let urls = DeliveryUrls::new(config.delivery.account_hash.clone(), &config.delivery.shape);
-        let links =
-            ImageLinks::new(urls, config.uploads.thumbnail_variant.clone(), config.delivery.signing_key.clone());
+        let links = image_links(config);
         let rate_limits = RateLimits::new(&config.rate_limits, Arc::clone(&clock));
         let service = build_service(config, database.clone(), clock)?;
         let django = sessions
@@ -91,6 +89,12 @@ impl AppState {
             lifecycle,
         })
     }
+}
+
+/// Where pictures are shown.
+pub fn image_links(config: &Config) -> ImageLinks {
+    let urls = DeliveryUrls::new(config.delivery.account_hash.clone(), &config.delivery.shape);
+    ImageLinks::new(urls, config.uploads.thumbnail_variant.clone(), config.delivery.signing_key.clone())
 }
 
 /// Puts the service together: the use cases, with all that they need.

@@ -14,14 +14,19 @@ mod dev;
 #[cfg(feature = "emulator")]
 mod emulator;
 mod healthcheck;
+mod images;
 mod leftovers;
+mod logs;
 mod migrate;
 mod openapi;
 mod output;
 mod progress;
 mod reconcile_account;
 mod reconcile_usage;
+#[cfg(all(test, feature = "emulator"))]
+mod reference;
 mod serve;
+mod stats;
 mod token;
 mod url;
 mod user;
@@ -72,6 +77,12 @@ enum Command {
     ReconcileAccount(reconcile_account::ReconcileAccountArgs),
     /// Rebuild where images are used, out of the application's tables.
     ReconcileUsage(reconcile_usage::ReconcileUsageArgs),
+    /// List images, show all that is known of one, and delete some.
+    Images(images::ImagesArgs),
+    /// Show how many images there are, by status, their size, and what refers to them.
+    Stats(stats::StatsArgs),
+    /// Delete old entries of the logs of images; for cron.
+    Logs(logs::LogsArgs),
     /// Create users, list them, set and check their passwords.
     User(user::UserArgs),
     /// Create, list and revoke API tokens.
@@ -148,6 +159,9 @@ impl Cli {
             Command::Leftovers(args) => Box::pin(args.run(&context)).await,
             Command::ReconcileAccount(args) => Box::pin(args.run(&context)).await,
             Command::ReconcileUsage(args) => args.run(&context).await,
+            Command::Images(args) => Box::pin(args.run(&context)).await,
+            Command::Stats(args) => args.run(&context).await,
+            Command::Logs(args) => args.run(&context).await,
             Command::User(args) => args.run(&context).await,
             Command::Token(args) => args.run(&context).await,
             Command::Url(args) => args.run(&context).await,

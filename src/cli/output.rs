@@ -8,6 +8,8 @@ use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
+const CANNOT_BE_PRINTED: &str = "the result cannot be printed";
+
 /// An error with its causes, on one line; what a cause repeats of the text before it is left out.
 pub(super) fn describe(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
@@ -22,7 +24,7 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
 
 /// Prints a line; fails, not panics, where nobody can read it.
 pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{line}").context("the result cannot be printed")
+    writeln!(std::io::stdout(), "{line}").context(CANNOT_BE_PRINTED)
 }
 
 /// Prints what went wrong, where anybody can read it.
@@ -47,6 +49,35 @@ pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// Prints a value as JSON.
+pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print_line(serde_json::to_string_pretty(value)?)
+}
+
+/// A list in JSON that is printed while it is read.
+#[derive(Debug, Default)]
+pub(super) struct JsonArray {
+    has_items: bool,
+}
+
+impl JsonArray {
+    /// Prints the next items, each on a line.
+    pub(super) fn print<T: Serialize>(&mut self, items: &[T]) -> anyhow::Result<()> {
+        let mut text = String::new();
+        for item in items {
+            text.push_str(if self.has_items { ",\n" } else { "[\n" });
+            text.push_str(&serde_json::to_string(item)?);
+            self.has_items = true;
+        }
+        std::io::stdout().write_all(text.as_bytes()).context(CANNOT_BE_PRINTED)
+    }
+
+    /// Prints the end.
+    pub(super) fn end(self) -> anyhow::Result<()> {
+        print_line(if self.has_items { "\n]" } else { "[]" })
+    }
+}
+
 /// Prints rows as JSON, or as a table under these headings.
 pub(super) fn print_rows<T: Serialize>(
     json: bool,
@@ -55,7 +86,7 @@ pub(super) fn print_rows<T: Serialize>(
     cells: impl Fn(&T) -> Vec<String>,
 ) -> anyhow::Result<()> {
     if json {
-        return print_line(serde_json::to_string_pretty(rows)?);
+        return print_json(&rows);
     }
     let mut table = Builder::default();
     table.push_record(headings.iter().copied());

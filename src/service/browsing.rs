@@ -2,9 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::{CloudflareService, Error, SearchError};
+use super::{CloudflareService, Error, ImageRecords, SearchError};
 use crate::domain::{
-    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, Stretch, Timestamp, User, UserId,
+    BrowseFrom, BrowseOrder, BrowsePosition, CloudflareId, Image, ImageId, ImageQuery, ImageUsage, LogEntry, Stretch,
+    Timestamp, User, UserId,
 };
 use crate::store::{self, Database};
 
@@ -45,7 +46,7 @@ impl CloudflareService {
         from: BrowseFrom,
         size: u32,
     ) -> Result<ImagePage, Error> {
-        self.browse(&self.database, query, order, from, size).await
+        self.records.browse(query, order, from, size).await
     }
 
     /// The same for a person who waits for it. What may have to look at all images for a page waits for its turn, so that people at work
@@ -63,7 +64,7 @@ impl CloudflareService {
         if query.is_quick(order) {
             return Ok(self.browse_images(query, order, from, size).await?);
         }
-        self.search(|database| async move { self.browse(&database, query, order, from, size).await }).await
+        self.search(|database| async move { self.records.browse_on(&database, query, order, from, size).await }).await
     }
 
     /// A page of the images that meet the conditions, newest first, for a file: a page may have to look at all images, and nobody waits for
@@ -81,32 +82,10 @@ impl CloudflareService {
         if query.is_quick(order) {
             return Ok(self.browse_images(query, order, from, size).await?);
         }
-        self.search_for_file(|database| async move { self.browse(&database, query, order, from, size).await }).await
-    }
-
-    async fn browse(
-        &self,
-        database: &Database,
-        query: &ImageQuery,
-        order: BrowseOrder,
-        from: BrowseFrom,
-        size: u32,
-    ) -> Result<ImagePage, Error> {
-        let count = store::browsing::count(database, query).await?;
-        let images = store::browsing::list(database, query, order, from, size.saturating_add(1)).await?;
-        let Stretch { items: images, previous, next } =
-            Stretch::cut(images, size, &from, |image| order.position(image));
-        Ok(ImagePage { owners: self.name_owners(&images).await?, count, previous, next, images })
-    }
-
-    async fn name_owners(&self, images: &[Image]) -> Result<HashMap<UserId, String>, Error> {
-        let mut ids: Vec<UserId> = Vec::new();
-        for id in images.iter().filter_map(|image| image.user_id) {
-            if !ids.contains(&id) {
-                ids.push(id);
-            }
-        }
-        Ok(store::users::list_names(&self.database, &ids).await?.into_iter().collect())
+        self.search_for_file(
+            |database| async move { self.records.browse_on(&database, query, order, from, size).await },
+        )
+        .await
     }
 
     /// When the first and the last of all images were made; none where there is no image.
@@ -131,10 +110,7 @@ impl CloudflareService {
     /// [`Error::NotFound`] if there is none.
     pub async fn find_any_image(&self, id: ImageId) -> Result<(Image, Option<User>), Error> {
         let image = store::images::find(&self.database, id).await?.ok_or(Error::NotFound)?;
-        let owner = match image.user_id {
-            Some(owner) => store::users::find(&self.database, owner).await?,
-            None => None,
-        };
+        let owner = self.records.find_owner_of(&image).await?;
         Ok((image, owner))
     }
 
@@ -146,6 +122,94 @@ impl CloudflareService {
         let mut images = store::images::find_by_cloudflare_ids(&self.database, &ids.iter().collect()).await?;
         images.sort_by_key(|image| ids.iter().position(|id| *id == image.cloudflare_id));
         Ok(images)
+    }
+
+    /// The key of the user with a name, or why there is none.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_owner(&self, username: &str) -> Result<Result<UserId, OwnerProblem>, Error> {
+        self.records.find_owner(username).await
+    }
+}
+
+impl ImageRecords {
+    /// A page of at most `size` images that meet the conditions, whoever owns them. What it costs does not depend on where in the list
+    /// it is.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn browse(
+        &self,
+        query: &ImageQuery,
+        order: BrowseOrder,
+        from: BrowseFrom,
+        size: u32,
+    ) -> Result<ImagePage, Error> {
+        self.browse_on(&self.database, query, order, from, size).await
+    }
+
+    /// The same on a database that may be limited.
+    async fn browse_on(
+        &self,
+        database: &Database,
+        query: &ImageQuery,
+        order: BrowseOrder,
+        from: BrowseFrom,
+        size: u32,
+    ) -> Result<ImagePage, Error> {
+        let count = store::browsing::count(database, query).await?;
+        let images = store::browsing::list(database, query, order, from, size.saturating_add(1)).await?;
+        let Stretch { items: images, previous, next } =
+            Stretch::cut(images, size, &from, |image| order.position(image));
+        Ok(ImagePage { owners: self.name_owners(&images).await?, count, previous, next, images })
+    }
+
+    async fn name_owners(&self, images: &[Image]) -> Result<HashMap<UserId, String>, Error> {
+        let mut ids: Vec<UserId> = Vec::new();
+        for id in images.iter().filter_map(|image| image.user_id) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
+        Ok(store::users::list_names(&self.database, &ids).await?.into_iter().collect())
+    }
+
+    /// The image with a key, here or at Cloudflare, whoever owns it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_by_key(&self, key: &str) -> Result<Option<Image>, Error> {
+        if let Ok(id) = key.parse::<ImageId>()
+            && let Some(image) = store::images::find(&self.database, id).await?
+        {
+            return Ok(Some(image));
+        }
+        let id = CloudflareId::new(key);
+        if !id.is_storable() {
+            return Ok(None);
+        }
+        Ok(store::images::find_by_cloudflare_ids(&self.database, &[&id].into_iter().collect()).await?.pop())
+    }
+
+    /// The owner of an image, where it has one who is still there.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find_owner_of(&self, image: &Image) -> Result<Option<User>, Error> {
+        Ok(match image.user_id {
+            Some(owner) => store::users::find(&self.database, owner).await?,
+            None => None,
+        })
+    }
+
+    /// The log of an image and the content that refers to it, the latest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn history(&self, image: ImageId) -> Result<(Vec<LogEntry>, Vec<ImageUsage>), Error> {
+        let logs = store::upload_logs::list(&self.database, image).await?;
+        Ok((logs, store::usages::list_of_image(&self.database, image).await?))
     }
 
     /// The key of the user with a name, or why there is none.

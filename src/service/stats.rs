@@ -1,7 +1,7 @@
 //! Figures.
 
-use super::{CloudflareService, Error};
-use crate::domain::{ImageStats, User};
+use super::{CloudflareService, Error, ImageRecords};
+use crate::domain::{ImageStats, User, UserId};
 use crate::store;
 
 impl CloudflareService {
@@ -10,6 +10,19 @@ impl CloudflareService {
     /// # Errors
     /// If the database fails.
     pub async fn get_upload_statistics(&self, owner: &User) -> Result<ImageStats, Error> {
-        Ok(store::stats::find(&self.database, owner.id).await?)
+        self.records.statistics(Some(owner.id)).await
+    }
+}
+
+impl ImageRecords {
+    /// The figures of the images of a user, or of all images.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn statistics(&self, owner: Option<UserId>) -> Result<ImageStats, Error> {
+        Ok(match owner {
+            Some(owner) => store::stats::find(&self.database, owner).await?,
+            None => store::stats::find_all(&self.database).await?,
+        })
     }
 }

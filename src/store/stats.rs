@@ -46,6 +46,18 @@ pub async fn find(database: &Database, owner: UserId) -> Result<ImageStats, Erro
     Ok(ImageStats { counts, usages: usage.usages, orphaned: (counts.total - usage.used_images).max(0) })
 }
 
+const FIND_ALL_USAGES: &str = "SELECT count(*) AS usages, count(DISTINCT image_id) AS used_images FROM cloudflare_image_usages WHERE image_id IS NOT NULL";
+
+/// The figures of all images, whoever owns them. The cost is as that of [`find`].
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_all(database: &Database) -> Result<ImageStats, Error> {
+    let counts = count_all(database).await?;
+    let usage: UsageRow = on!(database.reader(), pool => sqlx::query_as(FIND_ALL_USAGES).fetch_one(pool).await)?;
+    Ok(ImageStats { counts, usages: usage.usages, orphaned: (counts.total - usage.used_images).max(0) })
+}
+
 /// How many images there are in all. The cost does not grow with their number.
 ///
 /// # Errors

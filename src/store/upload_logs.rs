@@ -1,8 +1,10 @@
 //! Rows of `cloudflare_image_logs`.
 
+use sqlx::AssertSqlSafe;
+
 use super::image_set::{Pair, in_set};
 use super::selections::fetch_page;
-use super::sql::{Argument, Dialect, Statement};
+use super::sql::{Argument, Dialect, Statement, bind_all};
 use super::{Database, Error, ImageSet, Transaction, on};
 use crate::domain::{
     ImageId, LogEntry, LogFilter, LogPlace, LoggedEvent, PageFrom, RecentEvent, Timestamp, UploadEvent,
@@ -161,4 +163,75 @@ pub async fn delete(transaction: &mut Transaction, images: &ImageSet) -> Result<
     let statement = DELETE.of(&connection);
     on!(connection, connection => sqlx::query(statement).bind(images).execute(connection).await.map(drop))?;
     Ok(())
+}
+
+/// What makes an entry of an event `$1` old enough to go: it is from before `$2`, and its image is not on its way any more, so that
+/// nobody waits to read it.
+macro_rules! old {
+    () => {
+        r#"
+    FROM cloudflare_image_logs AS logs
+    JOIN cloudflare_images AS images ON images.id = logs.image_id
+    WHERE logs.event_type = $1 AND logs."timestamp" < $2 AND images.status NOT IN ('pending', 'draft')"#
+    };
+}
+
+const COUNT_OLD: &str = concat!("SELECT count(*)", old!());
+
+/// How many entries of an event are from before a time, but for those of images that are pending or drafts.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_old(database: &Database, event_type: &str, before: Timestamp) -> Result<u64, Error> {
+    let count: i64 = on!(database.reader(), pool => {
+        sqlx::query_scalar(COUNT_OLD).bind(event_type).bind(before).fetch_one(pool).await
+    })?;
+    Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// The statement of [`list_old`], in the order of Django's index by event and time. What has to stay is passed over once, not with each
+/// batch.
+pub const LIST_OLD: &str = concat!(
+    r#"SELECT logs.id, logs."timestamp""#,
+    old!(),
+    r#" AND (logs."timestamp", logs.id) > ($3, $4)
+    ORDER BY logs."timestamp", logs.id
+    LIMIT $5"#
+);
+
+/// The places of the first entries that [`count_old`] counts, the oldest first, after a place.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list_old(
+    database: &Database,
+    event_type: &str,
+    before: Timestamp,
+    after: LogPlace,
+    limit: u32,
+) -> Result<Vec<LogPlace>, Error> {
+    let places: Vec<(i64, Timestamp)> = on!(database.reader(), pool => {
+        let query = sqlx::query_as(LIST_OLD).bind(event_type).bind(before).bind(after.timestamp).bind(after.id);
+        query.bind(i64::from(limit)).fetch_all(pool).await
+    })?;
+    Ok(places.into_iter().map(|(id, timestamp)| LogPlace { timestamp, id }).collect())
+}
+
+/// Deletes entries by their numbers; how many there were.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_entries(transaction: &mut Transaction, ids: impl IntoIterator<Item = i64>) -> Result<u64, Error> {
+    let connection = transaction.connection();
+    let dialect = match &connection {
+        super::database::Engine::Postgres(_) => Dialect::Postgres,
+        super::database::Engine::Sqlite(_) => Dialect::Sqlite,
+    };
+    let mut statement = Statement::new(dialect, "DELETE FROM cloudflare_image_logs WHERE id");
+    statement.bind_in(ids.into_iter().map(Argument::Number));
+    let Statement { text, arguments, .. } = statement;
+    Ok(on!(connection, connection => {
+        let query = bind_all!(sqlx::query(AssertSqlSafe(text)), arguments);
+        query.execute(connection).await.map(|done| done.rows_affected())
+    })?)
 }

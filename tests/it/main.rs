@@ -28,6 +28,8 @@ mod browsers;
 mod bulk_runs;
 mod cleanup;
 mod cli;
+mod cli_images;
+mod cli_logs;
 mod cli_openapi;
 mod cli_url;
 mod cloudflare_client;
@@ -35,6 +37,7 @@ mod cloudflare_faults;
 mod counts;
 mod custom_users;
 mod deletions;
+mod docs_page;
 mod documents;
 mod emulator;
 mod emulator_memory;
@@ -94,6 +97,8 @@ fn main() -> ExitCode {
         api_registration::register,
         api_usages::register,
         cli::register,
+        cli_images::register,
+        cli_logs::register,
         cli_openapi::register,
         cli_url::register,
         cloudflare_faults::register,
@@ -101,6 +106,7 @@ fn main() -> ExitCode {
         counts::register,
         custom_users::register,
         deletions::register,
+        docs_page::register,
         documents::register,
         emulator::register,
         emulator_memory::register,

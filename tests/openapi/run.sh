@@ -72,6 +72,7 @@ start_server() {
     export CLOUDFLARE_IMAGES_ACCOUNT_ID=$ACCOUNT CLOUDFLARE_IMAGES_API_TOKEN=$TOKEN CLOUDFLARE_IMAGES_BASE_URL=$EMULATOR
     CLOUDFLARE_IMAGES_ACCOUNT_HASH=$(setting 'Account hash')
     export CLOUDFLARE_IMAGES_ACCOUNT_HASH CLOUDFLARE_IMAGES_SIGNING_KEY=key CFIMAGES_LOG_FORMAT=json
+    export CFIMAGES_RATE_LIMIT_UPLOADS=off CFIMAGES_RATE_LIMIT_WRITES=off # All requests are to reach the inside.
     "$binary" migrate >"$folder/migrate.log"
     CFIMAGES_ADMIN_PASSWORD=$(head -c 18 /dev/urandom | base64) "$binary" user create staff --staff >"$folder/user.log"
     TOKEN=$("$binary" token create staff)

@@ -70,7 +70,7 @@ impl From<&utoipa::openapi::OpenApi> for DocumentJson {
 
 /// Describe the API.
 ///
-/// This document, which `cfimages openapi` prints, too. Anybody may read it.
+/// This document, which `cfimages openapi` prints, too, and `docs/` shows as a page. Anybody may read both.
 #[utoipa::path(
     get,
     path = "/openapi.json",
