@@ -14,7 +14,7 @@ use crate::jobs_leftovers::{record, recorded};
 use crate::support::admin::{Browser, encode, leads_to};
 use crate::support::app::{Answer, TestApp, WEBHOOK_SECRET, connect};
 use crate::support::cloudflare::FakeCloudflare;
-use crate::support::rows::{ImageRow, insert_usage, is_sqlite, key, time};
+use crate::support::rows::{ImageRow, insert_images, insert_usage, is_sqlite, key, time};
 use crate::support::suite::{Engine, Suite};
 use crate::support::{eventually, sql};
 
@@ -28,6 +28,10 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("admin_lists::usages_are_found_by_image_content_and_id", usages);
     suite.on_both_engines("admin_lists::hostile_texts_stay_texts_in_lists", hostile_texts);
     suite.on_both_engines("admin_lists::addresses_that_make_no_sense_are_told", broken_addresses);
+    suite.on_both_engines(
+        "admin_lists::uploads_that_are_asked_about_again_are_listed_with_their_next_turn",
+        waiting_uploads,
+    );
     suite.on_both_engines("admin_lists::null_characters_are_no_error_of_the_database", null_characters);
     suite.on_both_engines("admin_lists::nobody_sees_or_changes_anything_without_signing_in", strangers);
 }
@@ -404,6 +408,36 @@ async fn broken_addresses(engine: Engine) {
     ] {
         assert!(browser.page(page).await.contains(problem), "{page}");
     }
+}
+
+async fn waiting_uploads(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    let mut browser = Browser::signed_in(&app, "alice").await;
+    assert!(!browser.page("repairs/").await.contains("asked about again"));
+    insert_images(url, 23, "draft").await;
+    for number in 1..=23 {
+        let next = time(url, &format!("2099-01-01T00:{:02}:00", number / 2));
+        let row = format!(
+            "INSERT INTO cfimages_polls (image_id, next_poll_at, attempts, claimed_until, last_error) \
+             VALUES ('{}', '{next}', {}, NULL, 'why {number} <b>')",
+            key(number),
+            number % 3
+        );
+        sql::execute(url, &row).await;
+    }
+    let numbers = |html: &str| -> Vec<u32> {
+        html.split("why ").skip(1).map(|rest| rest.split(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let html = browser.page("repairs/").await;
+    assert!(html.contains("Nothing has to be repaired") && html.contains("next look"), "{html}");
+    assert!(html.contains("asked 1 time ") && html.contains("asked 2 times ") && !html.contains("<b>"), "{html}");
+    assert_eq!(numbers(&html), (1..=20).collect::<Vec<_>>());
+    let more = html.split_once("href=\"?uploads=").unwrap().1.split('#').next().unwrap().to_owned();
+    let html = browser.page(&format!("repairs/?uploads={more}")).await;
+    assert_eq!(numbers(&html), [21, 22, 23]);
+    assert!(html.contains("The first") && !html.contains("href=\"?uploads="), "{html}");
+    assert_eq!(browser.get("repairs/?uploads=x").await.status, StatusCode::BAD_REQUEST);
 }
 
 /// PostgreSQL holds no text with a null character, and tells so of any that is bound.
