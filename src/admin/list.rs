@@ -22,7 +22,7 @@ const MAX_CHARS: usize = 255;
 pub(super) const LINES: u32 = 50;
 
 const TOO_MANY: &str = "The address has too many parameters.";
-const BROKEN: &str =
+pub(super) const BROKEN: &str =
     "The address of this page of the list is not complete, or was changed. Begin again with the first page.";
 
 /// What the address of a page asks for.

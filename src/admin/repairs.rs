@@ -5,15 +5,21 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
 use tracing::info;
 
+use super::cursor;
 use super::error::PageError;
-use super::list::{Asked, LINES, Selection, Shown};
+use super::list::{Asked, BROKEN, LINES, Selection, Shown};
 use super::page::{Frame, Notice, Section, render};
 use super::picture::Badge;
 use super::text::{Moment, shortened};
 use super::{Admin, Staff, StaffForm};
-use crate::domain::{CloudflareId, DeletionReason, PageFrom, PendingDeletion, PendingPlace, Timestamp};
+use crate::domain::{CloudflareId, DeletionReason, PageFrom, PendingDeletion, PendingPlace, Timestamp, WaitingImage};
 use crate::http::query::Query;
 use crate::service::{self, LeftoverOutcome};
+
+/// The parameter with the place of the uploads that are asked about again, and the name of their list.
+const WAITING: &str = "uploads";
+/// How many of them a page has.
+const MAX_WAITING: u32 = 20;
 
 #[derive(Template)]
 #[template(path = "admin/repairs.html")]
@@ -23,6 +29,22 @@ struct RepairsPage {
     notice: Option<Notice>,
     selection: Selection,
     list: Shown<Line>,
+    /// Uploads that are asked about again.
+    waiting: Vec<Waiting>,
+    /// The place of the next of them, where there are more.
+    more_waiting: Option<String>,
+    /// Whether these are not the first.
+    is_later: bool,
+}
+
+/// An upload that Cloudflare is asked about again.
+struct Waiting {
+    id: String,
+    name: String,
+    since: Moment,
+    next: Moment,
+    attempts: i32,
+    error: String,
 }
 
 #[derive(Template)]
@@ -65,8 +87,33 @@ async fn page(admin: &Admin, staff: &Staff, query: &Query, notice: Option<Notice
     let part = admin.service.records().list_leftovers(from, LINES).await?;
     let now = admin.service.clock().now();
     let list = selection.show(&part, ("repair", "repairs"), |leftover| line(leftover, now));
-    let frame = Frame::new(admin, staff, Section::Repairs);
-    Ok(render(&RepairsPage { frame, csrf: staff.csrf.to_string(), notice, selection, list }))
+    let after = query.get(WAITING).filter(|place| !place.is_empty());
+    let waiting_from = after.map_or(Ok(PageFrom::Start), |place| {
+        cursor::decode(WAITING, place).map(PageFrom::After).ok_or(PageError::BadRequest(BROKEN))
+    })?;
+    let waiting = admin.service.list_waiting_images(waiting_from, MAX_WAITING).await?;
+    Ok(render(&RepairsPage {
+        frame: Frame::new(admin, staff, Section::Repairs),
+        csrf: staff.csrf.to_string(),
+        notice,
+        selection,
+        list,
+        more_waiting: waiting.next.map(|place| cursor::encode(WAITING, &place)),
+        is_later: after.is_some(),
+        waiting: waiting.items.iter().map(|image| waiting_line(image, now)).collect(),
+    }))
+}
+
+fn waiting_line(image: &WaitingImage, now: Timestamp) -> Waiting {
+    let named = [image.original_filename.as_str(), image.cloudflare_id.as_str()];
+    Waiting {
+        id: image.id.to_string(),
+        name: shortened(named.into_iter().find(|name| !name.trim().is_empty()).unwrap_or_default(), 120),
+        since: Moment::new(image.created_at, now),
+        next: Moment::new(image.next_poll_at.max(now), now),
+        attempts: image.attempts,
+        error: shortened(&image.last_error, 300),
+    }
 }
 
 /// What was done, by the word in the address.

@@ -142,7 +142,8 @@ impl Wishes {
 /// Shows the form, and what became of the images that the address names.
 pub(super) async fn show(State(admin): State<Admin>, staff: Staff, request: Request) -> Result<Response, PageError> {
     let query = Query::parse(request.uri().query().unwrap_or_default()).unwrap_or_default();
-    let ids: Vec<_> = query.all("image").map(CloudflareId::new).take(MAX_IMAGES).collect();
+    let ids: Vec<_> =
+        query.all("image").map(CloudflareId::new).filter(CloudflareId::is_storable).take(MAX_IMAGES).collect();
     let outcome = if ids.is_empty() { None } else { Some(outcome(&admin, &ids, Vec::new()).await?) };
     Ok(page(&admin, &staff, Wishes::usual(&admin), Vec::new(), outcome))
 }
@@ -207,7 +208,8 @@ pub(super) async fn submit(
     StaffUpload { staff, form, files }: StaffUpload,
 ) -> Result<Response, PageError> {
     let wishes = Wishes::read(&form);
-    let sent: Vec<_> = form.fields.all("image").map(CloudflareId::new).take(MAX_IMAGES).collect();
+    let sent: Vec<_> =
+        form.fields.all("image").map(CloudflareId::new).filter(CloudflareId::is_storable).take(MAX_IMAGES).collect();
     let request = match wishes.request() {
         Ok(request) => request,
         Err(problems) => {

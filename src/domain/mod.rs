@@ -36,7 +36,7 @@ pub use admin_session::AdminSession;
 pub use browsing::{BrowseBy, BrowseFrom, BrowseOrder, BrowsePosition, ImageQuery};
 pub use bulk_run::{BulkFailure, BulkRun, BulkSelection, BulkState, BulkStep, ImagesInHand, Legible};
 pub use clock::{Clock, ManualClock};
-pub use due_image::{Due, DueImage};
+pub use due_image::{Due, DueImage, WaitingImage, WaitingPlace};
 #[cfg(feature = "server")]
 pub(crate) use error_chain::error_chain;
 pub use image::{

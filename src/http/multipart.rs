@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use axum::body::{Body, Bytes, HttpBody};
@@ -47,7 +47,7 @@ impl Parts {
     /// [`PartsError`].
     pub async fn next(&mut self) -> Result<Option<Part<'static>>, PartsError> {
         let part = self.parts.next_field().await.map_err(|error| PartsError::of(&error))?;
-        self.held.release();
+        self.held.give_away();
         Ok(part)
     }
 
@@ -57,7 +57,7 @@ impl Parts {
     /// [`PartsError`].
     pub async fn chunk(&self, part: &mut Part<'_>) -> Result<Option<Bytes>, PartsError> {
         let chunk = part.chunk().await.map_err(|error| PartsError::of(&error))?;
-        self.held.release();
+        self.held.give_away();
         Ok(chunk)
     }
 
@@ -77,17 +77,33 @@ impl PartsError {
     }
 }
 
-/// How many bytes the parser of a form holds at most before it gives any of them away, as the heads of parts that do not end.
+/// What the parser of a form holds. It takes all bytes that there are before it looks at those it has: so it gets each piece of the body
+/// only after it has found nothing in those before, or small parts that are looked at slowly would pile up.
 #[derive(Debug, Clone, Default)]
-struct HeldBytes(Arc<AtomicUsize>);
+struct HeldBytes(Arc<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    /// How many bytes have come since it last gave any away, as the heads of parts that do not end.
+    bytes: AtomicUsize,
+    /// Whether it may find something in what it has.
+    is_unread: AtomicBool,
+}
 
 impl HeldBytes {
-    fn release(&self) {
-        self.0.store(0, Ordering::Relaxed);
+    fn give_away(&self) {
+        self.0.bytes.store(0, Ordering::Relaxed);
+        self.0.is_unread.store(true, Ordering::Relaxed);
     }
 
     fn add(&self, bytes: usize) -> Result<(), HeadTooLong> {
-        if self.0.fetch_add(bytes, Ordering::Relaxed) > MAX_HELD_BYTES { Err(HeadTooLong) } else { Ok(()) }
+        self.0.is_unread.store(true, Ordering::Relaxed);
+        if self.0.bytes.fetch_add(bytes, Ordering::Relaxed) > MAX_HELD_BYTES { Err(HeadTooLong) } else { Ok(()) }
+    }
+
+    /// Whether the parser is to look at what it has; once.
+    fn must_be_read(&self) -> bool {
+        self.0.is_unread.swap(false, Ordering::Relaxed)
     }
 }
 
@@ -110,11 +126,68 @@ impl HttpBody for Counted {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.held.must_be_read() {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         Poll::Ready(frame.map(|frame| {
             let frame = frame?;
             self.held.add(frame.data_ref().map_or(0, Bytes::len)).map_err(axum::Error::new)?;
             Ok(frame)
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A body whose pieces are all there at once.
+    struct Pieces<I>(I);
+
+    impl<I: Iterator<Item = Vec<u8>> + Unpin> HttpBody for Pieces<I> {
+        type Data = Bytes;
+        type Error = axum::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+            Poll::Ready(self.0.next().map(|piece| Ok(Frame::data(piece.into()))))
+        }
+    }
+
+    fn parts(pieces: impl Iterator<Item = Vec<u8>> + Send + Unpin + 'static) -> Parts {
+        Parts::new("multipart/form-data; boundary=b", Body::new(Pieces(pieces)), u64::MAX).unwrap()
+    }
+
+    #[tokio::test]
+    async fn parts_that_are_looked_at_slowly_do_not_pile_up() {
+        const PIECES: usize = 100;
+        const PARTS_IN_A_PIECE: usize = 50;
+        let piece = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\nx\r\n".repeat(PARTS_IN_A_PIECE);
+        let sent = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&sent);
+        let pieces = (0..PIECES).map(move |_| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            piece.clone().into_bytes()
+        });
+        let mut parts = parts(pieces.chain([b"--b--\r\n".to_vec()]));
+        let mut read = 0;
+        while let Some(mut part) = parts.next().await.unwrap() {
+            assert_eq!(parts.chunk(&mut part).await.unwrap().as_deref(), Some(&b"x"[..]));
+            parts.skip(&mut part).await.unwrap();
+            read += 1;
+            let sent = sent.load(Ordering::Relaxed);
+            assert!(sent <= read / PARTS_IN_A_PIECE + 2, "{sent} pieces were taken for {read} parts");
+        }
+        assert_eq!(read, PIECES * PARTS_IN_A_PIECE);
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_refused() {
+        let mut parts = parts([b"--b\r\nA: ".to_vec()].into_iter().chain(std::iter::repeat(vec![b'x'; 64 * 1024])));
+        assert_eq!(parts.next().await.err(), Some(PartsError::Unreadable));
     }
 }

@@ -269,7 +269,7 @@ impl CloudflareService {
         size: u32,
     ) -> Result<Stretch<Account, AccountPlace>, SearchError> {
         let read = |place: AccountPlace| {
-            let id = self.database.user_key().read(&place.id).filter(|_| !place.username.contains('\0'));
+            let id = self.database.user_key().read(&place.id);
             id.map(|id| (place.username, id))
         };
         let place = match from.clone().map(read) {

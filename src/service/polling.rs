@@ -6,7 +6,7 @@ use tracing::{Instrument, info, instrument, warn};
 use super::images::record_check;
 use super::{CloudflareService, Error};
 use crate::cloudflare::{self, ImageDetails};
-use crate::domain::{Image, ImageStatus, Timestamp};
+use crate::domain::{Image, ImageStatus, PageFrom, Stretch, Timestamp, WaitingImage, WaitingPlace};
 use crate::metrics::JobKind;
 use crate::store::polls::Poll;
 use crate::store::{self, Transaction};
@@ -70,6 +70,19 @@ impl CloudflareService {
             self.metrics().count_items(JobKind::Polling, outcome, 1);
         }
         failure.map_or(Ok(polled), Err)
+    }
+
+    /// At most `size` unfinished images that Cloudflare is asked about again, from a place on, the next turn first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list_waiting_images(
+        &self,
+        from: PageFrom<WaitingPlace>,
+        size: u32,
+    ) -> Result<Stretch<WaitingImage, WaitingPlace>, Error> {
+        let found = store::polls::list(&self.database, &from, size.saturating_add(1)).await?;
+        Ok(Stretch::cut(found, size, &from, WaitingImage::place))
     }
 
     async fn claim_polls(&self, limit: u32) -> Result<Vec<Poll>, Error> {

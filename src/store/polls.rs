@@ -4,8 +4,10 @@
 //! another client records are found like those that are recorded here. Where an image is deleted, its row goes when its turn comes.
 
 use super::image_set::{Pair, in_set};
-use super::{Error, ImageSet, Transaction, images, on};
-use crate::domain::{Image, ImageId, Timestamp};
+use super::selections::fetch_page;
+use super::sql::{Argument, Dialect, Statement};
+use super::{Database, Error, ImageSet, Transaction, images, on};
+use crate::domain::{Image, ImageId, PageFrom, Timestamp, WaitingImage, WaitingPlace};
 
 /// An image whose turn it is, claimed by whoever holds this.
 #[derive(Debug, Clone)]
@@ -16,6 +18,20 @@ pub struct Poll {
     pub attempts: i32,
     /// How long nobody else gets it. It is unlike that of any later claim, so it tells whether the claim is still this one.
     claimed_until: Timestamp,
+}
+
+/// At most `limit` images that wait for their turn, from a place on, the next turn first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(database: &Database, from: &PageFrom<WaitingPlace>, limit: u32) -> Result<Vec<WaitingImage>, Error> {
+    const WAITING: &str = "SELECT images.id, images.cloudflare_id, images.original_filename, images.created_at, polls.next_poll_at, \
+                           polls.attempts, polls.last_error \
+                           FROM cfimages_polls AS polls JOIN cloudflare_images AS images ON images.id = polls.image_id WHERE TRUE";
+    let mut statement = Statement::new(Dialect::of(database), WAITING);
+    let place = from.map(|place| vec![Argument::Time(place.next_poll_at), Argument::Image(place.id)]);
+    statement.push_page(&["polls.next_poll_at", "polls.image_id"], false, &place, limit);
+    fetch_page(database, statement, from).await
 }
 
 // The order is that of the index by status and age: another one would tempt the engines to read all images of these days.

@@ -77,6 +77,8 @@ async fn filters(engine: Engine) {
         ("owner=alice&status=pending", &[]),
         ("creator=studio", &[2]),
         ("creator=stud", &[]),
+        ("variants=yes", &[]),
+        ("variants=no&status=draft", &[3]),
         ("from=2020-01-02&to=2020-01-03", &[3, 2]),
         ("to=2020-01-01", &[1]),
         ("up-from=2020-05-01&up-to=2020-05-01", &[1]),

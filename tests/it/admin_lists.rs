@@ -1,7 +1,10 @@
 //! The admin's lists of webhooks, repairs, logs and usages.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cfimages::domain::{
-    CloudflareId, DeletionReason, DeliveryDigest, Timestamp, WebhookDelivery, WebhookForm, WebhookOutcome, WebhookProof,
+    CloudflareId, DeletionReason, DeliveryDigest, PendingPlace, Timestamp, WebhookDelivery, WebhookForm,
+    WebhookOutcome, WebhookProof,
 };
 use cfimages::store;
 use reqwest::StatusCode;
@@ -11,7 +14,7 @@ use crate::jobs_leftovers::{record, recorded};
 use crate::support::admin::{Browser, encode, leads_to};
 use crate::support::app::{Answer, TestApp, WEBHOOK_SECRET, connect};
 use crate::support::cloudflare::FakeCloudflare;
-use crate::support::rows::{ImageRow, insert_usage, is_sqlite, key, time};
+use crate::support::rows::{ImageRow, insert_images, insert_usage, is_sqlite, key, time};
 use crate::support::suite::{Engine, Suite};
 use crate::support::{eventually, sql};
 
@@ -25,6 +28,11 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("admin_lists::usages_are_found_by_image_content_and_id", usages);
     suite.on_both_engines("admin_lists::hostile_texts_stay_texts_in_lists", hostile_texts);
     suite.on_both_engines("admin_lists::addresses_that_make_no_sense_are_told", broken_addresses);
+    suite.on_both_engines(
+        "admin_lists::uploads_that_are_asked_about_again_are_listed_with_their_next_turn",
+        waiting_uploads,
+    );
+    suite.on_both_engines("admin_lists::null_characters_are_no_error_of_the_database", null_characters);
     suite.on_both_engines("admin_lists::nobody_sees_or_changes_anything_without_signing_in", strangers);
 }
 
@@ -399,6 +407,78 @@ async fn broken_addresses(engine: Engine) {
         ("usages/?content=x", "“Content” must be an application and a model"),
     ] {
         assert!(browser.page(page).await.contains(problem), "{page}");
+    }
+}
+
+async fn waiting_uploads(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    let mut browser = Browser::signed_in(&app, "alice").await;
+    assert!(!browser.page("repairs/").await.contains("asked about again"));
+    insert_images(url, 23, "draft").await;
+    for number in 1..=23 {
+        let next = time(url, &format!("2099-01-01T00:{:02}:00", number / 2));
+        let row = format!(
+            "INSERT INTO cfimages_polls (image_id, next_poll_at, attempts, claimed_until, last_error) \
+             VALUES ('{}', '{next}', {}, NULL, 'why {number} <b>')",
+            key(number),
+            number % 3
+        );
+        sql::execute(url, &row).await;
+    }
+    let numbers = |html: &str| -> Vec<u32> {
+        html.split("why ").skip(1).map(|rest| rest.split(' ').next().unwrap().parse().unwrap()).collect()
+    };
+    let html = browser.page("repairs/").await;
+    assert!(html.contains("Nothing has to be repaired") && html.contains("next look"), "{html}");
+    assert!(html.contains("asked 1 time ") && html.contains("asked 2 times ") && !html.contains("<b>"), "{html}");
+    assert_eq!(numbers(&html), (1..=20).collect::<Vec<_>>());
+    let more = html.split_once("href=\"?uploads=").unwrap().1.split('#').next().unwrap().to_owned();
+    let html = browser.page(&format!("repairs/?uploads={more}")).await;
+    assert_eq!(numbers(&html), [21, 22, 23]);
+    assert!(html.contains("The first") && !html.contains("href=\"?uploads="), "{html}");
+    assert_eq!(browser.get("repairs/?uploads=x").await.status, StatusCode::BAD_REQUEST);
+}
+
+/// PostgreSQL holds no text with a null character, and tells so of any that is bound.
+async fn null_characters(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let mut browser = Browser::of_superuser(&app, "alice").await;
+    let place = PendingPlace { created_at: "2026-01-01".parse().unwrap(), cloudflare_id: "a\0".to_owned() };
+    let repair = URL_SAFE_NO_PAD.encode(serde_json::to_vec(&("repairs", place)).unwrap());
+    let user = URL_SAFE_NO_PAD.encode(br#"["users",{"username":"a\u0000","id":"1"}]"#);
+    let delivery = URL_SAFE_NO_PAD.encode(br#"["webhooks",["2026-01-01T00:00:00Z","\u0000"]]"#);
+    for (list, place) in [("repairs/", repair), ("users/", user), ("webhooks/", delivery)] {
+        for direction in ["after", "before"] {
+            let answer = browser.get(&format!("{list}?{direction}={place}")).await;
+            assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{list} {direction}");
+        }
+    }
+    for (page, names) in [
+        (
+            "images/",
+            "q status privacy usage owner creator from to up-from up-to end-from end-to min max sort per view after done",
+        ),
+        ("images/export.csv", "q owner creator status"),
+        ("logs/", "event image from to message before"),
+        ("usages/", "images content id after"),
+        ("webhooks/", "outcome form after"),
+        ("webhooks/%00/", "x"),
+        ("repairs/", "after done"),
+        ("repairs/give-up/", "id"),
+        ("runs/", "before"),
+        ("runs/%00/", "x"),
+        ("users/", "q who after"),
+        ("users/%00/", "x"),
+        ("upload/", "image failed"),
+        ("workbench/", "image variant w url"),
+        ("images/%00/", "x"),
+        ("sign-in/", "next"),
+    ] {
+        for name in names.split(' ') {
+            let answer = browser.get(&format!("{page}?{name}=a%00b&image=%00")).await;
+            assert!(!answer.status.is_server_error(), "{page} {name}: {}", answer.text);
+        }
     }
 }
 

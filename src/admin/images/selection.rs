@@ -13,12 +13,12 @@ use crate::http::query::Query;
 use crate::service::OwnerProblem;
 
 /// The parameters that make a selection, in the order of the URL.
-const PARAMETERS: [&str; 16] = [
-    "q", "status", "privacy", "usage", "owner", "creator", "from", "to", "up-from", "up-to", "end-from", "end-to",
-    "min", "max", "sort", "per",
+const PARAMETERS: [&str; 17] = [
+    "q", "status", "privacy", "usage", "owner", "creator", "variants", "from", "to", "up-from", "up-to", "end-from",
+    "end-to", "min", "max", "sort", "per",
 ];
 /// Those that are neither order nor size of a page.
-const FILTERS: usize = 14;
+const FILTERS: usize = 15;
 /// Those of the filters that are always shown.
 const BASIC_FILTERS: usize = 4;
 /// The most words of a search; each costs another look at every image.
@@ -39,6 +39,9 @@ pub(super) const STATUSES: [Choice; 5] = [
 ];
 pub(super) const PRIVACIES: [Choice; 2] = [choice("public", "Public"), choice("private", "Private")];
 pub(super) const USAGES: [Choice; 2] = [choice("used", "Used by content"), choice("orphaned", "Not used")];
+pub(super) const VARIANTS: [Choice; 2] = [choice("yes", "Listed"), choice("no", "None")];
+/// Filters that are days.
+pub(super) const DAYS: [&str; 6] = ["from", "to", "up-from", "up-to", "end-from", "end-to"];
 pub(super) const SORTS: [Choice; 6] = [
     choice("newest", "Newest first"),
     choice("oldest", "Oldest first"),
@@ -182,6 +185,7 @@ impl Selection {
             status: reader.one_of("status", &STATUSES).map(|word| ImageStatus::from(word.to_owned())),
             require_signed_urls: reader.one_of("privacy", &PRIVACIES).map(|word| word == "private"),
             creator: reader.text("creator"),
+            has_variants: reader.one_of("variants", &VARIANTS).map(|word| word == "yes"),
             orphaned: reader.one_of("usage", &USAGES) == Some("orphaned"),
             terms,
             ..ImageFilter::default()
@@ -230,7 +234,7 @@ fn place_kind(by: BrowseBy) -> &'static str {
 }
 
 /// What a parameter is called.
-fn label(name: &str) -> &'static str {
+pub(super) fn label(name: &str) -> &'static str {
     match name {
         "q" => "Search",
         "status" => "Status",
@@ -238,6 +242,7 @@ fn label(name: &str) -> &'static str {
         "usage" => "Usage",
         "owner" => "Owner",
         "creator" => "Creator",
+        "variants" => "Variants",
         "from" => "Created from",
         "to" => "Created to",
         "up-from" => "Uploaded from",
@@ -252,8 +257,10 @@ fn label(name: &str) -> &'static str {
 
 /// The value of a filter as people read it.
 fn shown(name: &str, value: &str) -> String {
-    let all = STATUSES.iter().chain(&PRIVACIES).chain(&USAGES);
-    let known = all.into_iter().find(|choice| choice.value == value && matches!(name, "status" | "privacy" | "usage"));
+    let all = STATUSES.iter().chain(&PRIVACIES).chain(&USAGES).chain(&VARIANTS);
+    let known = all
+        .into_iter()
+        .find(|choice| choice.value == value && matches!(name, "status" | "privacy" | "usage" | "variants"));
     match (known, name) {
         (Some(choice), _) => choice.label.to_owned(),
         (None, "min" | "max") => format!("{} kB", visible(value)),
