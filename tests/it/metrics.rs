@@ -106,10 +106,9 @@ async fn uploads(engine: Engine) {
             ("cfimages_webhooks_total{form=\"notification\",outcome=\"recorded\",reason=\"\"}".to_owned(), 1.0),
         ],
     );
-    let is_one = |series: &str| assert_eq!(uploaded.series.get(series), Some(&1.0), "{series}");
-    is_one("cfimages_images{status=\"uploaded\"}");
-    is_one("cfimages_cloudflare_call_duration_seconds_count{operation=\"get_image\"}");
-    is_one("cfimages_webhook_duration_seconds_count{form=\"notification\"}");
+    uploaded.assert_is("cfimages_images{status=\"uploaded\"}", 1.0);
+    uploaded.assert_is("cfimages_cloudflare_call_duration_seconds_count{operation=\"get_image\"}", 1.0);
+    uploaded.assert_is("cfimages_webhook_duration_seconds_count{form=\"notification\"}", 1.0);
 
     // It is uploaded already, so that nothing has become of it.
     let path = format!("images/{}/check_status/", image["id"].as_str().unwrap());
@@ -142,8 +141,8 @@ async fn requests(engine: Engine) {
             (error("method_not_allowed"), 1.0),
         ],
     );
-    assert_eq!(after.series["cfimages_http_requests_in_flight"], 0.0);
-    assert_eq!(after.get("cfimages_http_request_duration_seconds_count{method=\"GET\",route=\"unmatched\"}"), 2.0);
+    after.assert_is("cfimages_http_requests_in_flight", 0.0);
+    after.assert_is("cfimages_http_request_duration_seconds_count{method=\"GET\",route=\"unmatched\"}", 2.0);
 }
 
 fn http_client_without_redirects() -> reqwest::Client {
@@ -350,11 +349,11 @@ async fn job_work(engine: Engine) {
     let last_success = "cfimages_job_last_success_timestamp_seconds{name=\"polling\"}";
     #[expect(clippy::cast_precision_loss, reason = "a time in seconds has 31 bits")]
     let now = world.fixture.clock_now().as_unix_seconds() as f64;
-    assert_eq!(after.series[last_success], now);
-    assert_eq!(before.series["cfimages_job_queue_length{name=\"compensation\"}"], 1.0);
+    after.assert_is(last_success, now);
+    before.assert_is("cfimages_job_queue_length{name=\"compensation\"}", 1.0);
     assert!(before.series["cfimages_job_queue_overdue_seconds{name=\"compensation\"}"] > 1_000_000.0);
-    assert_eq!(after.series["cfimages_job_queue_length{name=\"compensation\"}"], 0.0);
-    assert_eq!(after.series["cfimages_job_queue_overdue_seconds{name=\"compensation\"}"], 0.0);
+    after.assert_is("cfimages_job_queue_length{name=\"compensation\"}", 0.0);
+    after.assert_is("cfimages_job_queue_overdue_seconds{name=\"compensation\"}", 0.0);
 }
 
 /// A scrape of a service that listens nowhere.
@@ -369,11 +368,13 @@ async fn scrape_directly(service: &cfimages::service::CloudflareService) -> Scra
 async fn no_database(engine: Engine) {
     let world = World::new(&engine).await;
     let scrape = scrape_directly(world.service()).await;
-    assert_eq!((scrape.series["cfimages_database_up"], scrape.series["cfimages_database_ready"]), (1.0, 1.0));
+    scrape.assert_is("cfimages_database_up", 1.0);
+    scrape.assert_is("cfimages_database_ready", 1.0);
     assert!(scrape.series["cfimages_database_answer_seconds"] > 0.0);
     world.fixture.database.close().await;
     let scrape = scrape_directly(world.service()).await;
-    assert_eq!((scrape.series["cfimages_database_up"], scrape.series["cfimages_database_ready"]), (0.0, 0.0));
+    scrape.assert_is("cfimages_database_up", 0.0);
+    scrape.assert_is("cfimages_database_ready", 0.0);
     assert!(!scrape.names().contains("cfimages_images") && scrape.names().contains("cfimages_uploads_total"));
 }
 
@@ -391,7 +392,7 @@ async fn listener(engine: Engine) {
     let text = http.get(format!("http://{metrics}/metrics")).send().await.unwrap().text().await.unwrap();
     let scrape = Scrape::read(&text);
     let version = env!("CARGO_PKG_VERSION");
-    assert_eq!(scrape.series[&format!("cfimages_build_info{{version=\"{version}\"}}")], 1.0);
+    scrape.assert_is(&format!("cfimages_build_info{{version=\"{version}\"}}"), 1.0);
     assert!(scrape.series["process_start_time_seconds"] > 1_700_000_000.0);
     #[cfg(target_os = "linux")]
     for name in ["process_resident_memory_bytes", "process_open_fds", "process_max_fds"] {

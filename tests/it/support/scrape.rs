@@ -57,6 +57,12 @@ impl Scrape {
         self.series.get(series).copied().unwrap_or(0.0)
     }
 
+    /// Makes sure that a series is there, with this value.
+    #[track_caller]
+    pub(crate) fn assert_is(&self, series: &str, value: f64) {
+        assert_eq!(self.series.get(series), Some(&value), "{series}");
+    }
+
     /// The names that series have.
     pub(crate) fn names(&self) -> BTreeSet<&str> {
         self.series.keys().map(|series| series.split('{').next().unwrap()).collect()
