@@ -87,7 +87,7 @@ mod tests {
 
     fn log(file: &LogFile, line: &str) {
         let mut writer = file;
-        writer.write_all(line.as_bytes()).unwrap();
+        writer.write_all(line.as_bytes()).expect("the file can be written");
     }
 
     #[test]

@@ -195,13 +195,11 @@ impl Limiter {
         // What is further ahead than a period was counted before the clock was put back.
         let counted = Some(callers.full_at(caller)).filter(|full_at| (now..=now + self.period).contains(full_at));
         let full_at = counted.unwrap_or(now) + self.interval;
-        match u64::try_from(full_at - self.period - now) {
-            Ok(micros @ 1..) => Err(Throttled { wait: Duration::from_micros(micros) }),
-            _ => {
-                admit(&mut callers, full_at);
-                Ok(())
-            }
+        if let Ok(micros @ 1..) = u64::try_from(full_at - self.period - now) {
+            return Err(Throttled { wait: Duration::from_micros(micros) });
         }
+        admit(&mut callers, full_at);
+        Ok(())
     }
 
     fn shard_of(&self, caller: Caller) -> usize {
@@ -240,9 +238,7 @@ mod tests {
         (RateLimits::new(&config, clock.clone()), clock)
     }
 
-    fn alice() -> Option<Caller> {
-        Some(Caller::User(UserId::from(1)))
-    }
+    const ALICE: Option<Caller> = Some(Caller::User(UserId::Number(1)));
 
     fn address(address: impl Into<IpAddr>) -> Option<Caller> {
         let context = RequestContext {
@@ -267,40 +263,40 @@ mod tests {
     #[test]
     fn so_many_requests_pass_at_once_and_come_back_one_by_one() {
         let (limits, clock) = limits();
-        assert_eq!(exhaust(&limits, alice()), (6, 10));
+        assert_eq!(exhaust(&limits, ALICE), (6, 10));
         clock.advance(9);
-        assert_eq!(exhaust(&limits, alice()), (0, 1));
+        assert_eq!(exhaust(&limits, ALICE), (0, 1));
         clock.advance(1);
-        assert_eq!(exhaust(&limits, alice()), (1, 10));
+        assert_eq!(exhaust(&limits, ALICE), (1, 10));
         clock.advance(30);
-        assert_eq!(exhaust(&limits, alice()), (3, 10));
+        assert_eq!(exhaust(&limits, ALICE), (3, 10));
         clock.advance(1_000_000);
-        assert_eq!(exhaust(&limits, alice()), (6, 10));
+        assert_eq!(exhaust(&limits, ALICE), (6, 10));
     }
 
     #[test]
     fn who_is_refused_waits_no_longer_for_it_and_who_only_looks_is_not_counted() {
         let (limits, clock) = limits();
         for _ in 0..100 {
-            assert_eq!(limits.check(RequestGroup::Read, alice()), Ok(()));
+            assert_eq!(limits.check(RequestGroup::Read, ALICE), Ok(()));
         }
-        assert_eq!(exhaust(&limits, alice()), (6, 10));
+        assert_eq!(exhaust(&limits, ALICE), (6, 10));
         for _ in 0..100 {
-            exhaust(&limits, alice());
+            exhaust(&limits, ALICE);
         }
-        assert!(limits.check(RequestGroup::Read, alice()).is_err());
+        assert!(limits.check(RequestGroup::Read, ALICE).is_err());
         clock.advance(10);
-        assert_eq!(limits.check(RequestGroup::Read, alice()), Ok(()));
+        assert_eq!(limits.check(RequestGroup::Read, ALICE), Ok(()));
     }
 
     #[test]
     fn callers_and_groups_are_counted_apart_and_groups_without_a_limit_not_at_all() {
         let (limits, _) = limits();
-        exhaust(&limits, alice());
+        exhaust(&limits, ALICE);
         assert_eq!(exhaust(&limits, Some(Caller::User(UserId::from(2)))).0, 6);
         assert_eq!(exhaust(&limits, address(Ipv4Addr::LOCALHOST)).0, 6);
         for _ in 0..1000 {
-            assert_eq!(limits.count(RequestGroup::Write, alice()), Ok(()));
+            assert_eq!(limits.count(RequestGroup::Write, ALICE), Ok(()));
             assert_eq!(limits.count(RequestGroup::Read, None), Ok(()));
         }
     }
@@ -320,11 +316,11 @@ mod tests {
     #[test]
     fn a_clock_that_is_put_back_keeps_nobody_out() {
         let (limits, clock) = limits();
-        exhaust(&limits, alice());
+        exhaust(&limits, ALICE);
         clock.advance(-1_000_000);
-        assert_eq!(exhaust(&limits, alice()), (6, 10));
+        assert_eq!(exhaust(&limits, ALICE), (6, 10));
         clock.advance(60);
-        assert_eq!(exhaust(&limits, alice()), (6, 10));
+        assert_eq!(exhaust(&limits, ALICE), (6, 10));
     }
 
     #[test]
@@ -344,12 +340,12 @@ mod tests {
         assert!((SHARDS * MAX_CALLERS..=2 * SHARDS * MAX_CALLERS).contains(&kept(&limits)), "{}", kept(&limits));
 
         clock.advance(60);
-        exhaust(&limits, alice());
+        exhaust(&limits, ALICE);
         clock.advance(5);
         for number in 0..u32::try_from(SHARDS * MAX_CALLERS / 2).unwrap() {
             limits.count(RequestGroup::Read, address(Ipv4Addr::from_bits(number))).unwrap();
         }
-        assert_eq!(exhaust(&limits, alice()).0, 0);
+        assert_eq!(exhaust(&limits, ALICE).0, 0);
 
         // Each part forgets when somebody new comes to it.
         for _ in 0..2 {

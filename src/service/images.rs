@@ -138,7 +138,6 @@ impl CloudflareService {
     ///
     /// # Errors
     /// If the images cannot be looked up.
-    #[instrument(name = "service.images.check_statuses", skip_all)]
     pub async fn check_image_statuses(
         &self,
         owner: &User,
