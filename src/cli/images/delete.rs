@@ -79,7 +79,10 @@ impl DeleteArgs {
     async fn delete(&self, records: &ImageRecords, service: &CloudflareService, id: &str) -> anyhow::Result<()> {
         let image = get_image(records, id).await?;
         match service.delete_image(&image, self.force).await {
-            Err(Error::InUse(usages)) => bail!("{} Use --force to delete it anyway.", in_use(&usages)),
+            Err(Error::InUse) => {
+                let (_, usages) = records.history(image.id).await?;
+                bail!("{} Use --force to delete it anyway.", in_use(&usages))
+            }
             deleted => Ok(deleted?),
         }
     }
