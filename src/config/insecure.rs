@@ -1,5 +1,7 @@
 //! Settings that are each right, and a danger together: what the server refuses to start with, and what it warns of.
 
+use std::net::{IpAddr, SocketAddr};
+
 use secrecy::ExposeSecret;
 
 use super::Config;
@@ -10,7 +12,7 @@ use super::problem::Problem;
 use super::server::ServerConfig;
 use super::settings::{
     CFIMAGES_ALLOWED_HOSTS, CFIMAGES_AUTH_ORDER, CFIMAGES_CORS_ORIGINS, CFIMAGES_DJANGO_SECRET_KEY,
-    CFIMAGES_TRUSTED_PROXIES, CLOUDFLARE_IMAGES_ALLOW_EMULATOR, CLOUDFLARE_IMAGES_BASE_URL,
+    CFIMAGES_METRICS_LISTEN, CFIMAGES_TRUSTED_PROXIES, CLOUDFLARE_IMAGES_ALLOW_EMULATOR, CLOUDFLARE_IMAGES_BASE_URL,
     CLOUDFLARE_IMAGES_WEBHOOK_ALLOW_UNSIGNED, CLOUDFLARE_IMAGES_WEBHOOK_SECRET,
 };
 use super::values::Values;
@@ -95,6 +97,7 @@ impl Config {
             warnings.push(format!("{name} has no TLS: the API token crosses the network in clear"));
         }
         warnings.extend(self.insecure_origins());
+        warnings.extend(self.open_metrics());
         if !self.server.is_loopback() {
             warnings.extend(self.public_warnings());
         }
@@ -126,6 +129,19 @@ impl Config {
             warnings.push(format!("{name} is one that Django made for development, and others can reach {listen}"));
         }
         warnings
+    }
+
+    /// Whoever reaches `/metrics` may read it.
+    fn open_metrics(&self) -> Option<String> {
+        let is_kept_in = |address: &SocketAddr| match address.ip().to_canonical() {
+            IpAddr::V4(ip) => ip.is_loopback() || ip.is_private(),
+            IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local(),
+        };
+        let address = self.server.metrics_listen.filter(|address| !is_kept_in(address))?;
+        let name = CFIMAGES_METRICS_LISTEN.name;
+        Some(format!(
+            "{name} is {address}, where nobody has to prove anything: keep others away from it, or name a private address"
+        ))
     }
 
     /// Whoever is on the way can put pages under an origin without TLS, and these could use the sessions of others.
@@ -251,6 +267,16 @@ mod tests {
             &[PUBLIC, PROXY, HOSTS, key],
             "CFIMAGES_DJANGO_SECRET_KEY is one that Django made for development",
         );
+    }
+
+    #[test]
+    fn metrics_are_warned_of_where_others_than_a_private_network_may_read_them() {
+        for listen in ["127.0.0.1:9100", "[::1]:9100", "10.1.2.3:9100", "192.168.0.9:9100", "[fd00::1]:9100"] {
+            assert_eq!(outcome(&[("CFIMAGES_METRICS_LISTEN", listen)]), Ok(vec![]), "{listen}");
+        }
+        for listen in ["0.0.0.0:9100", "[::]:9100", "203.0.113.1:9100", "[2001:db8::1]:9100"] {
+            assert_warned(&[("CFIMAGES_METRICS_LISTEN", listen)], &format!("CFIMAGES_METRICS_LISTEN is {listen}"));
+        }
     }
 
     #[test]
