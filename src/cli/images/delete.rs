@@ -80,7 +80,7 @@ impl DeleteArgs {
         let image = get_image(records, id).await?;
         match service.delete_image(&image, self.force).await {
             Err(Error::InUse) => {
-                let usages = service.list_image_usages(image.id).await?;
+                let (_, usages) = records.history(image.id).await?;
                 bail!("{} Use --force to delete it anyway.", in_use(&usages))
             }
             deleted => Ok(deleted?),

@@ -59,9 +59,9 @@ impl ShowArgs {
             image: ImageResponse::new(image, &app::image_links(&config), SystemClock.now()),
         };
         if self.json {
-            print_json(&shown)?
+            print_json(&shown)?;
         } else {
-            shown.print()?
+            shown.print()?;
         }
         Ok(ExitCode::SUCCESS)
     }
