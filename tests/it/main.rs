@@ -39,6 +39,7 @@ mod emulator_memory;
 mod faults;
 mod golden;
 mod http;
+mod imports;
 mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
@@ -99,6 +100,7 @@ fn main() -> ExitCode {
         faults::register,
         golden::register,
         http::register,
+        imports::register,
         jobs::register,
         jobs_leftovers::register,
         jobs_polling::register,
