@@ -15,6 +15,7 @@ mod dev;
 mod emulator;
 mod healthcheck;
 mod images;
+mod import;
 mod leftovers;
 mod logs;
 mod migrate;
@@ -73,6 +74,8 @@ enum Command {
     CleanupExpired(cleanup_expired::CleanupExpiredArgs),
     /// Show, retry or forget what is left at Cloudflare after failures.
     Leftovers(leftovers::LeftoversArgs),
+    /// Bring pictures that are elsewhere to Cloudflare: from a list of URLs or files, a folder, or Django's `ImageField`.
+    Import(Box<import::ImportArgs>),
     /// Compare the records with all images of the account at Cloudflare, and repair them.
     ReconcileAccount(reconcile_account::ReconcileAccountArgs),
     /// Rebuild where images are used, out of the application's tables.
@@ -157,6 +160,7 @@ impl Cli {
             Command::Migrate(args) => args.run(&context).await,
             Command::CleanupExpired(args) => Box::pin(args.run(&context)).await,
             Command::Leftovers(args) => Box::pin(args.run(&context)).await,
+            Command::Import(args) => Box::pin(args.run(&context)).await,
             Command::ReconcileAccount(args) => Box::pin(args.run(&context)).await,
             Command::ReconcileUsage(args) => args.run(&context).await,
             Command::Images(args) => Box::pin(args.run(&context)).await,

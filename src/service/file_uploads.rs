@@ -1,5 +1,7 @@
 //! Uploads through the server.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 use tracing::{info, instrument};
 
@@ -11,7 +13,7 @@ use crate::domain::{
     CloudflareId, Image, ImageChanges, ImageStatus, NewImage, Timestamp, UploadEvent, UploadUrl, User,
 };
 use crate::metrics::UploadStep;
-use crate::store;
+use crate::store::{self, Transaction};
 
 const OPERATION: &str = "Failed to upload image";
 /// What a file is called at Cloudflare that has no name.
@@ -23,7 +25,7 @@ pub struct UploadDeadlines {
     /// By when the whole file has to be here.
     pub file: Instant,
     /// By when Cloudflare has to have answered.
-    answer: Instant,
+    pub(super) answer: Instant,
     /// By when it has to be known what became of an upload whose answer was lost.
     end: Instant,
 }
@@ -38,13 +40,22 @@ impl UploadDeadlines {
 }
 
 /// An image that was just made at Cloudflare, on its way into the database.
-struct Uploaded {
-    asked: NewImageFields,
-    original_filename: String,
-    details: ImageDetails,
-    content_type: Option<&'static str>,
-    file_size: Option<u64>,
-    by_staff: bool,
+pub(super) struct Uploaded {
+    pub(super) asked: NewImageFields,
+    pub(super) original_filename: String,
+    pub(super) details: ImageDetails,
+    pub(super) content_type: Option<&'static str>,
+    pub(super) file_size: Option<u64>,
+    pub(super) by_staff: bool,
+}
+
+/// Why a file is not at Cloudflare, or may not be.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// It was not sent to its end, and so there is no image of it.
+    NotSent(PictureProblem),
+    /// Cloudflare did not make an image of it, or it is not known whether it did.
+    Cloudflare(cloudflare::Error),
 }
 
 impl CloudflareService {
@@ -136,16 +147,30 @@ impl CloudflareService {
         file: IdentifiedFile,
         deadlines: UploadDeadlines,
     ) -> Result<(ImageDetails, u64), Error> {
+        let (begun, progress) = (self.clock.now(), Arc::clone(&file.progress));
+        let details = match self.send_once(asked, file, deadlines.answer).await {
+            Ok(details) => details,
+            Err(SendError::NotSent(problem)) => return Err(problem.into()),
+            Err(SendError::Cloudflare(cause)) => self.resolve_upload(cause, asked, begun, deadlines.end).await?,
+        };
+        Ok((details, progress.bytes()))
+    }
+
+    /// Sends a file to Cloudflare, and has its answer by a time.
+    pub(super) async fn send_once(
+        &self,
+        asked: &NewImageFields,
+        file: IdentifiedFile,
+        answer: Instant,
+    ) -> Result<ImageDetails, SendError> {
         let IdentifiedFile { name, format, bytes, progress } = file;
         let name = if name.is_empty() { UNNAMED.to_owned() } else { name };
         let upload = UploadFile { name, content_type: format.content_type(), bytes: reqwest::Body::wrap(bytes) };
-        let begun = self.clock.now();
-        let details = match (self.client.upload_file(asked, upload, deadlines.answer).await, progress.problem()) {
-            (Ok(details), _) => details,
-            (Err(_), Some(problem)) => return Err(problem.into()),
-            (Err(cause), None) => self.resolve_upload(cause, asked, begun, deadlines.end).await?,
-        };
-        Ok((details, progress.bytes()))
+        match (self.client.upload_file(asked, upload, answer).await, progress.problem()) {
+            (Ok(details), _) => Ok(details),
+            (Err(_), Some(problem)) => Err(SendError::NotSent(problem)),
+            (Err(cause), None) => Err(SendError::Cloudflare(cause)),
+        }
     }
 
     /// What became of an upload that has failed for us: the image, where Cloudflare has made it all the same.
@@ -178,6 +203,23 @@ impl CloudflareService {
     }
 
     async fn record_uploaded(&self, owner: &User, id: &CloudflareId, uploaded: Uploaded) -> Result<Image, Error> {
+        let mut transaction = self.database.begin().await?;
+        let image = self.insert_uploaded(&mut transaction, owner, id, uploaded).await?;
+        transaction.commit().await?;
+        Ok(image)
+    }
+
+    /// Records an image that is at Cloudflare, and in its log what Cloudflare said.
+    ///
+    /// # Errors
+    /// [`Error::CustomIdTaken`] if it is recorded already, or if the id cannot be kept, or the database fails.
+    pub(super) async fn insert_uploaded(
+        &self,
+        transaction: &mut Transaction,
+        owner: &User,
+        id: &CloudflareId,
+        uploaded: Uploaded,
+    ) -> Result<Image, Error> {
         let Uploaded { asked, original_filename, details, content_type, file_size, by_staff } = uploaded;
         if id.as_str().is_empty() || id.as_str().chars().count() > CloudflareId::MAX_CHARS {
             return Err(malformed("its id is empty or too long"));
@@ -201,22 +243,20 @@ impl CloudflareService {
             file_size: file_size.and_then(|bytes| i32::try_from(bytes).ok()),
             ..details.changes(now)
         };
-        let mut transaction = self.database.begin().await?;
-        let image = store::images::insert(&mut transaction, &image, now).await.map_err(duplicate_to_taken)?;
-        let image = store::images::apply(&mut transaction, image.id, &changes, now).await?.ok_or(Error::NotFound)?;
+        let image = store::images::insert(transaction, &image, now).await.map_err(duplicate_to_taken)?;
+        let image = store::images::apply(transaction, image.id, &changes, now).await?.ok_or(Error::NotFound)?;
         let event = UploadEvent::ImageUploaded { response: &details.raw };
-        store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+        store::upload_logs::insert(transaction, image.id, &event, now).await?;
         if by_staff {
             let event = UploadEvent::StaffUpload { staff: owner, is_done: true };
-            store::upload_logs::insert(&mut transaction, image.id, &event, now).await?;
+            store::upload_logs::insert(transaction, image.id, &event, now).await?;
         }
-        transaction.commit().await?;
         Ok(image)
     }
 }
 
 /// Why Cloudflare did not make an image.
-fn refusal(cause: cloudflare::Error, asked: &NewImageFields) -> Error {
+pub(super) fn refusal(cause: cloudflare::Error, asked: &NewImageFields) -> Error {
     use cloudflare::Error as Cause;
 
     if cause.has_code(Cause::CUSTOM_ID_TAKEN) && asked.custom_id.is_some() {
@@ -241,6 +281,6 @@ fn refusal(cause: cloudflare::Error, asked: &NewImageFields) -> Error {
     }
 }
 
-fn malformed(why: &'static str) -> Error {
+pub(super) fn malformed(why: &'static str) -> Error {
     Error::Cloudflare { operation: OPERATION, cause: cloudflare::Error::Malformed(why) }
 }

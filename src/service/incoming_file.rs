@@ -90,7 +90,7 @@ impl IncomingFile {
 }
 
 /// The name without the folders that some clients send with it, and without what is no part of a name.
-fn base_name(name: &str) -> String {
+pub(super) fn base_name(name: &str) -> String {
     let name = name.rsplit(['/', '\\']).next().unwrap_or_default();
     name.chars().filter(|c| !c.is_control()).take(MAX_NAME_CHARS).collect::<String>().trim().to_owned()
 }

@@ -28,9 +28,9 @@ const OPERATION: &str = "Failed to delete image";
 /// How long what is claimed is one run's own: longer than the calls to Cloudflare may take that it needs.
 pub(super) const CLAIM_MINUTES: i64 = 5;
 /// How long Cloudflare may be at an upload whose answer was lost. Whoever else used its id at the same time has recorded it by then.
-const LOST_UPLOAD_MINUTES: i64 = 5;
+pub(super) const LOST_UPLOAD_MINUTES: i64 = 5;
 /// How far Cloudflare's clock may be from ours.
-const CLOCKS_APART_MINUTES: i64 = 1;
+pub(super) const CLOCKS_APART_MINUTES: i64 = 1;
 /// The longest that something which keeps failing is put off.
 const MAX_DELAY_MINUTES: u64 = 24 * 60;
 /// How long to wait before each further try to get rid of what is not recorded while the database fails, too.

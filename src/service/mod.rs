@@ -15,6 +15,7 @@ mod error;
 mod file_uploads;
 mod hashing;
 mod images;
+mod imports;
 mod incoming_file;
 mod leftovers;
 mod links;
@@ -68,6 +69,10 @@ pub use deletions::{BulkDeletion, BulkOutcome, ImageRecords, NotTried};
 pub use delivery_urls::VariantUrl;
 pub use error::{EditProblem, Error, PictureProblem};
 pub use file_uploads::UploadDeadlines;
+pub use imports::{
+    ImportError, ImportEvent, ImportFigures, ImportObserver, ImportOptions, ImportOutcome, ImportPlace, ImportProblem,
+    ImportRow, ImportSources, ImportedImage, Importer,
+};
 pub use incoming_file::{FileSender, IncomingFile};
 pub use leftovers::LeftoverOutcome;
 pub use links::{DEFAULT_LIFETIME, ImageLinks, PictureUrl, SignedLinks};

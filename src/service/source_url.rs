@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::{Ipv4Net, Ipv6Net};
+use percent_encoding::percent_decode_str;
 use reqwest::Url;
+
+use super::incoming_file::base_name;
 
 /// How long to wait for the addresses of a host.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(2);
@@ -43,6 +46,11 @@ impl SourceUrl {
     /// The URL; not to be logged.
     pub(super) fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// The name of the file, by the last part of the path; may be empty.
+    pub(super) fn file_name(&self) -> String {
+        base_name(&percent_decode_str(self.0.path()).decode_utf8_lossy())
     }
 
     /// Makes sure that the host is not one of a private network, by its name or its addresses.

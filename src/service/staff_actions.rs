@@ -288,7 +288,7 @@ fn is_same(one: &Json, other: &Json) -> bool {
 }
 
 /// What Cloudflare would refuse anyway, in words. It counts the bytes as it writes them itself, which is in the shortest form at best.
-fn check_metadata(metadata: &Json) -> Result<(), EditProblem> {
+pub(super) fn check_metadata(metadata: &Json) -> Result<(), EditProblem> {
     if !metadata.is_object() {
         return Err(EditProblem::MetadataNoObject);
     }

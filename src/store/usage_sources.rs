@@ -50,7 +50,7 @@ pub struct ResolvedSource {
 
 /// How the key is stored, and thereby what text Django makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum KeyType {
+pub(super) enum KeyType {
     Integer,
     /// `uuid` on PostgreSQL, 32 hexadecimal digits on SQLite.
     Uuid,
@@ -59,12 +59,12 @@ enum KeyType {
 
 /// A column as the catalogue has it.
 #[derive(FromRow)]
-struct Column {
-    name: String,
-    type_name: String,
-    is_text: bool,
-    is_unique: bool,
-    is_reference: bool,
+pub(super) struct Column {
+    pub(super) name: String,
+    pub(super) type_name: String,
+    pub(super) is_text: bool,
+    pub(super) is_unique: bool,
+    pub(super) is_reference: bool,
 }
 
 /// The functions that tell of columns fail for a schema that is not there.
@@ -123,7 +123,7 @@ pub async fn resolve(
 }
 
 /// The columns of a table; none where there is no such table.
-async fn list_columns(database: &Database, table: &TableName) -> Result<Vec<Column>, Error> {
+pub(super) async fn list_columns(database: &Database, table: &TableName) -> Result<Vec<Column>, Error> {
     Ok(match database.reader() {
         Engine::Postgres(pool) => sqlx::query_as(COLUMNS_POSTGRES).bind(table.to_sql()).fetch_all(pool).await?,
         Engine::Sqlite(pool) => {
@@ -136,25 +136,49 @@ async fn list_columns(database: &Database, table: &TableName) -> Result<Vec<Colu
     })
 }
 
+/// The column with the key of the content.
+pub(super) fn key_column<'a>(
+    table: &TableName,
+    columns: &'a [Column],
+    name: &str,
+    is_postgres: bool,
+) -> Result<(&'a Column, KeyType), SourceProblem> {
+    let key = find_column(table, columns, name)?;
+    if !key.is_unique {
+        return Err(SourceProblem::NotUnique(table.clone(), key.name.clone()));
+    }
+    match KeyType::of(&key.type_name, is_postgres) {
+        Some(key_type) => Ok((key, key_type)),
+        None => Err(SourceProblem::KeyType(table.clone(), key.name.clone(), key.type_name.clone())),
+    }
+}
+
+/// The column that names images.
+pub(super) fn image_column<'a>(
+    table: &TableName,
+    columns: &'a [Column],
+    name: &str,
+) -> Result<&'a Column, SourceProblem> {
+    let image = find_column(table, columns, name)?;
+    if image.is_reference || image.is_text {
+        return Ok(image);
+    }
+    Err(SourceProblem::ImageType(table.clone(), image.name.clone(), image.type_name.clone()))
+}
+
+pub(super) fn find_column<'a>(
+    table: &TableName,
+    columns: &'a [Column],
+    name: &str,
+) -> Result<&'a Column, SourceProblem> {
+    let no_column = || SourceProblem::NoColumn(table.clone(), name.to_owned());
+    columns.iter().find(|column| column.name == name).ok_or_else(no_column)
+}
+
 impl ResolvedSource {
     fn new(source: &UsageSource, columns: &[Column], is_postgres: bool) -> Result<Self, SourceProblem> {
-        let find = |name: &String| {
-            let no_column = || SourceProblem::NoColumn(source.table.clone(), name.clone());
-            columns.iter().find(|column| column.name == *name).ok_or_else(no_column)
-        };
-        let (key, image) = (find(&source.key_column)?, find(&source.image_column)?);
-        let wrong = |column: &Column| (source.table.clone(), column.name.clone(), column.type_name.clone());
-        if !key.is_unique {
-            return Err(SourceProblem::NotUnique(source.table.clone(), key.name.clone()));
-        }
-        let Some(key_type) = KeyType::of(&key.type_name, is_postgres) else {
-            let (table, column, type_name) = wrong(key);
-            return Err(SourceProblem::KeyType(table, column, type_name));
-        };
-        if !image.is_reference && !image.is_text {
-            let (table, column, type_name) = wrong(image);
-            return Err(SourceProblem::ImageType(table, column, type_name));
-        }
+        let (key, key_type) = key_column(&source.table, columns, &source.key_column, is_postgres)?;
+        let image = image_column(&source.table, columns, &source.image_column)?;
         let table = source.table.to_sql();
         let key = format!("host.{}", quote_identifier(&key.name));
         let object_id = key_type.to_text(&key, is_postgres);
@@ -200,13 +224,8 @@ impl ResolvedSource {
         }
     }
 
-    /// The text of a key, as it is stored, as a key.
     fn key_of(&self, parameter: &str) -> String {
-        match (self.key_type, self.is_postgres) {
-            (KeyType::Integer, _) => format!("CAST({parameter} AS bigint)"),
-            (KeyType::Uuid, true) => format!("CAST({parameter} AS uuid)"),
-            _ => format!("CAST({parameter} AS text)"),
-        }
+        self.key_type.of_stored(parameter, self.is_postgres)
     }
 }
 
@@ -221,6 +240,15 @@ impl KeyType {
             ("char", false) if type_name == "char(32)" => Some(Self::Uuid),
             ("varchar" | "text", _) => Some(Self::Text),
             _ => None,
+        }
+    }
+
+    /// The text of a key, as it is stored, as a key.
+    pub(super) fn of_stored(self, parameter: &str, is_postgres: bool) -> String {
+        match (self, is_postgres) {
+            (Self::Integer, _) => format!("CAST({parameter} AS bigint)"),
+            (Self::Uuid, true) => format!("CAST({parameter} AS uuid)"),
+            _ => format!("CAST({parameter} AS text)"),
         }
     }
 

@@ -45,6 +45,7 @@ mod faults;
 mod golden;
 mod health;
 mod http;
+mod imports;
 mod jobs;
 mod jobs_leftovers;
 mod jobs_polling;
@@ -113,6 +114,7 @@ fn main() -> ExitCode {
         faults::register,
         golden::register,
         http::register,
+        imports::register,
         jobs::register,
         jobs_leftovers::register,
         jobs_polling::register,

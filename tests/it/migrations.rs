@@ -366,7 +366,8 @@ pub(crate) const GRANTS: &str = "GRANT SELECT, INSERT, UPDATE, DELETE ON cloudfl
     GRANT SELECT, INSERT ON django_content_type TO {role}; \
     GRANT SELECT ON auth_user, authtoken_token, django_session, cfimages_migrations, cfimages_image_counts TO {role}; \
     GRANT SELECT, INSERT, UPDATE, DELETE ON cfimages_pending_deletions, cfimages_polls, cfimages_sign_in_failures, cfimages_webhook_deliveries TO {role}; \
-    GRANT SELECT, INSERT, UPDATE, DELETE ON cfimages_account_runs, cfimages_account_seen, cfimages_admin_sessions, cfimages_bulk_runs, cfimages_bulk_failures TO {role}";
+    GRANT SELECT, INSERT, UPDATE, DELETE ON cfimages_account_runs, cfimages_account_seen, cfimages_admin_sessions, cfimages_bulk_runs, cfimages_bulk_failures, \
+    cfimages_import_runs, cfimages_import_items TO {role}";
 
 /// The same database for somebody who may do what the role may.
 pub(crate) fn as_role(url: &str, role: &str) -> String {

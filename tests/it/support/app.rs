@@ -197,7 +197,7 @@ impl TestAppBuilder {
     }
 }
 
-fn emulator_config(origin: &str, emulator_origin: &str, clock: Arc<dyn Clock>) -> EmulatorConfig {
+pub(crate) fn emulator_config(origin: &str, emulator_origin: &str, clock: Arc<dyn Clock>) -> EmulatorConfig {
     EmulatorConfig {
         account_id: ACCOUNT_ID.to_owned(),
         account_hash: ACCOUNT_HASH.to_owned(),
