@@ -11,7 +11,7 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
 async fn upload(api: &str, token: &str, file: Vec<u8>) -> Result<Value, Box<dyn Error>> {
-    let client = Client::builder().timeout(Duration::from_secs(60)).build()?;
+    let client = Client::builder().timeout(Duration::from_mins(1)).build()?;
     let authorization = format!("Token {token}");
 
     // The application asks for an upload URL.
@@ -31,6 +31,7 @@ async fn upload(api: &str, token: &str, file: Vec<u8>) -> Result<Value, Box<dyn 
     Ok(request.send().await?.error_for_status()?.json().await?)
 }
 
+#[expect(clippy::print_stdout, reason = "a program for a terminal")]
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let file = env::args().nth(1).ok_or("usage: upload FILE")?;

@@ -80,7 +80,7 @@ async fn filters(engine: Engine) {
     let table = success(&mut command(&folder, url, &["images", "list"]));
     let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(rows[0].first(), Some(&"ID"));
-    let last = [
+    let oldest = [
         "00000000-0000-0000-0000-000000000001",
         "img-1",
         "uploaded",
@@ -90,7 +90,7 @@ async fn filters(engine: Engine) {
         "-",
         "2024-01-01T00:00:00Z",
     ];
-    assert_eq!(rows[3], last);
+    assert_eq!(rows[3], oldest);
     let wrong = failure(&mut command(&folder, url, &["images", "list", "--user", "nobody"]));
     assert!(wrong.contains("no user nobody") && wrong.contains("cfimages user list"), "{wrong}");
     let wrong = command(&folder, url, &["images", "list", "--created-after", "yesterday"]).output().unwrap();
