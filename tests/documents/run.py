@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -253,6 +254,11 @@ def settings(folder, ports):
     }
 
 
+def create_user(binary, folder, variables, name):
+    variables = variables | {"CFIMAGES_ADMIN_PASSWORD": "correct horse battery"}
+    subprocess.run([binary, "user", "create", name], cwd=folder, env=variables, check=True, capture_output=True)
+
+
 def carry_out(binary, document):
     """Carries out a document in a folder of its own; returns how many blocks were."""
     blocks = blocks_of(document)
@@ -265,11 +271,16 @@ def carry_out(binary, document):
             (folder / part).mkdir()
         os.symlink(binary, folder / "bin" / "cfimages")
         os.symlink(PROJECT / "tests", folder / "tests")
+        for pictures in ("photos", "products"):
+            shutil.copytree(PROJECT / "tests" / "fixtures" / "images", folder / pictures, ignore=shutil.ignore_patterns("*-an-image*", "truncated*", "empty*"))
         with server(binary, document, folder) as ports:
             run = Run(folder, ports)
             for before, block in zip([None, *blocks], blocks):
                 run.add(block, before)
-            run.carry_out(environment() | settings(folder, ports))
+            variables = environment() | settings(folder, ports)
+            if "--user alice" in (PROJECT / document).read_text():
+                create_user(binary, folder, variables, "alice")
+            run.carry_out(variables)
     return len(to_run)
 
 

@@ -10,13 +10,8 @@ use cfimages::delivery::{OPTIONS, OptionInfo, PRESETS, SHORTHANDS};
 use crate::support::suite::Suite;
 
 /// Variables of the environment that are no settings.
-const OTHER_VARIABLES: [&str; 5] = [
-    "CFIMAGES_CONFIG",
-    "CFIMAGES_ADMIN_PASSWORD",
-    "CFIMAGES_ADMIN_PASSWORD_FILE",
-    "CFIMAGES_TEST_REQUIRE_POSTGRES",
-    "CFIMAGES_UPDATE_DOCUMENTS",
-];
+const OTHER_VARIABLES: [&str; 4] =
+    ["CFIMAGES_CONFIG", "CFIMAGES_ADMIN_PASSWORD", "CFIMAGES_ADMIN_PASSWORD_FILE", "CFIMAGES_TEST_REQUIRE_POSTGRES"];
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.test("documents::each_variable_that_is_named_exists", named_variables);
@@ -122,16 +117,16 @@ async fn tables_of_transformations() {
     expect_table("shorthands", "| option | takes | does |", SHORTHANDS.iter().map(row));
 }
 
-/// Asserts that `docs/transformations.md` has a table between two comments; with `CFIMAGES_UPDATE_DOCUMENTS` it is put there.
+/// Asserts that `docs/transformations.md` has a table between two comments; with `WRITE_DOCS` it is put there.
 fn expect_table(name: &str, head: &str, rows: impl Iterator<Item = String>) {
     let path = project().join("docs/transformations.md");
     let text = fs::read_to_string(&path).unwrap();
     let (before, rest) = text.split_once(&format!("<!-- {name} -->\n")).unwrap();
     let (table, after) = rest.split_once("<!-- end -->\n").unwrap();
     let want = format!("{head}\n| --- | --- | --- |\n{}\n", rows.collect::<Vec<_>>().join("\n"));
-    if std::env::var_os("CFIMAGES_UPDATE_DOCUMENTS").is_some() {
+    if std::env::var_os("WRITE_DOCS").is_some() {
         fs::write(&path, format!("{before}<!-- {name} -->\n{want}<!-- end -->\n{after}")).unwrap();
     } else {
-        assert_eq!(table, want, "CFIMAGES_UPDATE_DOCUMENTS=1 cargo test --test it -- documents");
+        assert_eq!(table, want, "WRITE_DOCS=1 cargo test --test it -- documents");
     }
 }
