@@ -17,7 +17,7 @@ const USUAL: [(HeaderName, HeaderValue); 5] = [
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
 ];
 
-/// Adds the headers of [`USUAL`] that an answer does not have.
+/// Adds the usual headers that an answer does not have.
 pub async fn add_security_headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     for (name, value) in USUAL {
