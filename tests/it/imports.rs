@@ -129,6 +129,19 @@ impl World {
         Ok(Outcome { figures, lines, waits })
     }
 
+    /// Waits until nothing arrives at the emulator any more.
+    async fn expect_quiet(&self) {
+        const LOOKS: usize = 20;
+        let seen = Mutex::new(Vec::new());
+        eventually("nothing arrives any more", async || {
+            let images = self.at_emulator().await.len();
+            let mut seen = seen.lock().unwrap();
+            seen.push(images);
+            (seen.len() >= LOOKS && seen[seen.len() - LOOKS..].iter().all(|count| *count == images)).then_some(())
+        })
+        .await;
+    }
+
     /// The ids at the emulator, in order.
     async fn at_emulator(&self) -> Vec<String> {
         at_emulator(&self.api, "token")
@@ -314,6 +327,8 @@ async fn cut_off(engine: Engine) {
                 (world.faults.calls(Operation::UploadImage) >= calls).then_some(())
             }) => {}
         }
+        // The clock goes on by minutes in no time, and what is under way arrives in its own.
+        world.expect_quiet().await;
         // A minute later, it is nobody's turn.
         world.fixture.clock.advance(61);
     }
