@@ -12,28 +12,17 @@ shift
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 project=$(realpath "$here/../..")
 target=$(realpath -m "${CARGO_TARGET_DIR:-$project/target}")
-python=${PYTHON:-python3}
+# shellcheck source=tests/python.sh
+source "$here/../python.sh"
 
 fail() {
     echo "cannot carry out the documents: $*" >&2
     exit 1
 }
 
-install_packages() {
-    rm -rf -- "$environment"
-    mkdir -p -- "$environment"
-    "$python" -m venv "$environment" ||
-        fail "$python makes no virtual environments (on Debian: apt-get install python3-venv)"
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" ||
-        fail "pip could not install what tests/documents/requirements.txt names; it needs its index, or a mirror of it (PIP_INDEX_URL)"
-    touch "$environment/complete"
-}
-
 [ -x "$binary" ] || fail "$binary is no program"
 command -v node >/dev/null || fail "Node.js is not installed (on Debian: apt-get install nodejs)"
-version=$({ "$python" -VV; cat "$here/requirements.txt"; } | cksum | cut -d ' ' -f 1)
-environment=$target/documents/$version
-[ -e "$environment/complete" ] || install_packages
+install_python_packages "$target/documents"
 # In the debug profile: the tests build the same library.
 (cd "$project" && CARGO_TARGET_DIR=$target cargo build --quiet --locked --example upload)
 

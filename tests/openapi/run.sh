@@ -13,7 +13,8 @@ what=${2:?$usage}
 shift 2
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 target=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")
-python=${PYTHON:-python3}
+# shellcheck source=tests/python.sh
+source "$here/../python.sh"
 folder=$(mktemp -d "${TMPDIR:-/tmp}/cfimages-openapi.XXXXXX")
 started=()
 
@@ -31,16 +32,6 @@ trap clean_up EXIT
 fail() {
     echo "cannot try the $what by its description: $*" >&2
     exit 1
-}
-
-install_schemathesis() {
-    rm -rf -- "$environment"
-    mkdir -p -- "$environment"
-    "$python" -m venv "$environment" ||
-        fail "$python makes no virtual environments (on Debian: apt-get install python3-venv)"
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" ||
-        fail "pip could not install what tests/openapi/requirements.txt names; it needs its index, or a mirror of it (PIP_INDEX_URL)"
-    touch "$environment/complete"
 }
 
 # wait_for TEXT FILE: until the process that was started last has written a line with it.
@@ -83,9 +74,7 @@ start_server() {
 }
 
 [ -x "$binary" ] || fail "$binary is no program"
-version=$({ "$python" -VV; cat "$here/requirements.txt"; } | cksum | cut -d ' ' -f 1)
-environment=$target/openapi/$version
-[ -e "$environment/complete" ] || install_schemathesis
+install_python_packages "$target/openapi"
 
 export PYTHONDONTWRITEBYTECODE=1 # The sources stay as they are.
 export PYTHONPATH=$here ACCOUNT TOKEN EMULATOR API

@@ -11,7 +11,8 @@ binary=$(realpath "${1:?usage: tests/sdk/run.sh BINARY [python|node]}")
 only=${2:-}
 here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
 target=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")/sdk
-python=${PYTHON:-python3}
+# shellcheck source=tests/python.sh
+source "$here/../python.sh"
 folder=$(mktemp -d "${TMPDIR:-/tmp}/cfimages-sdk.XXXXXX")
 emulator=
 
@@ -24,20 +25,6 @@ trap clean_up EXIT
 fail() {
     echo "cannot try Cloudflare's SDKs: $*" >&2
     exit 1
-}
-
-install_python_sdk() {
-    local version
-    version=$({ "$python" -VV; cat "$here/requirements.txt"; } | cksum | cut -d ' ' -f 1)
-    environment=$target/python-$version
-    [ ! -e "$environment/complete" ] || return 0
-    rm -rf -- "$environment"
-    mkdir -p -- "$environment"
-    "$python" -m venv "$environment" ||
-        fail "$python makes no virtual environments (on Debian: apt-get install python3-venv)"
-    "$environment/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$here/requirements.txt" ||
-        fail "pip could not install what tests/sdk/requirements.txt names; it needs its index, or a mirror of it (PIP_INDEX_URL)"
-    touch "$environment/complete"
 }
 
 install_node_sdk() {
@@ -81,7 +68,7 @@ stop_emulator() {
 export PYTHONDONTWRITEBYTECODE=1 # The sources stay as they are.
 status=0
 if [ "$only" != node ]; then
-    install_python_sdk
+    install_python_packages "$target"
     start_emulator
     echo "Cloudflare's SDK for Python, $(grep -o '[0-9.]*$' "$here/requirements.txt")"
     "$environment/bin/python" "$here/sdk.py" || status=1
