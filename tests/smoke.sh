@@ -6,6 +6,8 @@ set -euo pipefail
 
 binary=$(realpath "${1:?usage: tests/smoke.sh BINARY}")
 project=$(realpath "$(dirname "${BASH_SOURCE[0]}")/..")
+# shellcheck source=tests/ports.sh
+source "$project/tests/ports.sh"
 folder=$(mktemp -d "${TMPDIR:-/tmp}/cfimages-smoke.XXXXXX")
 server=
 
@@ -27,13 +29,6 @@ fail() {
 
 hide_secrets() {
     sed -E 's/[0-9a-f]{40}/(token)/g; s/([Pp]assword[: ]+).*/\1(hidden)/'
-}
-
-# A port that nobody listens on at the moment.
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 12000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
-    echo "$port"
 }
 
 # eventually SECONDS COMMAND...: repeats a command until it succeeds.

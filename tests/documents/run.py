@@ -8,7 +8,6 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,10 @@ import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
 PROJECT = HERE.parents[1]
+
+sys.path.append(str(PROJECT / "tests"))
+from ports import free_port  # noqa: E402
+
 EXAMPLE = PROJECT / "examples" / "upload.rs"
 # Documents that are not carried out here, and why.
 LEFT_OUT = {
@@ -63,12 +66,6 @@ def blocks_of(document):
         elif line.strip():
             reason = None
     return blocks
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @contextlib.contextmanager

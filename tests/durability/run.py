@@ -6,6 +6,7 @@ usage: tests/durability/run.py BINARY [--webhooks N] [--connections N] [--engine
 Needs nothing beside Python 3.9 and, for PostgreSQL, its server; without one that half is left out, unless
 CFIMAGES_TEST_REQUIRE_POSTGRES=1 makes it a failure.
 """
+
 import argparse
 import asyncio
 import contextlib
@@ -14,15 +15,19 @@ import hashlib
 import hmac
 import json
 import os
+import pathlib
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
+sys.dont_write_bytecode = True  # The sources stay as they are.
+from ports import free_port  # noqa: E402
 
 SECRET = "whsec-durability"
 PATH = "/cloudflare-images/api/webhook/"
@@ -162,12 +167,6 @@ class Server:
         if self.process and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 def request_for(number):

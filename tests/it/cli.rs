@@ -1,10 +1,13 @@
 //! The commands, as people run them.
 
 use std::ffi::OsString;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -71,6 +74,25 @@ impl Server {
         Self(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap())
     }
 
+    /// Waits until it is ready. Panics with its log where it ends instead.
+    pub(crate) async fn ready(mut self, address: &str) -> Self {
+        let http = http_client();
+        eventually(&format!("{address} is ready"), async || {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                panic!("the server ended with {status}: {}", self.log());
+            }
+            is_ready(&http, address).await
+        })
+        .await;
+        self
+    }
+
+    fn log(&mut self) -> String {
+        let mut log = String::new();
+        self.0.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        log
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let pid = self.0.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
@@ -79,8 +101,7 @@ impl Server {
     /// Sends SIGTERM and waits; exit code and log.
     pub(crate) fn stop(mut self) -> (Option<i32>, String) {
         self.signal("TERM");
-        let mut log = String::new();
-        std::io::Read::read_to_string(&mut self.0.stderr.take().unwrap(), &mut log).unwrap();
+        let log = self.log();
         (self.0.wait().unwrap().code(), log)
     }
 }
@@ -92,16 +113,23 @@ impl Drop for Server {
     }
 }
 
+/// An address for a server of a process of its own. No test gets it twice, and its port is below those that the system chooses, so that
+/// it stays free until the server listens, and while it starts again.
 pub(crate) fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    const PORTS: Range<u32> = 20_000..32_000;
+    static NEXT: LazyLock<AtomicU32> = LazyLock::new(|| AtomicU32::new(std::process::id().wrapping_mul(97)));
+    loop {
+        let port = PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % (PORTS.end - PORTS.start);
+        let address = format!("127.0.0.1:{port}");
+        if TcpListener::bind(&address).is_ok() {
+            return address;
+        }
+    }
 }
 
-pub(crate) async fn wait_until_ready(address: &str) {
-    let http = http_client();
-    eventually(&format!("{address} is ready"), async || {
-        http.get(format!("http://{address}/readyz")).send().await.ok().filter(|answer| answer.status().is_success())
-    })
-    .await;
+async fn is_ready(http: &reqwest::Client, address: &str) -> Option<()> {
+    let answer = http.get(format!("http://{address}/readyz")).send().await.ok()?;
+    answer.status().is_success().then_some(())
 }
 
 async fn dev() {
@@ -112,8 +140,8 @@ async fn dev() {
     let http = http_client();
 
     // Its database is its own, whatever the one at work is like.
-    let first = Server::start(cfimages(folder.path(), &arguments).env("CFIMAGES_USER_TABLE", "nowhere"));
-    wait_until_ready(&listen).await;
+    let first =
+        Server::start(cfimages(folder.path(), &arguments).env("CFIMAGES_USER_TABLE", "nowhere")).ready(&listen).await;
     let file = folder.path().join("my %20 data?/credentials.json");
     let credentials: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     #[cfg(unix)]
@@ -149,8 +177,7 @@ async fn dev() {
     }
 
     let started = Instant::now();
-    let second = Server::start(&mut cfimages(folder.path(), &arguments));
-    wait_until_ready(&listen).await;
+    let second = Server::start(&mut cfimages(folder.path(), &arguments)).ready(&listen).await;
     assert!(started.elapsed() < Duration::from_secs(10));
     assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(&file).unwrap()).unwrap(), credentials);
     let again = Answer::of(http.get(&detail).header("Authorization", &authorization)).await.json();
@@ -180,8 +207,9 @@ async fn second_dev() {
     let folder = TempDir::new().unwrap();
     let (listen, emulator) = (free_address(), free_address());
     let first =
-        Server::start(&mut cfimages(folder.path(), &["dev", "--listen", &listen, "--emulator-listen", &emulator]));
-    wait_until_ready(&listen).await;
+        Server::start(&mut cfimages(folder.path(), &["dev", "--listen", &listen, "--emulator-listen", &emulator]))
+            .ready(&listen)
+            .await;
     let message =
         failure(&mut cfimages(folder.path(), &["dev", "--listen", "localhost:0", "--emulator-listen", "[::1]:0"]));
     assert!(message.contains("another `cfimages dev`") && message.contains("--data"), "{message}");
@@ -197,7 +225,8 @@ async fn unwritable_log() {
     let mut command = cfimages(folder.path(), &["serve", "--migrate", "--listen", &listen]);
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut server = command.envs(environment(&database)).stdout(Stdio::null()).stderr(full).spawn().unwrap();
-    wait_until_ready(&listen).await;
+    let http = http_client();
+    eventually("the server is ready", async || is_ready(&http, &listen).await).await;
     for _ in 0..3 {
         let answer = Answer::of(http_client().get(format!("http://{listen}/nope"))).await;
         assert_eq!(answer.status, 404);
@@ -249,14 +278,12 @@ async fn pending_migrations(engine: Engine) {
     let status: Value = serde_json::from_str(&success(&mut run(&["migrate", "--status", "--json"]))).unwrap();
     assert!(status.as_array().unwrap().iter().all(|migration| migration["applied"] == true), "{status}");
 
-    let server = Server::start(&mut run(&["serve", "--listen", &listen]));
-    wait_until_ready(&listen).await;
+    let server = Server::start(&mut run(&["serve", "--listen", &listen])).ready(&listen).await;
     assert_eq!(server.stop().0, Some(0));
 
     let other = engine.create_database().await;
     let mut command = cfimages(folder.path(), &["serve", "--listen", &listen, "--migrate"]);
-    let server = Server::start(command.envs(environment(other.as_str())));
-    wait_until_ready(&listen).await;
+    let server = Server::start(command.envs(environment(other.as_str()))).ready(&listen).await;
     assert_eq!(server.stop().0, Some(0));
 }
 
@@ -286,8 +313,7 @@ async fn graceful_stop() {
     success(&mut run(&["migrate"]));
     success(run(&["user", "create", "alice"]).env("CFIMAGES_ADMIN_PASSWORD", "long enough"));
     let token = success(&mut run(&["token", "create", "alice"]));
-    let server = Server::start(&mut run(&["serve", "--listen", &listen]));
-    wait_until_ready(&listen).await;
+    let server = Server::start(&mut run(&["serve", "--listen", &listen])).ready(&listen).await;
 
     let request = http_client()
         .post(format!("http://{listen}/cloudflare-images/api/upload-url/"))
@@ -329,8 +355,7 @@ async fn delayed_stop() {
     let listen = free_address();
     let mut command = cfimages(folder.path(), &["serve", "--migrate", "--listen", &listen]);
     command.envs(environment(&database)).env("CFIMAGES_SHUTDOWN_DELAY_SECONDS", "3600");
-    let server = Server::start(&mut command);
-    wait_until_ready(&listen).await;
+    let server = Server::start(&mut command).ready(&listen).await;
     server.signal("TERM");
 
     eventually("load balancers are told", async || {
@@ -431,8 +456,7 @@ async fn healthcheck() {
     assert!(failure(&mut cfimages(folder.path(), &["healthcheck", "--listen", &listen])).contains(&listen));
     let database = format!("sqlite://{}", folder.path().join("a.db").display());
     let mut serve = cfimages(folder.path(), &["serve", "--migrate", "--listen", &listen]);
-    let server = Server::start(serve.envs(environment(&database)));
-    wait_until_ready(&listen).await;
+    let server = Server::start(serve.envs(environment(&database))).ready(&listen).await;
     let ready = success(cfimages(folder.path(), &["healthcheck"]).env("CFIMAGES_LISTEN", &listen));
     assert_eq!(serde_json::from_str::<Value>(&ready).unwrap()["status"], "ready");
     drop(server);

@@ -9,7 +9,7 @@ use cfimages::jobs;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::{Server, cfimages, environment, free_address, wait_until_ready};
+use crate::cli::{Server, cfimages, environment, free_address};
 use crate::jobs_leftovers::{record, recorded};
 use crate::jobs_polling::World;
 use crate::support::app::migrated_database;
@@ -37,15 +37,13 @@ async fn served(engine: Engine) {
         command.envs(environment(url.as_str())).env("CFIMAGES_JOBS", jobs);
         Server::start(command.env("CLOUDFLARE_IMAGES_BASE_URL", &cloudflare.base_url))
     };
-    let server = start("false");
-    wait_until_ready(&listen).await;
+    let server = start("false").ready(&listen).await;
     let (code, log) = server.stop();
     assert!(code == Some(0) && !log.contains("The job "), "{code:?} {log}");
     assert!(log.contains("CFIMAGES_JOBS is false: unless another instance"), "{log}");
     assert!(cloudflare.calls().is_empty());
 
-    let server = start("true");
-    wait_until_ready(&listen).await;
+    let server = start("true").ready(&listen).await;
     let uploaded = "SELECT count(*) FROM cloudflare_images WHERE status = 'uploaded'";
     eventually("the image is uploaded", async || (sql::count(url.as_str(), uploaded).await == 1).then_some(())).await;
     let (code, log) = tokio::task::spawn_blocking(move || server.stop()).await.unwrap();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use sqlx::{Connection, Executor, PgConnection};
 use tempfile::TempDir;
 
-use crate::cli::{Server, cfimages, free_address, text, wait_until_ready};
+use crate::cli::{Server, cfimages, free_address, text};
 use crate::support::admin::{Browser, PASSWORD, PASSWORD_HASH, make_staff};
 use crate::support::app::{ACCOUNT_ID, ALICE, API_TOKEN, Answer, SIGNING_KEY, TestApp, WEBHOOK_SECRET};
 use crate::support::sessions::{self, SECRET_KEY};
@@ -50,8 +50,7 @@ impl Logging {
             .env("CLOUDFLARE_IMAGES_SIGNING_KEY", SIGNING_KEY)
             .env("CLOUDFLARE_IMAGES_WEBHOOK_SECRET", WEBHOOK_SECRET)
             .envs(variables.iter().copied());
-        let server = Server::start(&mut command);
-        wait_until_ready(&listen).await;
+        let server = Server::start(&mut command).ready(&listen).await;
         app.origin = format!("http://{listen}");
         Self { app, server, log, _folder: folder }
     }

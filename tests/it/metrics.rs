@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::cli::{Server, cfimages, environment, failure, free_address, wait_until_ready};
+use crate::cli::{Server, cfimages, environment, failure, free_address};
 use crate::documents::anchors;
 use crate::health::make_alice_staff;
 use crate::http::send_half_a_body;
@@ -382,8 +382,9 @@ async fn listener(engine: Engine) {
     let (url, folder) = (migrated_database(&engine).await, TempDir::new().unwrap());
     let (listen, metrics) = (free_address(), free_address());
     let mut command = cfimages(folder.path(), &["serve", "--listen", &listen]);
-    let server = Server::start(command.envs(environment(url.as_str())).env("CFIMAGES_METRICS_LISTEN", &metrics));
-    wait_until_ready(&listen).await;
+    let server = Server::start(command.envs(environment(url.as_str())).env("CFIMAGES_METRICS_LISTEN", &metrics))
+        .ready(&listen)
+        .await;
     let http = http_client();
     let status =
         async |address: &str, path: &str| http.get(format!("http://{address}{path}")).send().await.unwrap().status();

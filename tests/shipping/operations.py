@@ -26,18 +26,15 @@ import zlib
 
 from common import PROJECT, carry_out, expect, run
 
+sys.path.append(str(PROJECT / "tests"))
+from ports import free_port  # noqa: E402
+
 BINARY = sys.argv[1]
 HERE = pathlib.Path(__file__).resolve().parent
 API = "/cloudflare-images/api/"
 MEGABYTE = 1_000_000
 # nginx and the server both see the connections of the tests come from loopback: this one is the proxy's, that one a client's.
 PROXY, CLIENT = "127.0.0.1", "127.0.0.2"
-
-
-def free_port():
-    with contextlib.closing(socket.socket()) as listener:
-        listener.bind((PROXY, 0))
-        return listener.getsockname()[1]
 
 
 def picture(megabytes):

@@ -2,6 +2,9 @@
 # shellcheck shell=bash disable=SC2154
 set -euo pipefail
 
+# shellcheck source=tests/ports.sh
+source "$here/../ports.sh"
+
 target=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")
 server=
 
@@ -21,13 +24,6 @@ clean_up() {
         grep -E '"(WARN|ERROR)"|^error' "$folder/server.log" | sed -E 's/[0-9a-f]{40}/(token)/g' >&2
     fi
     rm -rf -- "$folder"
-}
-
-# A port that nobody listens on at the moment.
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 12000)); (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
-    echo "$port"
 }
 
 has_stopped() {

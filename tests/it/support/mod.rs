@@ -26,7 +26,7 @@ pub(crate) fn picture(name: &str) -> Vec<u8> {
     std::fs::read(&path).unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()))
 }
 
-/// Repeats a question until the answer is what the test waits for, for ten seconds at most.
+/// Repeats a question until the answer is what the test waits for, for half a minute at most.
 pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let asking = async {
         loop {
@@ -36,7 +36,7 @@ pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Opti
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), asking)
+    tokio::time::timeout(Duration::from_secs(30), asking)
         .await
         .unwrap_or_else(|_| panic!("waited in vain until {what}"))
 }
