@@ -67,7 +67,7 @@ const DEFAULT_GALLERY_IMAGES: u32 = 12;
 #[utoipa::path(
     get,
     path = "/html/img/",
-    tag = "html",
+    tag = "HTML",
     operation_id = "write_image_html",
     params(
         PictureParameters,
@@ -118,7 +118,7 @@ pub async fn write_image(
 #[utoipa::path(
     get,
     path = "/html/picture/",
-    tag = "html",
+    tag = "HTML",
     operation_id = "write_picture_html",
     params(
         PictureParameters,
@@ -169,7 +169,7 @@ pub async fn write_picture(
 #[utoipa::path(
     get,
     path = "/html/avatar/",
-    tag = "html",
+    tag = "HTML",
     operation_id = "write_avatar_html",
     params(
         PictureParameters,
@@ -209,7 +209,7 @@ pub async fn write_avatar(
 #[utoipa::path(
     get,
     path = "/html/thumbnail/",
-    tag = "html",
+    tag = "HTML",
     operation_id = "write_thumbnail_html",
     params(
         PictureParameters,
@@ -250,7 +250,7 @@ pub async fn write_thumbnail(
 #[utoipa::path(
     get,
     path = "/html/gallery/",
-    tag = "html",
+    tag = "HTML",
     operation_id = "write_gallery_html",
     params(
         ("images" = Option<String>, Query, description = "The keys of at most 100 images of the user's, with commas"),
@@ -302,7 +302,7 @@ pub async fn write_gallery(
 #[utoipa::path(
     get,
     path = "/html/upload-form/",
-    tag = "html",
+    tag = "HTML",
     operation_id = "write_upload_form_html",
     params(
         ("form_id" = Option<String>, Query, description = "The attribute `id`, `cf-upload-form` by default"),

@@ -13,6 +13,7 @@ use cfimages::service::{
 use cfimages::store;
 use serde_json::{Value, json};
 
+use crate::cli;
 use crate::support::app::{API_TOKEN, TestApp, connect};
 use crate::support::rows::{ImageRow, insert_images, insert_usage, time};
 use crate::support::scripted_account::{ScriptedAccount, details};
@@ -756,11 +757,8 @@ fn cfimages(world: &World, arguments: &[&str]) -> Command {
 }
 
 fn cfimages_on(database_url: &str, cloudflare: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cfimages"));
+    let mut command = cli::cfimages(&std::env::temp_dir(), &[&["reconcile-account"], arguments].concat());
     command
-        .arg("reconcile-account")
-        .args(arguments)
-        .env_clear()
         .env("DATABASE_URL", database_url)
         .env("CLOUDFLARE_IMAGES_BASE_URL", cloudflare)
         .env("CLOUDFLARE_IMAGES_ACCOUNT_ID", "acct-0001")

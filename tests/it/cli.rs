@@ -41,8 +41,11 @@ pub(crate) fn register(suite: &mut Suite) {
 pub(crate) fn cfimages(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cfimages"));
     command.args(arguments).current_dir(folder).env_clear();
-    if let Some(path) = std::env::var_os("PATH") {
-        command.env("PATH", path);
+    // Coverage is written where the variable says, or into the folder.
+    for name in ["PATH", "LLVM_PROFILE_FILE"] {
+        if let Some(value) = std::env::var_os(name) {
+            command.env(name, value);
+        }
     }
     command
 }

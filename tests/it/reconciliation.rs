@@ -8,6 +8,7 @@ use cfimages::service::{Error, Reconciled, UsageReconciler};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::cli;
 use crate::support::app::connect;
 use crate::support::sql;
 use crate::support::suite::{Engine, Suite};
@@ -483,8 +484,8 @@ async fn beside_deletion(engine: Engine) {
 }
 
 fn cfimages(url: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cfimages"));
-    command.arg("reconcile-usage").args(arguments).env_clear().env("DATABASE_URL", url).env("CFIMAGES_LOG", "error");
+    let mut command = cli::cfimages(&std::env::temp_dir(), &[&["reconcile-usage"], arguments].concat());
+    command.env("DATABASE_URL", url).env("CFIMAGES_LOG", "error");
     command
 }
 

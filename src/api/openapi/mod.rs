@@ -32,7 +32,7 @@ const CSRF: &str = "csrf";
     tags(
         (name = "uploads", description = "Getting pictures to Cloudflare"),
         (name = "images", description = "Looking at images and their state"),
-        (name = "html", description = "HTML for pages"),
+        (name = "HTML", description = "HTML for pages"),
         (name = "usages", description = "Where images are used"),
         (name = "delivery", description = "Where pictures are shown"),
         (name = "webhooks", description = "What Cloudflare reports"),
