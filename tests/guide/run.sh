@@ -29,9 +29,11 @@ in_namespaces() {
 for program in nginx openssl curl runuser setpriv ip; do
     command -v "$program" >/dev/null || fail "$program is not installed"
 done
-if ! in_namespaces true; then
-    [ "${CFIMAGES_TEST_REQUIRE_NAMESPACES:-1}" = 0 ] || fail "it needs root, and a kernel that lets it make namespaces"
-    echo "The guide is not carried out: there are no namespaces here."
+layered='mount -t tmpfs tmpfs /mnt && mkdir /mnt/{upper,work,root} &&
+    mount -t overlay -o lowerdir=/,upperdir=/mnt/upper,workdir=/mnt/work overlay /mnt/root'
+if ! in_namespaces bash -c "$layered"; then
+    [ "${CFIMAGES_TEST_REQUIRE_NAMESPACES:-1}" = 0 ] || fail "it needs root, and a kernel that lets it make namespaces and overlays"
+    echo "The guide is not carried out: there are no namespaces or overlays here."
     exit
 fi
 install_python_packages "$target/django"
