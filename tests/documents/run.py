@@ -1,7 +1,6 @@
 """Carries out the commands and programs of the README and of docs/: see README.md beside it."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import pathlib
@@ -14,8 +13,7 @@ import tempfile
 import time
 import urllib.request
 
-HERE = pathlib.Path(__file__).resolve().parent
-PROJECT = HERE.parents[1]
+from blocks import PROJECT, blocks_of, tidy
 
 sys.path.append(str(PROJECT / "tests"))
 from ports import free_port  # noqa: E402
@@ -32,40 +30,6 @@ PATIENCE = 120
 
 class Failure(Exception):
     """A document says what is not so."""
-
-
-@dataclasses.dataclass
-class Block:
-    """A piece of code in a document."""
-
-    document: str
-    line: int
-    language: str
-    code: str
-    not_run: str | None
-
-    @property
-    def place(self):
-        return f"{self.document}:{self.line}"
-
-
-def blocks_of(document):
-    """The pieces of code of a document, in their order."""
-    blocks, start, reason = [], None, None
-    for number, line in enumerate((PROJECT / document).read_text().splitlines(), 1):
-        fence = re.match(r"( *)```([\w,]*)", line)
-        if start is None and fence:
-            start, indent, language, code = number, len(fence[1]), fence[2].partition(",")[0], []
-        elif fence:
-            blocks.append(Block(document, start, language, "\n".join(code), reason))
-            start, reason = None, None
-        elif start is not None:
-            code.append(line[indent:])
-        elif comment := re.match(r" *<!-- not run: (.+) -->", line):
-            reason = comment[1]
-        elif line.strip():
-            reason = None
-    return blocks
 
 
 @contextlib.contextmanager
@@ -203,11 +167,6 @@ class Run:
 
     def current(self):
         return self.file("current").read_text().strip()
-
-
-def tidy(output):
-    """What is printed, without what nobody sees."""
-    return "\n".join(line.rstrip() for line in output.splitlines()).strip()
 
 
 def documents_in(text):

@@ -1,6 +1,5 @@
 """Carries out docs/migrating-from-django.md on a machine that is thrown away: see README.md beside it."""
 
-import importlib.util
 import json
 import pathlib
 import re
@@ -10,6 +9,9 @@ import time
 
 import machine
 from machine import ENVIRONMENT, NGINX_SITE, TESTS, call
+
+sys.path.append(str(TESTS / "documents"))
+from blocks import blocks_of, tidy  # noqa: E402
 
 GUIDE = "docs/migrating-from-django.md"
 TOML = pathlib.Path("/etc/cfimages/cfimages.toml")
@@ -24,13 +26,8 @@ OBJECTS = """
     SELECT relname FROM pg_class WHERE relname LIKE 'cfimages%' UNION SELECT proname FROM pg_proc WHERE proname LIKE 'cfimages%'
     UNION SELECT tgname FROM pg_trigger WHERE tgname LIKE 'cfimages%' UNION SELECT rolname FROM pg_roles WHERE rolname LIKE 'cfimages%'
 """
-# What `stats/` says more, and what usages do not say, by docs/compatibility.md.
+# What `stats/` says more, by docs/compatibility.md.
 MORE_FIGURES = {"total_uploads", "successful_uploads", "failed_uploads", "pending_uploads", "success_rate"}
-
-spec = importlib.util.spec_from_file_location("documents", TESTS / "documents/run.py")
-documents = importlib.util.module_from_spec(spec)
-sys.modules["documents"] = documents  # Its dataclass looks itself up there.
-spec.loader.exec_module(documents)
 
 
 class Failure(Exception):
@@ -46,7 +43,7 @@ class Guide:
     """The pieces of code of the guide that are to be carried out, in their order; each has to be taken."""
 
     def __init__(self):
-        self.blocks = [block for block in documents.blocks_of(GUIDE) if not block.not_run]
+        self.blocks = [block for block in blocks_of(GUIDE) if not block.not_run]
         self.taken = 0
 
     def take(self, language, part):
@@ -135,7 +132,7 @@ def prepare(guide, shell):
     shell.run("cd /srv/shop", "the site")
 
     asked, told = shell.carry_out(guide.take("sh", "usage_sources")), guide.take("", "usage_sources")
-    expect(documents.tidy(asked) == documents.tidy(told.code), f"{told.place}: Django tells\n{asked}")
+    expect(tidy(asked) == tidy(told.code), f"{told.place}: Django tells\n{asked}")
     shell.carry_out(guide.take("sh", "webhook-secret"))
     # The guide's own, and the one line that leads to the emulator in the place of Cloudflare.
     TOML.write_text(f'{guide.take("toml", "[cloudflare]").code}\nbase_url = "{machine.EMULATOR}/client/v4"\n')
