@@ -91,11 +91,7 @@ async fn uploads(engine: Engine) {
     let sent = app.upload(image["upload_url"].as_str().unwrap(), "photo.jpg", "image/jpeg", picture("photo.jpg")).await;
     assert_eq!(sent.status, StatusCode::OK, "{}", sent.text);
     let answered = api_request("POST", "webhook/", 200);
-    let uploaded = eventually("the webhook is answered", async || {
-        let scrape = Scrape::of(&app).await;
-        (scrape.get(&answered) > 0.0).then_some(scrape)
-    })
-    .await;
+    let uploaded = scrape_after_webhook(&app).await;
     assert_counted(
         &uploaded,
         &created,
@@ -270,9 +266,15 @@ async fn uploaded_image(app: &TestApp) -> String {
     app.upload(image["upload_url"].as_str().unwrap(), "photo.jpg", "image/jpeg", picture("photo.jpg")).await;
     let id = image["id"].as_str().unwrap().to_owned();
     app.wait_for_status(&id, "uploaded").await;
+    scrape_after_webhook(app).await;
+    id
+}
+
+/// A scrape that begins after the first webhook is answered. The one that first tells of it may have looked at the images before.
+async fn scrape_after_webhook(app: &TestApp) -> Scrape {
     let answered = api_request("POST", "webhook/", 200);
     eventually("the webhook is answered", async || (Scrape::of(app).await.get(&answered) > 0.0).then_some(())).await;
-    id
+    Scrape::of(app).await
 }
 
 /// Lets calls at the emulator fail.
@@ -326,13 +328,14 @@ async fn job_work(engine: Engine) {
     let rounds = |name: &str| format!("cfimages_job_rounds_total{{name=\"{name}\",outcome=\"worked\"}}");
     let stopping = CancellationToken::new();
     let running = tokio::spawn(jobs::run(service.clone(), stopping.clone()));
-    let after = eventually("each job has had a round", async || {
+    eventually("each job has had a round", async || {
         let scrape = scrape_directly(&service).await;
-        ["polling", "compensation", "bulk"].iter().all(|name| scrape.get(&rounds(name)) > 0.0).then_some(scrape)
+        ["polling", "compensation", "bulk"].iter().all(|name| scrape.get(&rounds(name)) > 0.0).then_some(())
     })
     .await;
     stopping.cancel();
     running.await.unwrap();
+    let after = scrape_directly(&service).await;
     let mut counted = after.grown_since(&before);
     // The pause between its rounds is a second.
     assert!(counted.remove(rounds("bulk").as_str()).is_some());
@@ -432,15 +435,15 @@ async fn scrape_after_all_work(engine: Engine) -> Scrape {
     app.get("images/00000000-0000-4000-8000-000000000000/").await;
     let stopping = CancellationToken::new();
     let running = tokio::spawn(jobs::run(app.service.clone(), stopping.clone()));
-    let scrape = eventually("each job has had a round", async || {
+    eventually("each job has had a round", async || {
         let scrape = Scrape::of(&app).await;
         let successes = scrape.series.keys().filter(|series| series.starts_with("cfimages_job_last_success"));
-        (successes.count() == 3).then_some(scrape)
+        (successes.count() == 3).then_some(())
     })
     .await;
     stopping.cancel();
     running.await.unwrap();
-    scrape
+    Scrape::of(&app).await
 }
 
 fn project(path: &str) -> PathBuf {
