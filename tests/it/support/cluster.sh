@@ -4,7 +4,14 @@
 # usage: cluster.sh FOLDER, where the folder holds initdb, pg_ctl and postgres
 trap '' PIPE # Nobody may be left to hear that it is ready.
 bin=$1
-folder=$(mktemp -d "${TMPDIR:-/tmp}/cfimages-postgres.XXXXXX") || exit 1
+
+# Databases come and go with the tests, hundreds of files each, which takes a third less time in memory than on a disk.
+has_room_in_memory() {
+    [ -w /dev/shm ] && [ "$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')" -ge 2000000 ]
+}
+
+if has_room_in_memory; then parent=/dev/shm; else parent=${TMPDIR:-/tmp}; fi
+folder=$(mktemp -d "$parent/cfimages-postgres.XXXXXX") || exit 1
 as_owner() { "$@"; }
 if [ "$(id -u)" = 0 ]; then
     as_owner() { runuser -u postgres -- "$@"; } # PostgreSQL refuses to run as root
@@ -22,6 +29,7 @@ max_connections = 200
 fsync = off
 synchronous_commit = off
 full_page_writes = off
+max_wal_size = 256MB
 END
     as_owner "$bin/pg_ctl" -D "$folder/data" -l "$folder/server.log" -w start
 }

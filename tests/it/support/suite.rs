@@ -6,6 +6,7 @@ use std::fmt::{self, Debug};
 use std::fs::File;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::Duration;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -78,7 +79,8 @@ impl Suite {
 
     /// Runs the tests that the command line chooses, in the manner of `cargo test`.
     pub(crate) fn run(self) -> ExitCode {
-        let arguments = Arguments::from_args();
+        let mut arguments = Arguments::from_args();
+        arguments.test_threads.get_or_insert_with(default_threads);
         let mut names = HashSet::new();
         if let Some(twice) = self.trials.iter().find(|trial| !names.insert(trial.name())) {
             note(&format!("two tests have the name {}", twice.name()));
@@ -105,6 +107,11 @@ impl Suite {
         let will_run = |trial: &&Trial| !arguments.is_filtered_out(trial) && !arguments.is_ignored(trial);
         !arguments.list && self.trials.iter().filter(will_run).any(|trial| trial.name().ends_with(POSTGRES_SUFFIX))
     }
+}
+
+/// Twice as many as there are processors: a third of the time, a test waits for another process or for a moment to come.
+fn default_threads() -> usize {
+    thread::available_parallelism().map_or(1, |processors| processors.get() * 2)
 }
 
 /// Who names a server means to use it.
