@@ -34,7 +34,7 @@ struct Readiness {
 /// Words of a fixed choice: nothing here helps those who have no business with the server.
 #[derive(Serialize)]
 struct Checks {
-    /// Whether the database answers, and lets us in.
+    /// Whether the database answers, lets us in, and gives the rights that are needed.
     database: &'static str,
     /// Whether all migrations are applied.
     migrations: &'static str,
@@ -71,6 +71,7 @@ impl Checks {
             Some(Err(Error::PendingMigrations(_))) => [OK, "pending", UNKNOWN, UNKNOWN],
             Some(Err(Error::MissingObjects(_))) => [OK, OK, "missing", UNKNOWN],
             Some(Err(Error::UserTable(_))) => [OK, OK, OK, "not usable"],
+            Some(Err(Error::MissingRights(_))) => ["rights missing", OK, OK, OK],
             Some(Err(Error::Forbidden(_))) => ["rights missing", UNKNOWN, UNKNOWN, UNKNOWN],
             Some(Err(_)) => ["unavailable", UNKNOWN, UNKNOWN, UNKNOWN],
             None => ["no answer within 1 s", UNKNOWN, UNKNOWN, UNKNOWN],
@@ -99,6 +100,8 @@ mod tests {
         assert_eq!(failing(None, true), "database: no answer within 1 s, lifecycle: stopping");
         assert_eq!(failing(Some(Err(Error::PendingMigrations(2))), false), "migrations: pending");
         assert_eq!(failing(Some(Err(Error::MissingObjects("a secret".to_owned()))), false), "objects: missing");
-        assert_eq!(failing(Some(Err(Error::Forbidden("a secret".to_owned()))), false), "database: rights missing");
+        for error in [Error::Forbidden("a secret".to_owned()), Error::MissingRights("a secret".to_owned())] {
+            assert_eq!(failing(Some(Err(error)), false), "database: rights missing");
+        }
     }
 }

@@ -176,6 +176,11 @@ impl Database {
         }
     }
 
+    /// The table of users, as it is configured.
+    pub(super) fn user_table_name(&self) -> &TableName {
+        self.users.name()
+    }
+
     /// The type of the keys of users, by which those that come as text are read.
     pub fn user_key(&self) -> UserKey {
         self.users.key()

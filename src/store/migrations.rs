@@ -7,7 +7,7 @@ use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr, SqlitePool};
 
 use super::database::Engine;
-use super::{Database, Error, on, toolkit_tables};
+use super::{Database, Error, on, rights, toolkit_tables};
 
 /// Where sqlx keeps what was applied.
 const TABLE: &str = "cfimages_migrations";
@@ -155,10 +155,11 @@ pub async fn missing_objects(database: &Database) -> Result<Vec<&'static str>, E
     Ok(objects(database).iter().map(|(_, name)| *name).filter(|name| !names.contains(*name)).collect())
 }
 
-/// Makes sure that every migration was applied, all that it made is there, and the users are where the configuration says.
+/// Makes sure that every migration was applied, all that it made is there, the users are where the configuration says, and the role may
+/// use it all.
 ///
 /// # Errors
-/// [`Error::PendingMigrations`], [`Error::MissingObjects`] or [`Error::UserTable`] if not.
+/// [`Error::PendingMigrations`], [`Error::MissingObjects`], [`Error::UserTable`] or [`Error::MissingRights`] if not.
 pub async fn check(database: &Database) -> Result<(), Error> {
     let pending = status(database).await?.iter().filter(|migration| !migration.is_applied).count();
     if pending > 0 {
@@ -168,7 +169,8 @@ pub async fn check(database: &Database) -> Result<(), Error> {
     if !missing.is_empty() {
         return Err(Error::MissingObjects(missing.join(", ")));
     }
-    database.users().await.map(drop)
+    database.users().await?;
+    rights::check(database).await
 }
 
 /// Applies the migrations that are pending, each in a transaction of its own, and puts back what is missing; several at once wait

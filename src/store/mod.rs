@@ -21,6 +21,7 @@ pub mod migrations;
 pub mod pending_deletions;
 pub mod polls;
 pub mod queues;
+mod rights;
 pub mod selections;
 pub mod sessions;
 pub mod sign_in_failures;
@@ -147,6 +148,11 @@ pub enum Error {
          docs/compatibility.md lists the rights that are enough for `cfimages serve`"
     )]
     Forbidden(String),
+    /// The role lacks rights that the server will need.
+    #[error(
+        "the role of DATABASE_URL lacks rights: let the owner of the tables run `{0}`; docs/compatibility.md lists all that are needed"
+    )]
+    MissingRights(String),
     /// A migration failed, or does not fit what was applied before.
     #[error("the database cannot be migrated")]
     Migrate(#[source] MigrateError),

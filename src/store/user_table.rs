@@ -152,6 +152,11 @@ impl UserSource {
         Self { name, key, found: OnceLock::new() }
     }
 
+    /// The table.
+    pub(super) fn name(&self) -> &TableName {
+        &self.name
+    }
+
     /// The type of the keys.
     pub(super) fn key(&self) -> UserKey {
         self.key

@@ -33,6 +33,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("migrations::what_is_kept_survives_that_something_is_put_back", kept_rows);
     suite.on_postgres("migrations::a_schema_before_that_of_django_holds_what_is_ours", schema_before_djangos);
     suite.on_postgres("migrations::a_role_with_few_rights_serves_and_is_told_that_it_cannot_migrate", few_rights);
+    suite.on_postgres("migrations::rights_that_are_missing_are_told_with_what_gives_them", missing_rights);
     suite.on_both_engines("migrations::a_new_database_is_opened_by_several_at_once", opening_at_once);
     suite.on_both_engines("migrations::several_at_once_wait_for_one_another", several_at_once);
     suite.test("migrations::both_engines_have_the_same_migrations", same_names);
@@ -419,6 +420,49 @@ async fn few_rights(engine: Engine) {
     for database in [database, own, nowhere] {
         database.close().await;
     }
+    sql::execute_all(url, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
+}
+
+async fn missing_rights(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    let role = format!("{}_serve", sql::text(url, "SELECT current_database()::text").await);
+    sql::execute_all(url, &format!("CREATE ROLE {role}; GRANT USAGE ON SCHEMA public TO {role}")).await;
+    sql::execute_all(url, &GRANTS.replace("{role}", &role)).await;
+    let database = connect(&as_role(url, &role)).await;
+    let missing = async || match store::migrations::check(&database).await {
+        Ok(()) => String::new(),
+        Err(store::Error::MissingRights(grants)) => grants,
+        Err(other) => panic!("{other}"),
+    };
+    assert_eq!(missing().await, "");
+
+    for (revoked, told) in [
+        ("UPDATE, INSERT ON cfimages_polls", "GRANT INSERT, UPDATE ON cfimages_polls TO {role}"),
+        ("DELETE ON cloudflare_images", "GRANT DELETE ON cloudflare_images TO {role}"),
+        (
+            "SELECT ON auth_user, cloudflare_image_logs",
+            "GRANT SELECT ON cloudflare_image_logs TO {role}; GRANT SELECT ON auth_user TO {role}",
+        ),
+    ] {
+        sql::execute_all(url, &format!("REVOKE {revoked} FROM {role}")).await;
+        let grants = missing().await;
+        assert_eq!(grants, told.replace("{role}", &role));
+        sql::execute_all(url, &grants).await;
+        assert_eq!(missing().await, "", "{revoked}");
+    }
+
+    // Who hides columns, and who has no use for a part of the service, is not bothered.
+    let columns = "id, username, email, password, is_active, is_staff, is_superuser, date_joined";
+    sql::execute_all(
+        url,
+        &format!("REVOKE SELECT ON auth_user FROM {role}; GRANT SELECT ({columns}) ON auth_user TO {role}"),
+    )
+    .await;
+    sql::execute_all(url, &format!("REVOKE ALL ON cfimages_import_runs, cfimages_admin_sessions FROM {role}")).await;
+    sql::execute_all(url, "DROP TABLE authtoken_token").await;
+    assert_eq!(missing().await, "");
+    database.close().await;
     sql::execute_all(url, &format!("DROP OWNED BY {role}; DROP ROLE {role}")).await;
 }
 
