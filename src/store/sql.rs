@@ -57,6 +57,9 @@ macro_rules! bind_all {
 }
 pub(super) use bind_all;
 
+/// The longest pattern that SQLite takes. What we search is a hundredth of that, so that a longer one finds nothing.
+const MAX_PATTERN_BYTES: usize = 50_000;
+
 /// A statement in the making. Values only ever enter it as arguments; its text is made of constants.
 #[derive(Debug)]
 pub(super) struct Statement {
@@ -122,6 +125,9 @@ impl Statement {
     /// Adds that one of the columns contains a text in any case; on SQLite, only ASCII letters have cases.
     pub(super) fn any_contains(&mut self, columns: &[&str], part: &str) -> &mut Self {
         let pattern = format!("%{}%", part.replace('\\', r"\\").replace('%', r"\%").replace('_', r"\_"));
+        if pattern.len() > MAX_PATTERN_BYTES {
+            return self.push("(1 = 0)");
+        }
         self.bind_pattern(columns, pattern)
     }
 
@@ -153,5 +159,13 @@ mod tests {
         statement.push(" OR d").bind_in([]);
         assert!(statement.text.ends_with(" OR d IN (NULL)"));
         assert!(matches!(&statement.arguments[0], Argument::Text(text) if text == r"%50\%\_\\'%"));
+    }
+
+    #[test]
+    fn what_is_too_long_to_be_anywhere_is_not_looked_for() {
+        for (length, text) in [(49_998, "(a LIKE $1 ESCAPE '\\')"), (49_999, "(1 = 0)")] {
+            let mut statement = Statement::new(Dialect::Sqlite, "");
+            assert_eq!(statement.any_contains(&["a"], &"x".repeat(length)).text, text);
+        }
     }
 }

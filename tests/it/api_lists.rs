@@ -201,6 +201,11 @@ async fn too_much(engine: Engine) {
     let words = vec!["a"; 101].join("+");
     assert_eq!(app.get(&format!("images/?search={words}")).await.status, 400);
     assert_eq!(app.get(&format!("images/?search={}", vec!["a"; 100].join("+"))).await.status, 200);
+    let long = "a".repeat(52_000);
+    for condition in ["search", "filename"] {
+        assert_eq!(names(&app, &format!("images/?{condition}={long}")).await.len(), 0);
+    }
+    assert_eq!(app.get(&format!("usages/?search={long}")).await.json()["count"], 0);
     let places: Vec<String> = (0..101).map(|place| format!("metadata__k{place}=1")).collect();
     assert_eq!(app.get(&format!("images/?{}", places.join("&"))).await.status, 400);
     assert_eq!(app.get(&format!("images/?{}", places[..60].join("&"))).await.status, 200);
