@@ -88,7 +88,8 @@ impl CloudflareService {
             }
         };
         self.metrics().count_uploads(UploadStep::Created, 1);
-        info!(image.id = %image.id, image.cloudflare_id = ?image.cloudflare_id.as_str(), "Created direct upload URL for image {:?}", image.cloudflare_id.as_str());
+        // Not the id at Cloudflare, which is all of an upload URL that is not known to everybody.
+        info!(image.id = %image.id, "Created direct upload URL for image {}", image.id);
         Ok(image)
     }
 
