@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::body::RequestData;
 use super::error::{BadRequest, Conflict, ErrorDetail, ErrorMessage};
 use super::fields::Fields;
-use super::images::{ImagePath, find_image, view};
+use super::images::{ImagePath, MAX_ENTRIES, find_image, view};
 use super::model::BulkDeleteResponse;
 use super::view::{View, ViewContext};
 use super::{ApiError, Principal, selection};
@@ -60,7 +60,7 @@ pub async fn delete_image(
     let image = find_image(&service, &user, &context, &path).await?;
     match service.delete_image(&image, selection::is_on(&context.query, "force")).await {
         Ok(()) => Ok(StatusCode::NO_CONTENT),
-        Err(service::Error::InUse) => Err(ApiError::InUse(service.list_image_usages(image.id).await?)),
+        Err(service::Error::InUse) => Err(ApiError::InUse(service.list_image_usages(image.id, MAX_ENTRIES).await?)),
         Err(error) => Err(error.into()),
     }
 }

@@ -18,6 +18,9 @@ use crate::domain::{ImageId, Json, JsonError, Timestamp};
 const NULL: &str = "This field may not be null.";
 const BLANK: &str = "This field may not be blank.";
 const REQUIRED: &str = "This field is required.";
+/// The most characters of JSON that are kept, in the form that is stored and answered, which may be six times as long as what was sent. A
+/// page of images holds all that its images have.
+const MAX_JSON: usize = 32_768;
 /// Longer texts are no numbers.
 const MAX_NUMBER_CHARS: usize = 1000;
 
@@ -201,7 +204,7 @@ impl<'a> Fields<'a> {
         i64::try_from(value).ok()
     }
 
-    /// Any JSON but `null`; in a form, the text of it. DRF's `JSONField`.
+    /// Any JSON but `null`; in a form, the text of it. DRF's `JSONField`, but of [`MAX_JSON`] characters at most.
     pub fn json(&mut self, name: &str) -> Option<Json> {
         let json = match self.sent(name)? {
             sent if is_null(sent) => return self.none_with(name, NULL),
@@ -210,6 +213,9 @@ impl<'a> Fields<'a> {
             Sent::File => Json::parse(""),
         };
         match json {
+            Ok(json) if json.as_str().len() > MAX_JSON => {
+                self.none_with(name, "Ensure this field has no more than 32768 characters, as it is answered.")
+            }
             Ok(json) => Some(json),
             Err(JsonError::NullCharacter) => self.none_with(name, "Null characters are not allowed."),
             Err(_) => self.none_with(name, "Value must be valid JSON."),
@@ -681,6 +687,15 @@ mod tests {
         assert!(fields.are_valid());
         assert_eq!(fields.json("e").map(drop), None);
         assert_eq!(fields.finish().unwrap_err(), FieldErrors::of("e", "Value must be valid JSON."));
+    }
+
+    #[test]
+    fn json_is_measured_as_it_is_answered() {
+        // In quotes, and with six characters for each.
+        let deleted = |count: usize| format!(r#"{{"m": "{}"}}"#, "\u{7f}".repeat(count));
+        assert_eq!(errors_of(&deleted((MAX_JSON - 2) / 6), |f| drop(f.json("m"))), "fine");
+        let error = r#"{"m":["Ensure this field has no more than 32768 characters, as it is answered."]}"#;
+        assert_eq!(errors_of(&deleted((MAX_JSON - 2) / 6 + 1), |f| drop(f.json("m"))), error);
     }
 
     #[test]

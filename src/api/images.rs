@@ -20,6 +20,8 @@ use crate::service::{CloudflareService, ImageLinks};
 const DESCRIPTION: &str = "ViewSet for managing Cloudflare images.";
 /// The most images of one call of `bulk_status_check/`.
 const MAX_BULK_CHECKS: usize = 50;
+/// The most entries of lists that have no pages.
+pub(super) const MAX_ENTRIES: u32 = 1000;
 
 /// A view of images, which takes a format at its end.
 pub(super) const fn view(
@@ -270,7 +272,7 @@ pub struct ImageEditRequest {
     /// Whether the record says that the picture is private. Cloudflare is not told.
     #[schema(nullable = false)]
     require_signed_urls: Option<bool>,
-    /// Any JSON but `null`. Cloudflare is not told.
+    /// Any JSON but `null`, of 32768 characters at most as it is answered. Cloudflare is not told.
     #[schema(value_type = Option<Value>, nullable = false, example = json!({"project": "alpha"}))]
     metadata: Option<serde_json::Value>,
 }
@@ -388,7 +390,7 @@ pub async fn check_image_status(
 
 /// List the log of an image.
 ///
-/// What happened to the image, newest first.
+/// What happened to the image, newest first: the latest 1000 entries.
 #[utoipa::path(
     get,
     path = "/images/{id}/logs/",
@@ -409,13 +411,13 @@ pub async fn list_image_logs(
     Extension(context): Extension<ViewContext>,
 ) -> Result<Json<Vec<LogResponse>>, ApiError> {
     let image = find_image(&service, &user, &context, &path).await?;
-    let entries = service.list_logs(image.id).await?;
+    let entries = service.list_logs(image.id, MAX_ENTRIES).await?;
     Ok(Json(entries.into_iter().map(LogResponse::from).collect()))
 }
 
 /// List the usages of an image.
 ///
-/// The content that refers to the image, the latest reference first.
+/// The content that refers to the image, the latest reference first: 1000 references at most. `usages/` has pages for more.
 #[utoipa::path(
     get,
     path = "/images/{id}/usages/",
@@ -436,7 +438,7 @@ pub async fn list_image_usages(
     Extension(context): Extension<ViewContext>,
 ) -> Result<Json<Vec<UsageResponse>>, ApiError> {
     let image = find_image(&service, &user, &context, &path).await?;
-    let usages = service.list_image_usages(image.id).await?;
+    let usages = service.list_image_usages(image.id, MAX_ENTRIES).await?;
     Ok(Json(usages.into_iter().map(UsageResponse::from).collect()))
 }
 

@@ -208,8 +208,8 @@ impl ImageRecords {
     /// # Errors
     /// If the database fails.
     pub async fn history(&self, image: ImageId) -> Result<(Vec<LogEntry>, Vec<ImageUsage>), Error> {
-        let logs = store::upload_logs::list(&self.database, image).await?;
-        Ok((logs, store::usages::list_of_image(&self.database, image).await?))
+        let logs = store::upload_logs::list_of_image(&self.database, image, u32::MAX).await?;
+        Ok((logs, store::usages::list_of_image(&self.database, image, u32::MAX).await?))
     }
 
     /// The key of the user with a name, or why there is none.

@@ -39,36 +39,20 @@ impl CloudflareService {
         store::selections::find(&self.database, owner.id, filter).await?.ok_or(Error::NotFound)
     }
 
-    /// The log of an image, newest first.
+    /// The log of an image, newest first; the latest `limit` entries at most.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn list_logs(&self, image: ImageId) -> Result<Vec<LogEntry>, Error> {
-        Ok(store::upload_logs::list(&self.database, image).await?)
-    }
-
-    /// The latest entries of the log of an image, newest first; `limit` at most.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_latest_logs(&self, image: ImageId, limit: u32) -> Result<Vec<LogEntry>, Error> {
-        Ok(store::upload_logs::list_latest_of_image(&self.database, image, limit).await?)
+    pub async fn list_logs(&self, image: ImageId, limit: u32) -> Result<Vec<LogEntry>, Error> {
+        Ok(store::upload_logs::list_of_image(&self.database, image, limit).await?)
     }
 
     /// The content that refers to an image, the latest reference first; `limit` references at most.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn list_latest_image_usages(&self, image: ImageId, limit: u32) -> Result<Vec<ImageUsage>, Error> {
-        Ok(store::usages::list_latest_of_image(&self.database, image, limit).await?)
-    }
-
-    /// The content that refers to an image, the latest reference first.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn list_image_usages(&self, image: ImageId) -> Result<Vec<ImageUsage>, Error> {
-        Ok(store::usages::list_of_image(&self.database, image).await?)
+    pub async fn list_image_usages(&self, image: ImageId, limit: u32) -> Result<Vec<ImageUsage>, Error> {
+        Ok(store::usages::list_of_image(&self.database, image, limit).await?)
     }
 
     /// Changes the record of an image. Cloudflare is not told.

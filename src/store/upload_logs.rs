@@ -36,36 +36,20 @@ pub async fn insert(
     Ok(())
 }
 
-macro_rules! list {
-    () => {
-        r#"
+const LIST_OF_IMAGE: &str = r#"
     SELECT id, image_id, event_type, message, data, "timestamp"
     FROM cloudflare_image_logs
     WHERE image_id = $1
-    ORDER BY "timestamp" DESC, id DESC"#
-    };
-}
+    ORDER BY "timestamp" DESC, id DESC
+    LIMIT $2"#;
 
-const LIST: &str = list!();
-
-/// The log of an image, newest first.
+/// The log of an image, newest first; the latest `limit` entries at most.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(database: &Database, image: ImageId) -> Result<Vec<LogEntry>, Error> {
-    Ok(on!(database.reader(), pool => sqlx::query_as::<_, LogEntry>(LIST).bind(image).fetch_all(pool).await)?)
-}
-
-const LIST_LATEST_OF_IMAGE: &str = concat!(list!(), " LIMIT $2");
-
-/// The latest entries of the log of an image, newest first.
-///
-/// # Errors
-/// If the database fails.
-pub async fn list_latest_of_image(database: &Database, image: ImageId, limit: u32) -> Result<Vec<LogEntry>, Error> {
+pub async fn list_of_image(database: &Database, image: ImageId, limit: u32) -> Result<Vec<LogEntry>, Error> {
     Ok(on!(database.reader(), pool => {
-        let query = sqlx::query_as::<_, LogEntry>(LIST_LATEST_OF_IMAGE).bind(image).bind(i64::from(limit));
-        query.fetch_all(pool).await
+        sqlx::query_as::<_, LogEntry>(LIST_OF_IMAGE).bind(image).bind(i64::from(limit)).fetch_all(pool).await
     })?)
 }
 

@@ -28,41 +28,23 @@ macro_rules! joined {
     };
 }
 
-macro_rules! list_of_image {
-    () => {
-        concat!(
-            "SELECT ",
-            columns!(),
-            joined!(),
-            r"
+const LIST_OF_IMAGE: &str = concat!(
+    "SELECT ",
+    columns!(),
+    joined!(),
+    r"
     WHERE usages.image_id = $1
-    ORDER BY usages.updated_at DESC, usages.id DESC"
-        )
-    };
-}
+    ORDER BY usages.updated_at DESC, usages.id DESC
+    LIMIT $2"
+);
 
-const LIST_OF_IMAGE: &str = list_of_image!();
-
-/// The references to an image, the latest first.
+/// The references to an image, the latest first; `limit` at most.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list_of_image(database: &Database, image: ImageId) -> Result<Vec<ImageUsage>, Error> {
+pub async fn list_of_image(database: &Database, image: ImageId, limit: u32) -> Result<Vec<ImageUsage>, Error> {
     Ok(on!(database.reader(), pool => {
-        sqlx::query_as::<_, ImageUsage>(LIST_OF_IMAGE).bind(image).fetch_all(pool).await
-    })?)
-}
-
-const LIST_LATEST_OF_IMAGE: &str = concat!(list_of_image!(), " LIMIT $2");
-
-/// The latest references to an image, the latest first.
-///
-/// # Errors
-/// If the database fails.
-pub async fn list_latest_of_image(database: &Database, image: ImageId, limit: u32) -> Result<Vec<ImageUsage>, Error> {
-    Ok(on!(database.reader(), pool => {
-        let query = sqlx::query_as::<_, ImageUsage>(LIST_LATEST_OF_IMAGE).bind(image).bind(i64::from(limit));
-        query.fetch_all(pool).await
+        sqlx::query_as::<_, ImageUsage>(LIST_OF_IMAGE).bind(image).bind(i64::from(limit)).fetch_all(pool).await
     })?)
 }
 

@@ -1,7 +1,7 @@
 //! `images/`
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::app::{Answer, BOB, TestApp};
 use crate::support::sql;
@@ -14,6 +14,8 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("api_images::ids_in_paths_are_read_as_leniently_as_django_reads_them", lenient_ids);
     suite.on_both_engines("api_images::a_draft_has_neither_time_of_upload_nor_urls", draft);
     suite.on_both_engines("api_images::metadata_and_times_come_back_as_they_are_stored", stored_values);
+    suite.on_both_engines("api_images::metadata_that_would_fill_the_memory_are_refused", long_metadata);
+    suite.on_both_engines("api_images::the_latest_thousand_of_a_log_and_of_usages_are_answered", long_lists);
 }
 
 async fn pages(engine: Engine) {
@@ -102,6 +104,51 @@ async fn draft(engine: Engine) {
         (&status["status"], &status["uploaded_at"], &status["public_url"], &status["is_uploaded"]),
         (&json!("draft"), &json!(null), &json!(null), &json!(false))
     );
+}
+
+async fn long_metadata(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let created = app.create_upload(&json!({})).await;
+    let path = format!("images/{}/", created["id"].as_str().unwrap());
+    let told = json!(["Ensure this field has no more than 32768 characters, as it is answered."]);
+    // An object with one key, and six characters for each of its value.
+    let metadata = |count: usize| json!({"metadata": {"k": "\u{7f}".repeat(count)}});
+    let edit = async |body: &Value| {
+        let request = app.api(Method::PATCH, &path).header("Content-Type", "application/json");
+        Answer::of(request.body(body.to_string())).await
+    };
+    let fits = edit(&metadata(5_459)).await;
+    assert_eq!(fits.status, 200, "{}", fits.text);
+    assert!(fits.text.len() < 34_000, "{}", fits.text.len()); // PostgreSQL keeps it shorter.
+    edit(&metadata(5_460)).await.assert_is(400, &json!({"metadata": told}));
+    app.post("upload-url/", &metadata(5_460)).await.assert_is(400, &json!({"metadata": told}));
+}
+
+async fn long_lists(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    let url = app.database_url.as_str();
+    let created = app.create_upload(&json!({})).await;
+    let (id, cloudflare_id) = (created["id"].as_str().unwrap(), created["cloudflare_id"].as_str().unwrap());
+    let usage = json!({"cloudflare_id": cloudflare_id, "content_type": "shop.product", "object_id": "0", "field_name": "cover"});
+    let request = app.api(Method::PUT, "usages/").header("Content-Type", "application/json");
+    let put = Answer::of(request.body(usage.to_string())).await;
+    assert!(put.status.is_success(), "{}", put.text);
+    let numbers = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 1100)";
+    let logs = "INSERT INTO cloudflare_image_logs (event_type, message, data, \"timestamp\", image_id) \
+                SELECT event_type, CAST(n AS text), data, \"timestamp\", image_id FROM cloudflare_image_logs, numbers";
+    let usages = "INSERT INTO cloudflare_image_usages (object_id, field_name, cloudflare_id, created_at, updated_at, content_type_id, image_id, source) \
+                  SELECT CAST(n AS text), field_name, cloudflare_id, created_at, updated_at, content_type_id, image_id, source \
+                  FROM cloudflare_image_usages, numbers";
+    for insert in [logs, usages] {
+        sql::execute(url, &format!("{numbers} {insert}")).await;
+    }
+    for (list, named) in [("logs", "message"), ("usages", "object_id")] {
+        let answer = app.get(&format!("images/{id}/{list}/")).await.json();
+        let entries = answer.as_array().unwrap();
+        assert_eq!((entries.len(), &entries[0][named], &entries[999][named]), (1000, &json!("1100"), &json!("101")));
+    }
+    let in_use = Answer::of(app.api(Method::DELETE, &format!("images/{id}/"))).await;
+    assert_eq!((in_use.status.as_u16(), in_use.json()["usages"].as_array().unwrap().len()), (409, 1000));
 }
 
 async fn stored_values(engine: Engine) {

@@ -75,7 +75,7 @@ impl World {
 
     /// What the log tells of the staff, the last first.
     async fn log(&self) -> Vec<(String, Value)> {
-        let entries = self.fixture.service.list_logs(self.image.id).await.unwrap();
+        let entries = self.fixture.service.list_logs(self.image.id, 100).await.unwrap();
         let by_staff = entries.into_iter().filter(|entry| entry.event_type == "staff_action");
         by_staff.map(|entry| (entry.message, serde_json::from_str(entry.data.as_str()).unwrap())).collect()
     }

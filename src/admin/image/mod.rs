@@ -155,8 +155,8 @@ async fn page(
 ) -> Result<ImagePage, PageError> {
     let now = admin.service.clock().now();
     // The one too many says that there are more.
-    let mut usages = admin.service.list_latest_image_usages(image.id, MAX_LINES + 1).await?;
-    let mut log = admin.service.list_latest_logs(image.id, MAX_LINES + 1).await?;
+    let mut usages = admin.service.list_image_usages(image.id, MAX_LINES + 1).await?;
+    let mut log = admin.service.list_logs(image.id, MAX_LINES + 1).await?;
     let mut has_key = true;
     Ok(ImagePage {
         frame: Frame::new(admin, staff, Section::Images),

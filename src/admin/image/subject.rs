@@ -23,7 +23,7 @@ impl Subject {
     pub(super) async fn find(admin: &Admin, id: &str) -> Result<(Image, Self), PageError> {
         let (image, _) = admin.service.find_any_image(read_id(id)?).await?;
         let now = admin.service.clock().now();
-        let mut usages = admin.service.list_latest_image_usages(image.id, MAX_LINES + 1).await?;
+        let mut usages = admin.service.list_image_usages(image.id, MAX_LINES + 1).await?;
         let subject = Self {
             id: image.id.to_string(),
             name: name(&image, 120),

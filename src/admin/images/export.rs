@@ -22,7 +22,7 @@ use crate::http::streamed::{Pieces, streamed};
 use crate::service::{ImagePage, SearchError};
 
 /// How many images are read, and sent, in one go.
-const IMAGES_AT_ONCE: u32 = 500;
+const IMAGES_AT_ONCE: u32 = 100;
 
 /// What is told of an image; documented in `docs/admin.md`.
 const COLUMNS: [&str; 17] = [
