@@ -112,7 +112,7 @@ const REFUSED: &str = "The user name or the password is wrong, or the account ma
 /// What the form says to those who are not let in, and how long they have to wait.
 fn refusal(error: AdminSignInError) -> Result<(StatusCode, String, Option<Duration>), PageError> {
     match error {
-        AdminSignInError::SignIn(SignInError::Refused) | AdminSignInError::NotStaff => {
+        AdminSignInError::SignIn(SignInError::Refused) => {
             Ok((StatusCode::UNPROCESSABLE_ENTITY, REFUSED.to_owned(), None))
         }
         AdminSignInError::SignIn(SignInError::Throttled { wait }) => {

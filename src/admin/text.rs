@@ -2,27 +2,19 @@
 
 use std::fmt::{self, Write as _};
 
-use crate::domain::Timestamp;
+use crate::domain::{Timestamp, is_unprintable};
 
-/// A text as it is shown. What cannot be seen, or changes the direction of what stands around it, is named in its place; joiners, which
-/// some scripts and emoji need, stay.
+/// A text as it is shown, with unprintable characters named in their places.
 pub(super) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
-            '\n' | '\t' | '\u{200c}' | '\u{200d}' => out.push(c),
-            c if c.is_control() || is_invisible(c) => _ = write!(out, "⟨U+{:04X}⟩", u32::from(c)),
+            '\n' | '\t' => out.push(c),
+            c if is_unprintable(c) => _ = write!(out, "⟨U+{:04X}⟩", u32::from(c)),
             c => out.push(c),
         }
     }
     out
-}
-
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The beginning of a text, with an ellipsis where it is longer.

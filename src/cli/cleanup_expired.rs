@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::database::open_current;
-use super::output::{print_error, print_line, printable, with_causes};
+use super::output::{print_error, print_json, print_line, printable, with_causes};
 use super::progress::progress_bar;
 use crate::app::{self, SystemClock};
 use crate::config::Config;
@@ -120,7 +120,7 @@ impl CleanupExpiredArgs {
         report.bar.finish_and_clear();
         database.close().await;
         if self.json {
-            print_line(serde_json::to_string_pretty(&report.figures)?)?;
+            print_json(&report.figures)?;
         }
         outcome?;
         Ok(if report.figures.is_success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })

@@ -8,6 +8,7 @@ use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
+use super::output::to_pretty_json;
 use crate::config::{ConfigErrors, EffectiveValue, Loader, Purpose, example, reference};
 
 /// Checks, shows and explains the configuration.
@@ -103,8 +104,7 @@ fn write_json(values: &[EffectiveValue], stdout: &mut dyn Write) -> anyhow::Resu
         value: effective.value.as_deref(),
         origin: effective.origin.as_deref(),
     });
-    serde_json::to_writer_pretty(&mut *stdout, &settings.collect::<Vec<_>>())?;
-    writeln!(stdout)?;
+    writeln!(stdout, "{}", to_pretty_json(&settings.collect::<Vec<_>>())?)?;
     Ok(())
 }
 

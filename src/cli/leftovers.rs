@@ -125,12 +125,12 @@ async fn list(records: &ImageRecords, json: bool) -> anyhow::Result<ExitCode> {
     let headings = ["ID AT CLOUDFLARE", "WHY", "SINCE", "TRIED", "NEXT", "LAST ERROR"];
     print_rows(json, &headings, &rows, |row| {
         vec![
-            printable(&row.cloudflare_id),
+            row.cloudflare_id.clone(),
             row.reason.clone(),
             row.created_at.clone(),
             row.attempts.to_string(),
             row.next_attempt_at.clone(),
-            printable(&row.last_error),
+            row.last_error.clone(),
         ]
     })?;
     if has_more {

@@ -8,6 +8,9 @@ use serde::Serialize;
 use tabled::builder::Builder;
 use tabled::settings::Style;
 
+pub(super) use crate::domain::printable;
+use crate::domain::{printable_but, printable_json};
+
 const CANNOT_BE_PRINTED: &str = "the result cannot be printed";
 
 /// An error with its causes, on one line; what a cause repeats of the text before it is left out.
@@ -24,17 +27,22 @@ pub(super) fn describe(error: &anyhow::Error) -> String {
 
 /// Prints a line; fails, not panics, where nobody can read it.
 pub(super) fn print_line(line: impl Display) -> anyhow::Result<()> {
-    writeln!(std::io::stdout(), "{line}").context(CANNOT_BE_PRINTED)
+    writeln!(std::io::stdout(), "{}", lines(line)).context(CANNOT_BE_PRINTED)
+}
+
+/// Text that may have come from outside, which must not steer the terminal.
+fn lines(text: impl Display) -> String {
+    printable_but(&text.to_string(), &['\n', '\t']).into_owned()
 }
 
 /// Prints what went wrong, where anybody can read it.
 pub(super) fn print_error(error: impl Display) {
-    let _ = writeln!(std::io::stderr(), "error: {error}");
+    let _ = writeln!(std::io::stderr(), "error: {}", lines(error));
 }
 
 /// Prints what should be known, and keeps nothing from being done.
 pub(super) fn print_warning(warning: impl Display) {
-    let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    let _ = writeln!(std::io::stderr(), "warning: {}", lines(warning));
 }
 
 /// An error and what caused it, without causes that say nothing new.
@@ -49,9 +57,24 @@ pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A value as JSON on one line, which does not steer a terminal.
+pub(super) fn to_json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(printable_json(&serde_json::to_string(value)?).into_owned())
+}
+
+/// The same on several lines.
+pub(super) fn to_pretty_json(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(printable_json(&serde_json::to_string_pretty(value)?).into_owned())
+}
+
 /// Prints a value as JSON.
 pub(super) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
-    print_line(serde_json::to_string_pretty(value)?)
+    print_line(to_pretty_json(value)?)
+}
+
+/// Prints a value as a line of JSON Lines.
+pub(super) fn print_json_line(value: &impl Serialize) -> anyhow::Result<()> {
+    print_line(to_json(value)?)
 }
 
 /// A list in JSON that is printed while it is read.
@@ -66,7 +89,7 @@ impl JsonArray {
         let mut text = String::new();
         for item in items {
             text.push_str(if self.has_items { ",\n" } else { "[\n" });
-            text.push_str(&serde_json::to_string(item)?);
+            text.push_str(&to_json(item)?);
             self.has_items = true;
         }
         std::io::stdout().write_all(text.as_bytes()).context(CANNOT_BE_PRINTED)
@@ -78,7 +101,7 @@ impl JsonArray {
     }
 }
 
-/// Prints rows as JSON, or as a table under these headings.
+/// Prints rows as JSON, or as a table under these headings, each on a line.
 pub(super) fn print_rows<T: Serialize>(
     json: bool,
     headings: &[&str],
@@ -91,15 +114,9 @@ pub(super) fn print_rows<T: Serialize>(
     let mut table = Builder::default();
     table.push_record(headings.iter().copied());
     for row in rows {
-        table.push_record(cells(row));
+        table.push_record(cells(row).iter().map(|cell| printable(cell)));
     }
     print_line(table.build().with(Style::blank()))
-}
-
-/// A text from outside, which may hold anything, also what a terminal would take for a command.
-pub(super) fn printable(text: &str) -> String {
-    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-    text.chars().map(escape).collect()
 }
 
 /// `yes` or `-`.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Context;
 use super::database::open_current;
-use super::output::{print_error, print_line, print_rows, print_warning, printable, with_causes};
+use super::output::{print_error, print_json_line, print_line, print_rows, print_warning, printable, with_causes};
 use super::progress::progress_bar;
 use crate::app::{self, SystemClock};
 use crate::domain::{AccountFigures, UserId};
@@ -150,7 +150,7 @@ impl ReconcileAccountArgs {
         if self.output.json {
             let (applied, remaining) = (self.repairs.apply, figures.remaining());
             let summary = Summary { r#type: "summary", applied, figures: *figures, remaining };
-            return print_line(serde_json::to_string(&summary)?);
+            return print_json_line(&summary);
         }
         print_rows(false, &["", "IMAGES", ""], &table(figures), |(what, images, done)| {
             vec![(*what).to_owned(), images.to_string(), done.clone()]
@@ -271,7 +271,7 @@ impl Report<'_> {
         }
         if self.output.verbose {
             self.bar.suspend(|| {
-                drop(if self.output.json { print_line(to_json(finding)) } else { print_line(to_text(finding)) });
+                drop(if self.output.json { print_json_line(&to_json(finding)) } else { print_line(to_text(finding)) });
             });
         }
     }
@@ -346,7 +346,7 @@ fn to_text(finding: &AccountFinding) -> String {
 /// The begin of what is too long for a line.
 fn cut(text: &str) -> String {
     match text.char_indices().nth(SHOWN_CHARS) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
+        Some((end, _)) => format!("{}...", printable(&text[..end])),
+        None => printable(text),
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::Context;
 use super::database::open_current;
-use super::output::print_line;
+use super::output::{print_json, print_line};
 use super::progress::progress_bar;
 use crate::app::SystemClock;
 use crate::config::settings::CFIMAGES_USAGE_SOURCES;
@@ -76,14 +76,14 @@ impl ReconcileUsageArgs {
     fn print(&self, reconciled: Reconciled) -> anyhow::Result<()> {
         let Reconciled { tracked, removed, totals } = reconciled;
         if self.json {
-            return print_line(serde_json::to_string_pretty(&Report {
+            return print_json(&Report {
                 dry_run: self.dry_run,
                 tracked,
                 removed,
                 total_usages: totals.usages,
                 orphaned_images: totals.orphaned,
                 unregistered_references: totals.unregistered,
-            })?);
+            });
         }
         let did = if self.dry_run { "DRY RUN: would" } else { "Reconciled:" };
         print_line(format_args!("{did} track {tracked} reference(s), remove {removed} stale row(s)."))?;

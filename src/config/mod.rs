@@ -48,7 +48,6 @@ pub use example::example;
 pub use jobs::JobsConfig;
 pub use loader::Loader;
 pub use log::{LogConfig, LogFormat};
-pub(crate) use problem::one_line;
 pub use problem::{ConfigErrors, Problem};
 pub use rate_limits::{Period, RateLimit, RateLimitsConfig};
 pub use reference::reference;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::domain::printable;
+
 /// Everything that is wrong with a configuration.
 ///
 /// Shown as one line for each problem. The values of secrets are not in it.
@@ -35,12 +37,12 @@ impl std::error::Error for ConfigErrors {}
 impl Problem {
     /// A problem with what stands under `key` at `origin`.
     pub(super) fn at(key: &str, origin: impl fmt::Display, message: impl fmt::Display) -> Self {
-        Self(one_line(&format!("{key} ({origin}): {message}")))
+        Self(printable(&format!("{key} ({origin}): {message}")))
     }
 
     /// A problem with `subject`, which is a place of its own, or nowhere.
     pub(super) fn of(subject: impl fmt::Display, message: impl fmt::Display) -> Self {
-        Self(one_line(&format!("{subject}: {message}")))
+        Self(printable(&format!("{subject}: {message}")))
     }
 }
 
@@ -48,15 +50,6 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// The text with control characters escaped, so that values from outside can neither break lines nor steer a terminal.
-pub(crate) fn one_line(text: &str) -> String {
-    let mut line = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() { line.extend(c.escape_default()) } else { line.push(c) }
-    }
-    line
 }
 
 /// A value for a message, in quotes, and cut off where it is long.

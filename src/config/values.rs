@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::layer::{Given, Layer, Origin, Value};
-use super::problem::{Problem, one_line, quoted};
+use super::problem::{Problem, quoted};
 use super::setting::Setting;
 use super::settings::SETTINGS;
+use crate::domain::printable;
 
 /// The value that a setting has in effect, for people to read.
 #[derive(Debug, Clone)]
@@ -94,7 +95,7 @@ impl EffectiveValue {
             Value::Text(_) => given.origin.to_string(),
             Value::SecretFile(path) => format!("{} ({})", given.origin, path.display()),
         };
-        Self { setting, value: Some(one_line(&setting.redact(value))), origin: Some(one_line(&origin)) }
+        Self { setting, value: Some(printable(&setting.redact(value))), origin: Some(printable(&origin)) }
     }
 
     fn none(setting: &'static Setting) -> Self {

@@ -62,9 +62,6 @@ pub enum AdminSignInError {
     /// As for every sign-in.
     #[error(transparent)]
     SignIn(#[from] SignInError),
-    /// The user is no member of the staff.
-    #[error("the user is no member of the staff")]
-    NotStaff,
     /// The system gave no random numbers.
     #[error("the system gave no random numbers")]
     Random(#[from] getrandom::Error),
@@ -80,7 +77,7 @@ impl Accounts {
     /// Signs a member of the staff in to the admin site. Sessions that have ended are removed on the way.
     ///
     /// # Errors
-    /// As [`Accounts::sign_in`]; [`AdminSignInError::NotStaff`] if the password is right and the user no member of the staff.
+    /// As [`Accounts::sign_in`]; whoever is no member of the staff may not sign in here.
     #[instrument(name = "service.admin_sessions.begin", skip_all)]
     pub async fn begin_admin_session(
         &self,
@@ -88,10 +85,9 @@ impl Accounts {
         password: &str,
         browser: Browser<'_>,
     ) -> Result<(User, SessionToken), AdminSignInError> {
-        let UserWithPassword { user, password } = self.sign_in_with_hash(username, password, browser.client).await?;
-        if !user.is_staff {
-            return Err(AdminSignInError::NotStaff);
-        }
+        let may_enter = |user: &User| user.is_active && user.is_staff;
+        let UserWithPassword { user, password } =
+            self.sign_in_with_hash(username, password, browser.client, may_enter).await?;
         let (token, now) = (SessionToken::random()?, self.clock.now());
         let session = NewSession {
             token_digest: &digest(token.as_str()),

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use tracing::warn;
+use unicode_normalization::UnicodeNormalization as _;
 
 use super::Accounts;
 use super::hashing::Turn;
@@ -48,36 +49,41 @@ fn minutes(wait: Duration) -> u64 {
 /// Who tries to sign in, as it is kept.
 #[derive(Debug)]
 struct Attempt {
+    /// The SHA-256 of the name, folded.
     username_digest: String,
     address: String,
+    /// The key of the user whose name it is.
+    user_key: Option<String>,
 }
 
 impl Accounts {
     /// The user with this name and password. `client` is where the request came from; `None` on this machine.
     ///
     /// It takes as long whether or not there is such a user. After too many failures within 15 minutes - 5 with one name from one
-    /// address, 20 from one address, 50 with one name - attempts are refused. All instances of the service count together.
+    /// address, 20 from one address, 50 with one name - attempts are refused. All instances of the service count together. Names that the
+    /// database may take for one count as one, and those that nobody has count as well.
     ///
     /// # Errors
     /// [`SignInError::Refused`] if the user may not sign in with this password, [`SignInError::Throttled`] after too many failures.
     pub async fn sign_in(&self, username: &str, password: &str, client: Option<IpAddr>) -> Result<User, SignInError> {
-        Ok(self.sign_in_with_hash(username, password, client).await?.user)
+        Ok(self.sign_in_with_hash(username, password, client, is_active).await?.user)
     }
 
-    /// The same, with the hash that the password was found to fit.
+    /// The same for those who `may_enter`, with the hash that the password was found to fit. All others fail, whatever the password.
     pub(super) async fn sign_in_with_hash(
         &self,
         username: &str,
         password: &str,
         client: Option<IpAddr>,
+        may_enter: fn(&User) -> bool,
     ) -> Result<UserWithPassword, SignInError> {
-        let attempt = Attempt::new(username, client);
+        let attempt = self.attempt(username, client).await?;
         self.refuse_throttled(&attempt, None).await?;
         let turn = self.hashing.turn().await;
         self.begin_attempt(&attempt).await?;
 
-        let user = self.verify(turn, username, password).await?;
-        self.forget_failures(&attempt).await?;
+        let user = self.verify(turn, username, password, may_enter).await?;
+        self.forget_failures(&user.user, &attempt.address).await?;
         Ok(user)
     }
 
@@ -88,18 +94,32 @@ impl Accounts {
     /// [`SignInError::Refused`] if the user may not sign in with this password.
     pub async fn check_password(&self, username: &str, password: &str) -> Result<User, SignInError> {
         let turn = self.hashing.turn().await;
-        Ok(self.verify(turn, username, password).await?.user)
+        Ok(self.verify(turn, username, password, is_active).await?.user)
     }
 
-    async fn verify(&self, turn: Turn, username: &str, password: &str) -> Result<UserWithPassword, SignInError> {
+    async fn verify(
+        &self,
+        turn: Turn,
+        username: &str,
+        password: &str,
+        may_enter: fn(&User) -> bool,
+    ) -> Result<UserWithPassword, SignInError> {
         let found = self.find_credentials(username).await?;
         let stored = found.as_ref().and_then(readable_hash);
         let usual = self.usual_hash().await?;
-        let is_active = found.as_ref().is_some_and(|found| found.user.is_active);
+        let may_enter = found.as_ref().is_some_and(|found| may_enter(&found.user));
         let password = password.to_owned();
-        let is_right = turn.run(move || check(&password, stored.as_ref(), &usual, is_active)).await;
+        let is_right = turn.run(move || check(&password, stored.as_ref(), &usual, may_enter)).await;
 
         found.filter(|_| is_right == Some(true)).ok_or(SignInError::Refused)
+    }
+
+    /// The attempt with the name as its user has it, as the column may take many spellings for it, and with a name that nobody has as it
+    /// is given. Both are folded and counted in the same way, so that the limit does not tell them apart.
+    async fn attempt(&self, username: &str, client: Option<IpAddr>) -> Result<Attempt, store::Error> {
+        let found = self.find_credentials(username).await?;
+        let name = found.as_ref().map_or(username, |found| &found.user.username);
+        Ok(Attempt { user_key: found.as_ref().map(|found| found.user.id.to_string()), ..Attempt::new(name, client) })
     }
 
     /// Records the attempt as failed until it has succeeded, so that many at once count as well as one after the other.
@@ -107,8 +127,8 @@ impl Accounts {
         let now = self.clock.now();
         let mut transaction = self.database.begin().await?;
         sign_in_failures::delete_old(&mut transaction, now.plus_minutes(-WINDOW_MINUTES)).await?;
-        let Attempt { username_digest, address } = attempt;
-        let id = sign_in_failures::insert(&mut transaction, username_digest, address, now).await?;
+        let Attempt { username_digest, address, user_key } = attempt;
+        let id = sign_in_failures::insert(&mut transaction, username_digest, address, user_key.as_deref(), now).await?;
         transaction.commit().await?;
 
         let result = self.refuse_throttled(attempt, Some(id)).await;
@@ -123,7 +143,7 @@ impl Accounts {
     /// Refuses an attempt after too many failures; `own` is its row, which does not count.
     async fn refuse_throttled(&self, attempt: &Attempt, own: Option<i64>) -> Result<(), SignInError> {
         let now = self.clock.now();
-        let Attempt { username_digest, address } = attempt;
+        let Attempt { username_digest, address, .. } = attempt;
         let since = now.plus_minutes(-WINDOW_MINUTES);
         let mut failures = sign_in_failures::list(&self.database, username_digest, address, since).await?;
         failures.retain(|failure| Some(failure.id) != own);
@@ -133,10 +153,10 @@ impl Accounts {
         }
     }
 
-    /// A success makes up for what failed with this name from this address.
-    async fn forget_failures(&self, attempt: &Attempt) -> Result<(), SignInError> {
+    /// A success makes up for what failed with the user's name from this address, and not with a like name of another user.
+    async fn forget_failures(&self, user: &User, address: &str) -> Result<(), SignInError> {
         let mut transaction = self.database.begin().await?;
-        sign_in_failures::delete_of(&mut transaction, &attempt.username_digest, &attempt.address).await?;
+        sign_in_failures::delete_of(&mut transaction, &user.id.to_string(), address).await?;
         Ok(transaction.commit().await?)
     }
 
@@ -166,24 +186,36 @@ fn readable_hash(found: &UserWithPassword) -> Option<PasswordHash> {
     }
 }
 
+fn is_active(user: &User) -> bool {
+    user.is_active
+}
+
 /// Whether the user may sign in. All refusals take the same time, as far as the algorithm allows.
-fn check(password: &str, stored: Option<&PasswordHash>, usual: &PasswordHash, is_active: bool) -> bool {
+fn check(password: &str, stored: Option<&PasswordHash>, usual: &PasswordHash, may_enter: bool) -> bool {
     let Some(stored) = stored else {
         std::hint::black_box(usual.verify(password));
         return false;
     };
-    let may_sign_in = stored.verify(password) && is_active;
+    let may_sign_in = stored.verify(password) && may_enter;
     if !may_sign_in {
         stored.spend_rest_of(usual, password);
     }
     may_sign_in
 }
 
+/// A name without what columns of names may ignore: case, width, marks, blanks and what cannot be seen. Names that a column tells apart
+/// may be one here; they share the count of their failures, and nothing else.
+fn folded(name: &str) -> String {
+    let letters: String = name.nfkd().filter(|c| c.is_alphanumeric() || c.is_ascii_graphic()).collect();
+    letters.to_uppercase().to_lowercase()
+}
+
 impl Attempt {
     fn new(username: &str, client: Option<IpAddr>) -> Self {
         Self {
-            username_digest: encode_hex(&Sha256::digest(username.as_bytes())),
+            username_digest: encode_hex(&Sha256::digest(folded(username).as_bytes())),
             address: client.map_or_else(|| "local".to_owned(), |client| ClientNetwork::from(client).to_string()),
+            user_key: None,
         }
     }
 
@@ -249,6 +281,15 @@ mod tests {
         let addresses = |count| failures((0..count).map(|n| attempt("alice", &format!("192.0.2.{n}"))));
         assert_eq!(wait_minutes(&addresses(49), &attempt("alice", "198.51.100.1")), None);
         assert!(wait_minutes(&addresses(50), &attempt("alice", "198.51.100.1")).is_some());
+    }
+
+    #[test]
+    fn names_that_a_column_may_take_for_one_count_as_one() {
+        for name in ["alice", "ALICE", " Alice ", "Álice", "\u{ff41}lice", "al\u{200d}ice", "a\u{301}li\u{9b}ce"] {
+            assert_eq!(folded(name), "alice", "{name:?}");
+        }
+        assert_eq!(folded("STRASSE"), folded("straße"));
+        assert_ne!(folded("a.b@example.com"), folded("ab@example.com"));
     }
 
     #[test]

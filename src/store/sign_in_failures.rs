@@ -10,7 +10,7 @@ use crate::domain::Timestamp;
 pub struct SignInFailure {
     /// The key of the row.
     pub id: i64,
-    /// The SHA-256 of the user name that was given, in hexadecimal digits: people type passwords into the wrong field.
+    /// The SHA-256 of the user name, folded, in hexadecimal digits: people type passwords into the wrong field.
     pub username_digest: String,
     /// The address or network that the attempt came from.
     pub address: String,
@@ -45,11 +45,11 @@ pub async fn list(
 }
 
 const INSERT: &str = r"
-    INSERT INTO cfimages_sign_in_failures (username_digest, address, failed_at)
-    VALUES ($1, $2, $3)
+    INSERT INTO cfimages_sign_in_failures (username_digest, address, user_key, failed_at)
+    VALUES ($1, $2, $3, $4)
     RETURNING id";
 
-/// Records an attempt; the key of its row.
+/// Records an attempt; the key of its row. `user_key` is the key of the user whose name it was, if it was one.
 ///
 /// # Errors
 /// If the database fails.
@@ -57,10 +57,17 @@ pub async fn insert(
     transaction: &mut Transaction,
     username_digest: &str,
     address: &str,
+    user_key: Option<&str>,
     now: Timestamp,
 ) -> Result<i64, Error> {
     Ok(on!(transaction.connection(), connection => {
-        sqlx::query_scalar(INSERT).bind(username_digest).bind(address).bind(now).fetch_one(connection).await
+        sqlx::query_scalar(INSERT)
+            .bind(username_digest)
+            .bind(address)
+            .bind(user_key)
+            .bind(now)
+            .fetch_one(connection)
+            .await
     })?)
 }
 
@@ -75,15 +82,15 @@ pub async fn delete(transaction: &mut Transaction, id: i64) -> Result<(), Error>
     Ok(())
 }
 
-const DELETE_OF: &str = "DELETE FROM cfimages_sign_in_failures WHERE username_digest = $1 AND address = $2";
+const DELETE_OF: &str = "DELETE FROM cfimages_sign_in_failures WHERE user_key = $1 AND address = $2";
 
-/// Removes the attempts with this name from this address.
+/// Removes the attempts with the name of this user from this address.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_of(transaction: &mut Transaction, username_digest: &str, address: &str) -> Result<(), Error> {
+pub async fn delete_of(transaction: &mut Transaction, user_key: &str, address: &str) -> Result<(), Error> {
     on!(transaction.connection(), connection => {
-        sqlx::query(DELETE_OF).bind(username_digest).bind(address).execute(connection).await.map(drop)
+        sqlx::query(DELETE_OF).bind(user_key).bind(address).execute(connection).await.map(drop)
     })?;
     Ok(())
 }

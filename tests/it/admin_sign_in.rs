@@ -21,6 +21,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("admin_sign_in::a_session_ends_after_a_day_without_requests_and_after_two_weeks", times);
     suite.on_both_engines("admin_sign_in::sessions_are_listed_and_ended_by_their_user_alone", listing);
     suite.on_both_engines("admin_sign_in::many_failures_are_told_to_wait", throttling);
+    suite.on_both_engines("admin_sign_in::the_limit_does_not_tell_that_the_password_of_a_user_is_right", not_staff);
     suite.on_both_engines("admin_sign_in::djangos_staff_enter_by_djangos_session", django_session);
     suite.test("admin_sign_in::a_sign_in_leads_to_pages_of_the_admin_site_alone", || next(Engine::Sqlite));
     suite.test("admin_sign_in::forms_of_other_sites_are_refused", || forgeries(Engine::Sqlite));
@@ -188,6 +189,25 @@ async fn throttling(engine: Engine) {
     assert!(answer.text.contains("Try again in 15 minutes."), "{}", answer.text);
     let seconds: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
     assert!((800..=900).contains(&seconds), "{seconds}");
+}
+
+async fn not_staff(engine: Engine) {
+    let app = TestApp::start(&engine).await;
+    for username in ["alice", "bob"] {
+        make_staff(&app, username).await;
+    }
+    sql::execute(app.database_url.as_str(), "UPDATE auth_user SET is_staff = false").await;
+    let mut browser = Browser::new(&app);
+    let mut statuses = async |username: &str, fifth: &str| {
+        let mut statuses = Vec::new();
+        for password in ["1", "2", "3", "4", fifth, "6", "7"] {
+            statuses.push(browser.sign_in(username, password, "").await.status.as_u16());
+        }
+        statuses
+    };
+    let wanted = [422, 422, 422, 422, 422, 429, 429];
+    assert_eq!(statuses("alice", "5").await, wanted);
+    assert_eq!(statuses("bob", PASSWORD).await, wanted);
 }
 
 async fn django_session(engine: Engine) {

@@ -18,6 +18,9 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("sign_in::many_attempts_at_once_count_as_well", at_once);
     suite.on_both_engines("sign_in::checking_a_password_neither_counts_nor_forgives_failures", checked);
     suite.on_both_engines("sign_in::a_success_makes_up_for_failures", forgiven);
+    suite.on_both_engines("sign_in::all_ways_to_write_a_name_that_the_column_takes_for_one_are_one", any_case);
+    suite.on_both_engines("sign_in::the_limit_does_not_tell_whether_a_name_exists", nothing_told);
+    suite.on_both_engines("sign_in::a_success_does_not_make_up_for_failures_of_a_user_of_a_like_name", twins);
 }
 
 /// Made by Django 5.2's hasher for [`PASSWORD`], with few rounds.
@@ -173,4 +176,99 @@ async fn checked(engine: Engine) {
     assert!(matches!(accounts.sign_in("alice", "wrong", None).await, Err(SignInError::Refused)));
     assert!(matches!(accounts.sign_in("alice", PASSWORD, None).await, Err(SignInError::Throttled { .. })));
     assert_eq!(accounts.check_password("alice", PASSWORD).await.unwrap().username, "alice");
+}
+
+/// Lets the names of users ignore case, as with Django's `db_collation`.
+async fn ignore_case(engine: &Engine, url: &str) {
+    let statements = match engine {
+        Engine::Sqlite => {
+            let definition = "SELECT sql FROM sqlite_master WHERE name = 'auth_user'";
+            let anew = sql::text(url, definition)
+                .await
+                .replace("\"auth_user\"", "auth_user_anew")
+                .replace("\"username\" varchar(150)", "\"username\" varchar(150) COLLATE NOCASE");
+            format!(
+                "PRAGMA foreign_keys = OFF; {anew}; INSERT INTO auth_user_anew SELECT * FROM auth_user; DROP TABLE auth_user; \
+                 ALTER TABLE auth_user_anew RENAME TO auth_user"
+            )
+        }
+        Engine::Postgres(_) => {
+            "CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false); \
+             DROP INDEX auth_user_username_6821ab7c_like; \
+             ALTER TABLE auth_user ALTER COLUMN username TYPE varchar(150) COLLATE any_case"
+                .to_owned()
+        }
+    };
+    sql::execute_all(url, &statements).await;
+}
+
+/// A name with its letters in a case each that the bits say.
+fn in_case(name: &str, bits: u32) -> String {
+    let letter = |(at, c): (usize, char)| if bits >> at & 1 == 1 { c.to_ascii_uppercase() } else { c };
+    name.chars().enumerate().map(letter).collect()
+}
+
+async fn any_case(engine: Engine) {
+    let fixture = Fixture::new(&engine).await;
+    ignore_case(&engine, fixture.url.as_str()).await;
+    assert_eq!(fixture.sign_in("ALICE", PASSWORD, "192.0.2.1").await.unwrap().username, "alice");
+    for name in ["alice", "nobody"] {
+        for bits in 0..5 {
+            fixture.fail(&in_case(name, bits), "192.0.2.1").await;
+        }
+        for bits in 0..20 {
+            assert!(fixture.seconds_to_wait(&in_case(name, bits), "192.0.2.1").await.is_some(), "{name} {bits}");
+        }
+        for address in 2..11 {
+            for bits in 0..5 {
+                fixture.fail(&in_case(name, bits + address), &format!("192.0.2.{address}")).await;
+            }
+        }
+        assert!(fixture.seconds_to_wait(&in_case(name, 17), "192.0.2.99").await.is_some(), "{name}");
+        fixture.clock.advance(901);
+    }
+    for bits in 0..4 {
+        fixture.fail(&in_case("alice", bits), "192.0.2.1").await;
+    }
+    fixture.sign_in("aliCE", PASSWORD, "192.0.2.1").await.unwrap();
+    assert_eq!(fixture.rows().await, 0);
+}
+
+async fn nothing_told(engine: Engine) {
+    for ignores_case in [false, true] {
+        let fixture = Fixture::new(&engine).await;
+        if ignores_case {
+            ignore_case(&engine, fixture.url.as_str()).await;
+        }
+        let mut answers = Vec::new();
+        for name in ["alice", "alibi"] {
+            let mut answers_of_name = Vec::new();
+            for bits in [0, 1, 0, 2, 3, 0, 1, 4, 0] {
+                let answer = fixture.sign_in(&in_case(name, bits), "wrong", "192.0.2.1").await;
+                answers_of_name.push(answer.unwrap_err().to_string());
+            }
+            for spelling in [format!(" {name}"), name.replace('i', "\u{131}"), name.replace('a', "\u{e1}")] {
+                let answer = fixture.sign_in(&spelling, "wrong", "192.0.2.1").await;
+                answers_of_name.push(answer.unwrap_err().to_string());
+            }
+            answers.push(answers_of_name);
+        }
+        assert_eq!(answers[0], answers[1], "the case is ignored: {ignores_case}");
+        assert!(answers[0][4].ends_with("is wrong") && answers[0][5].starts_with("too many"), "{answers:?}");
+    }
+}
+
+async fn twins(engine: Engine) {
+    let fixture = Fixture::new(&engine).await;
+    sql::execute(
+        fixture.url.as_str(),
+        "UPDATE auth_user SET username = 'ALICE', is_active = true WHERE username = 'carol'",
+    )
+    .await;
+    for _ in 0..4 {
+        fixture.fail("alice", "192.0.2.1").await;
+    }
+    assert_eq!(fixture.sign_in("ALICE", PASSWORD, "192.0.2.1").await.unwrap().username, "ALICE");
+    fixture.fail("alice", "192.0.2.1").await;
+    assert!(fixture.seconds_to_wait("alice", "192.0.2.1").await.is_some());
 }

@@ -3,6 +3,7 @@
 use std::process::{Output, Stdio};
 
 use cfimages::config::settings;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::spawn_blocking;
@@ -22,6 +23,7 @@ pub(crate) fn register(suite: &mut Suite) {
     suite.test("webhook_cli::a_server_that_does_not_take_the_test_message_is_not_registered", refused_registration);
     suite.test("webhook_cli::a_token_that_is_not_valid_is_told_from_one_that_lacks_the_permission", refused_token);
     suite.on_both_engines("webhook_cli::what_came_is_listed_with_the_reason", deliveries);
+    suite.test("webhook_cli::what_came_does_not_steer_the_terminal", hostile_deliveries);
 }
 
 /// Runs the command; exit code, standard output and standard error.
@@ -228,4 +230,26 @@ async fn deliveries(engine: Engine) {
     let rows: Value = serde_json::from_str(&run(&arguments, &[database], "").await.1).unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 1);
     assert!(rows[0]["body"].as_str().unwrap().contains("image.uploaded"), "{rows}");
+}
+
+async fn hostile_deliveries() {
+    const HOSTILE: &str = "a\u{9b}31m\u{7f}\u{202e}gpj\u{e0041}";
+    let app = public().start(&Engine::Sqlite).await;
+    let body = format!("{{\"id\": \"{HOSTILE}\"}}");
+    let sent =
+        app.anonymous(Method::POST, "webhook/").header("cf-webhook-auth", "wrong").body(body.clone()).send().await;
+    assert!(sent.unwrap().status().is_client_error());
+    let url = app.database_url.as_str();
+    eventually("it is kept", async || {
+        (sql::count(url, "SELECT count(*) FROM cfimages_webhook_deliveries").await == 1).then_some(())
+    })
+    .await;
+    sql::execute(url, &format!("UPDATE cfimages_webhook_deliveries SET reason = '{HOSTILE}'")).await;
+    let is_safe = |text: &str| !text.contains(['\u{9b}', '\u{7f}', '\u{202e}', '\u{e0041}']);
+    let (_, json, _) = run(&["deliveries", "--json"], &[("DATABASE_URL", url)], "").await;
+    assert!(is_safe(&json) && json.contains(r"a\u009b31m\u007f\u202egpj\udb40\udc41"), "{json:?}");
+    let rows: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&rows[0]["body"], &rows[0]["reason"]), (&json!(body), &json!(HOSTILE)));
+    let (_, table, _) = run(&["deliveries"], &[("DATABASE_URL", url)], "").await;
+    assert!(is_safe(&table) && table.contains(r"a\u{9b}31m\u{7f}\u{202e}gpj\u{e0041}"), "{table:?}");
 }

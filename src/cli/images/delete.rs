@@ -120,8 +120,8 @@ impl DeleteArgs {
 fn row(image: &Image, usages: usize) -> Vec<String> {
     vec![
         image.id.to_string(),
-        printable(image.cloudflare_id.as_str()),
-        printable(image.name()),
+        image.cloudflare_id.as_str().to_owned(),
+        image.name().to_owned(),
         image.status.to_string(),
         usages.to_string(),
     ]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::Context;
 use super::super::database::{find_owner, open_records};
-use super::super::output::{JsonArray, print_rows, print_warning, printable, yes};
+use super::super::output::{JsonArray, print_rows, print_warning, yes};
 use crate::domain::{
     BrowseFrom, BrowseOrder, Image, ImageFilter, ImageId, ImageQuery, ImageStatus, PageFrom, Timestamp,
 };
@@ -95,10 +95,10 @@ impl Row {
     fn cells(&self) -> Vec<String> {
         vec![
             self.id.to_string(),
-            printable(&self.cloudflare_id),
-            printable(&self.status),
-            printable(self.user.as_deref().unwrap_or("-")),
-            printable(&self.filename),
+            self.cloudflare_id.clone(),
+            self.status.clone(),
+            self.user.clone().unwrap_or_else(|| "-".to_owned()),
+            self.filename.clone(),
             self.file_size.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string()),
             yes(self.require_signed_urls),
             self.created_at.to_string(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::super::Context;
 use super::super::database::{get_image, open_records};
-use super::super::output::{print_json, print_line, print_rows, printable};
+use super::super::output::{print_json, print_line, print_rows};
 use crate::api::{ImageResponse, LogResponse, UsageResponse};
 use crate::app::{self, SystemClock};
 use crate::domain::Clock;
@@ -72,17 +72,15 @@ impl Shown {
         let Value::Object(fields) = serde_json::to_value(self)? else { return Ok(()) };
         let fields: Vec<(String, Value)> =
             fields.into_iter().filter(|(name, _)| !matches!(name.as_str(), "logs" | "usages")).collect();
-        print_rows(false, &["FIELD", "VALUE"], &fields, |(name, value)| {
-            vec![name.clone(), printable(&text_of(value))]
-        })?;
+        print_rows(false, &["FIELD", "VALUE"], &fields, |(name, value)| vec![name.clone(), text_of(value)])?;
         print_line("")?;
         print_rows(false, &["WHEN", "EVENT", "WHAT HAPPENED"], &self.logs, |entry| {
-            vec![entry.timestamp.to_string(), printable(&entry.event_type), printable(&entry.message)]
+            vec![entry.timestamp.to_string(), entry.event_type.clone(), entry.message.clone()]
         })?;
         print_line("")?;
         print_rows(false, &["CONTENT", "KEY", "FIELD", "SINCE"], &self.usages, |usage| {
             let names = [&usage.content_type, &usage.object_id, &usage.field_name];
-            names.into_iter().map(|name| printable(name)).chain([usage.created_at.to_string()]).collect()
+            names.into_iter().cloned().chain([usage.created_at.to_string()]).collect()
         })
     }
 }

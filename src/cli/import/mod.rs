@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Context;
 use super::database::open_current;
-use super::output::{print_error, print_line, print_rows, print_warning, printable, with_causes};
+use super::output::{print_error, print_json_line, print_line, print_rows, print_warning, printable, with_causes};
 use super::progress::progress_bar;
 use crate::app::{self, SystemClock};
 use crate::config::Config;
@@ -445,7 +445,7 @@ impl<'a> Import<'a> {
         let is_dry_run = self.common.dry_run;
         if self.common.output.json {
             let summary = Summary { r#type: "summary", dry_run: is_dry_run, figures: *figures };
-            return print_line(serde_json::to_string(&summary)?);
+            return print_json_line(&summary);
         }
         let imported = if is_dry_run { "would be imported" } else { "imported" };
         let table = [
@@ -568,12 +568,15 @@ impl Report<'_> {
         };
         if verbose {
             let id = image.map(|image| image.cloudflare_id.as_str());
-            let line = if json {
-                json!({"type": "picture", "outcome": word, "place": place, "cloudflare_id": id}).to_string()
-            } else {
-                format!("{word:<10} {place}{}", id.map(|id| format!(" -> {}", printable(id))).unwrap_or_default())
+            let print = || {
+                if json {
+                    let line = json!({"type": "picture", "outcome": word, "place": place, "cloudflare_id": id});
+                    return print_json_line(&line);
+                }
+                let became = id.map(|id| format!(" -> {}", printable(id))).unwrap_or_default();
+                print_line(format_args!("{word:<10} {place}{became}"))
             };
-            self.bar.suspend(|| drop(print_line(line)));
+            self.bar.suspend(|| drop(print()));
         }
     }
 

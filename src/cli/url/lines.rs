@@ -6,8 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use crate::cli::output::{print_error, print_line};
-use crate::config::one_line;
+use crate::cli::output::{print_error, print_line, printable};
 
 /// What stands for standard input.
 const STDIN: &str = "-";
@@ -25,7 +24,7 @@ pub(super) struct Failure {
 impl Failure {
     /// The reason may hold parts of the URL, which must not steer the terminal.
     pub(super) fn new(reason: impl Display) -> Self {
-        Self { reason: one_line(&reason.to_string()), result: None }
+        Self { reason: printable(&reason.to_string()), result: None }
     }
 
     /// A failure that is also a result.

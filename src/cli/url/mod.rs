@@ -55,5 +55,5 @@ impl UrlArgs {
 
 /// A result as JSON on one line.
 fn json_line(result: &impl Serialize) -> String {
-    serde_json::to_string(result).expect("results are texts and finite numbers")
+    super::output::to_json(result).expect("results are texts and finite numbers")
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::json_line;
 use super::lines::{Failure, answer_each};
-use crate::config::one_line;
+use crate::cli::output::printable;
 use crate::delivery::{DeliveryUrls, Picture, Transform, TransformError};
 
 /// Takes a URL apart into the picture and what is done to it.
@@ -60,7 +60,7 @@ impl Parsed {
             ("variant", self.variant.as_deref()),
             ("options", Some(options.as_str()).filter(|options| !options.is_empty())),
         ];
-        let lines = parts.into_iter().filter_map(|(name, value)| Some(format!("{name:<8} {}", one_line(value?))));
+        let lines = parts.into_iter().filter_map(|(name, value)| Some(format!("{name:<8} {}", printable(value?))));
         lines.collect::<Vec<_>>().join("\n")
     }
 }

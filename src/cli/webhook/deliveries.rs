@@ -8,7 +8,6 @@ use serde::Serialize;
 use crate::cli::Context;
 use crate::cli::database::open_current;
 use crate::cli::output::{print_rows, print_warning};
-use crate::config::one_line;
 use crate::domain::{DeliveryFilter, PageFrom, WebhookDelivery, WebhookOutcome};
 use crate::store;
 
@@ -69,7 +68,7 @@ impl DeliveriesArgs {
         let rows: Vec<Row> = deliveries.into_iter().map(|kept| Row::from(kept.delivery)).collect();
         let headings = ["RECEIVED", "FORM", "PROOF", "OUTCOME", "STATUS", "IMAGE", "FROM", "REASON"];
         print_rows(self.json, &headings, &rows, |row| {
-            let or_none = |text: &Option<String>| text.as_deref().map_or_else(|| "-".to_owned(), one_line);
+            let or_none = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
             vec![
                 row.received_at.clone(),
                 row.form.to_owned(),

@@ -13,8 +13,7 @@ use super::read_secret;
 use super::samples::{Sample, SampleForm, Verdict, judge};
 use crate::app::SystemClock;
 use crate::cli::Context;
-use crate::cli::output::{print_rows, print_warning};
-use crate::config::one_line;
+use crate::cli::output::{print_rows, print_warning, printable};
 use crate::domain::Clock;
 use crate::service::random_text;
 
@@ -159,7 +158,7 @@ fn http_client(url: &Url) -> anyhow::Result<Client> {
 async fn answer_of(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, String, Option<String>)> {
     let mut response = request.send().await?;
     let location =
-        response.headers().get(header::LOCATION).map(|url| one_line(&String::from_utf8_lossy(url.as_bytes())));
+        response.headers().get(header::LOCATION).map(|url| printable(&String::from_utf8_lossy(url.as_bytes())));
     let mut body = Vec::new();
     while body.len() < MAX_ANSWER_BYTES
         && let Some(chunk) = response.chunk().await?
@@ -185,7 +184,7 @@ fn no_answer(error: &reqwest::Error) -> Verdict {
 
 /// The first line of an answer, as far as there is room.
 fn shown(answer: &str) -> String {
-    let line = one_line(answer.trim().lines().next().unwrap_or_default());
+    let line = printable(answer.trim().lines().next().unwrap_or_default());
     match line.char_indices().nth(SHOWN_CHARS) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,

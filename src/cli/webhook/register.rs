@@ -9,9 +9,8 @@ use serde::Serialize;
 
 use crate::app;
 use crate::cli::Context;
-use crate::cli::output::{print_line, print_rows, print_warning};
+use crate::cli::output::{print_json, print_rows, print_warning};
 use crate::cloudflare::Client;
-use crate::config::one_line;
 use crate::service::{RegisteredPart, RegistrationAction, RegistrationPlan, WebhookRegistration};
 
 /// Has Cloudflare send notifications of direct creator uploads to a URL: makes a destination and a policy, unless they are there.
@@ -120,11 +119,11 @@ impl RegisterArgs {
         let policy = row("policy", &plan.policy, self.dry_run);
         if self.json {
             let report = Report { dry_run: self.dry_run, url: self.url.to_string(), destination, policy };
-            print_line(serde_json::to_string_pretty(&report)?)?;
+            print_json(&report)?;
         } else {
             print_rows(false, &["", "ID", "NAME", "WHAT"], &[destination, policy], |row| {
-                let id = row.id.as_deref().map_or_else(|| "-".to_owned(), one_line);
-                vec![row.what.to_owned(), id, one_line(&row.name), row.sentence.to_owned()]
+                let id = row.id.clone().unwrap_or_else(|| "-".to_owned());
+                vec![row.what.to_owned(), id, row.name.clone(), row.sentence.to_owned()]
             })?;
         }
         if plan.twins > 0 {
