@@ -14,6 +14,7 @@ use super::delivery::{Results, Sources};
 use super::envelope::ApiError;
 use super::faults::Faults;
 use super::fetch::Fetcher;
+use super::host::Hosts;
 use super::notifications::{self, Notifications, Outcome};
 use super::options::AccountOptions;
 use super::page::{Access, Activity};
@@ -57,6 +58,7 @@ pub(super) struct Account {
     pub(super) stopped: CancellationToken,
     pub(super) notifications: Notifications,
     pub(super) activity: Activity,
+    pub(super) hosts: Hosts,
     pub(super) page_access: Access,
     delivery_urls: DeliveryUrls,
     /// Without a slash at the end.
@@ -80,6 +82,7 @@ impl Account {
         Ok(Self {
             delivery_urls: DeliveryUrls::new(Some(config.account_hash.clone()), &DeliveryShape::default()),
             activity: Activity::default(),
+            hosts: Hosts::new(&config.public_url),
             page_access: Access::new(config.address, &config.public_url),
             public_url: config.public_url.trim_end_matches('/').to_owned(),
             id: config.account_id,

@@ -42,7 +42,7 @@ pub(super) async fn guard_batch(
 }
 
 /// Goes on, or refuses. A client that is still sending a file gets to read why.
-async fn pass(checked: Result<(), ApiError>, request: Request, next: Next) -> Response {
+pub(super) async fn pass(checked: Result<(), ApiError>, request: Request, next: Next) -> Response {
     match checked {
         Ok(()) => next.run(request).await,
         Err(error) => {

@@ -25,11 +25,12 @@ pub struct EmulatorConfig {
     pub limited_tokens: Vec<LimitedToken>,
     /// The keys for signed delivery URLs, by name; any of them may have signed a URL.
     pub signing_keys: Vec<(String, String)>,
-    /// Where the emulator is reached, `http://127.0.0.1:8001`: the start of the upload URLs it hands out. See also
-    /// `address`.
+    /// Where the emulator is reached, `http://127.0.0.1:8001`: the start of the upload URLs it hands out, and a name under which the
+    /// API and the page are answered, beside addresses and private names. See also `address`.
     pub public_url: String,
-    /// Where the router is served. Unless this and the host of `public_url` are of this machine alone, and no proxy says that it
-    /// passes a request on, whoever comes to the page at the root has to present the token to see more than how clients are set up.
+    /// Where the router is served. Unless this, the host of `public_url` and that of a request are of this machine alone, and no proxy
+    /// says that it passes the request on, whoever comes to the page at the root has to present the token to see more than how clients
+    /// are set up.
     pub address: SocketAddr,
     /// Where images are kept.
     pub storage: StorageKind,

@@ -69,6 +69,7 @@ mod direct_upload;
 mod envelope;
 mod faults;
 mod fetch;
+mod host;
 mod images;
 mod lists;
 mod metadata;

@@ -15,14 +15,15 @@ use super::envelope::ApiError;
 use super::faults::{self, control, inject};
 use super::notifications::{policies, webhooks};
 use super::{
-    Account, api_upload, auth, batch, delivery, direct_upload, images, lists, metadata, options, page, signing_keys,
-    upload, variants,
+    Account, api_upload, auth, batch, delivery, direct_upload, host, images, lists, metadata, options, page,
+    signing_keys, upload, variants,
 };
 
 /// How long a request may take, a slow upload included.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// The REST API below `/client/v4`, upload URLs below `/upload`, the page at the root, and delivery everywhere else.
+/// The REST API below `/client/v4`, upload URLs below `/upload`, the page at the root, and delivery everywhere else. What is neither an
+/// upload URL nor delivery is answered under the emulator's own names alone.
 pub(super) fn build(account: Arc<Account>) -> Router {
     let upload_url = post(upload::receive)
         .options(upload::preflight)
@@ -34,11 +35,14 @@ pub(super) fn build(account: Arc<Account>) -> Router {
         .delete(control::clear)
         .layer(from_fn_with_state(Arc::clone(&account), auth::require_token));
     let delivery = any(delivery::deliver).layer(from_fn_with_state(Arc::clone(&account), inject::deliver));
-    Router::new()
+    let own = Router::new()
         .nest("/client/v4", api(&account))
         .nest(faults::BATCH, batch_host(&account))
-        .route(faults::UPLOAD_URL, upload_url)
         .route(control::PATH, faults)
+        .layer(from_fn_with_state(Arc::clone(&account), host::require_own));
+    Router::new()
+        .merge(own)
+        .route(faults::UPLOAD_URL, upload_url)
         .fallback(delivery)
         .layer(from_fn_with_state(Arc::clone(&account), inject::in_words))
         .layer(from_fn_with_state(Arc::clone(&account), page::record))

@@ -16,6 +16,7 @@ pub mod security_headers;
 pub mod streamed;
 pub mod timeout;
 pub mod unread;
+pub mod write_timeout;
 
 pub use context::RequestContext;
 pub use cookies::Cookies;

@@ -2,11 +2,11 @@
 //!
 //! Any web site that is open in the same browser can send requests to this machine. It can neither read answers nor act:
 //!
-//! - a name of its own that it points at this machine (DNS rebinding) is not among the hosts that are answered;
+//! - a name of its own that it points at this machine (DNS rebinding) is not among the [hosts](super::super::host) that are answered;
 //! - what changes something has to come from the page itself;
 //! - no answer may be read (no CORS), embedded or framed by others.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -14,9 +14,8 @@ use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use reqwest::Url;
 
-use super::{Account, session};
+use super::{Account, WRONG_HOST, session};
 use crate::domain::is_loopback_url;
 
 /// What every answer bears, unless it has something else to say.
@@ -41,58 +40,35 @@ const FORWARDED: [HeaderName; 4] = [
     HeaderName::from_static("x-forwarded-host"),
     HeaderName::from_static("cf-connecting-ip"),
 ];
-const WRONG_HOST: &str = "The page of the emulator is not answered under this name. Open it at the address that the emulator \
-                          printed when it started, or tell it the name with --public-url.\n";
-const FOREIGN: &str = "This can be asked for by the page of the emulator only.\n";
+const FOREIGN: &str = "This can be asked for by the page of the emulator only.";
 const NO_TRUST: &str = "Present the API token on the page of the emulator first.\n";
 
-/// Where the emulator listens and what it is called.
+/// Whether the emulator is this machine's own.
 #[derive(Debug)]
 pub(in crate::emulator) struct Access {
-    address: IpAddr,
-    public_host: Option<String>,
     /// Whether it listens to this machine alone, and is not called something else, as behind a tunnel.
     is_local: bool,
 }
 
 impl Access {
     pub(in crate::emulator) fn new(address: SocketAddr, public_url: &str) -> Self {
-        let url = Url::parse(public_url).ok();
-        let public_host = url.as_ref().and_then(Url::host_str).map(str::to_owned);
-        let address = address.ip().to_canonical();
-        Self { address, public_host, is_local: address.is_loopback() && is_loopback_url(public_url) }
+        Self { is_local: address.ip().to_canonical().is_loopback() && is_loopback_url(public_url) }
     }
 
-    /// Whether a request comes from this machine, as far as can be known: others come by proxies and tunnels alone.
+    /// Whether a request comes from this machine, as far as can be known: others come by proxies, tunnels and forwarded ports alone.
     fn is_local(&self, headers: &HeaderMap) -> bool {
-        self.is_local && !FORWARDED.iter().any(|name| headers.contains_key(name))
-    }
-
-    /// Whether a `Host` is a name or an address of the emulator, at any port, since ports may be forwarded.
-    fn knows(&self, host: &Authority) -> bool {
-        if host.as_str().contains('@') {
-            return false;
-        }
-        let name = host.host();
-        let is_public_host = self.public_host.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name));
-        is_public_host
-            || match name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-                Ok(ip) => self.has(ip.to_canonical()),
-                Err(_) => name.eq_ignore_ascii_case("localhost"),
-            }
-    }
-
-    /// Whether this is an address that is listened at; all of them are where none was chosen.
-    fn has(&self, ip: IpAddr) -> bool {
-        ip.is_loopback() || ip == self.address || self.address.is_unspecified()
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+        self.is_local
+            && is_loopback_url(&format!("http://{host}"))
+            && !FORWARDED.iter().any(|name| headers.contains_key(name))
     }
 }
 
 /// Answers what may be asked for.
 pub(super) async fn guard(State(account): State<Arc<Account>>, request: Request, next: Next) -> Response {
-    let mut response = match check(&account.page_access, request.method(), request.headers()) {
+    let mut response = match check(&account, request.method(), request.headers()) {
         Ok(()) => next.run(request).await,
-        Err(problem) => (StatusCode::FORBIDDEN, problem).into_response(),
+        Err(problem) => (StatusCode::FORBIDDEN, format!("{problem}\n")).into_response(),
     };
     for (name, value) in HEADERS {
         response.headers_mut().entry(name).or_insert(value);
@@ -100,17 +76,10 @@ pub(super) async fn guard(State(account): State<Arc<Account>>, request: Request,
     response
 }
 
-fn check(access: &Access, method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
-    let host = host(headers).filter(|host| access.knows(host)).ok_or(WRONG_HOST)?;
+fn check(account: &Account, method: &Method, headers: &HeaderMap) -> Result<(), &'static str> {
+    let host = account.hosts.named_by(headers).ok_or(WRONG_HOST)?;
     let is_safe = matches!(*method, Method::GET | Method::HEAD);
     if is_safe || is_from(&host, headers) { Ok(()) } else { Err(FOREIGN) }
-}
-
-/// The only `Host` there is.
-fn host(headers: &HeaderMap) -> Option<Authority> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let host = hosts.next()?.to_str().ok()?.parse().ok()?;
-    hosts.next().is_none().then_some(host)
 }
 
 /// Whether a browser says that a page of this host asks. What says nothing of it is no browser, and has the API.
@@ -143,45 +112,14 @@ pub(super) fn is_trusted(account: &Account, headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn access(address: &str, public_url: &str) -> Access {
         Access::new(address.parse().unwrap(), public_url)
     }
 
-    fn knows(access: &Access, host: &str) -> bool {
-        host.parse().is_ok_and(|host| access.knows(&host))
-    }
-
-    #[test]
-    fn names_and_addresses_of_the_emulator_are_known_at_any_port() {
-        let local = access("127.0.0.1:8001", "http://emulator.test:8001");
-        for host in
-            ["127.0.0.1", "127.0.0.1:9", "127.1.2.3", "[::1]:8001", "localhost:8001", "LOCALHOST", "Emulator.test"]
-        {
-            assert!(knows(&local, host), "{host}");
-        }
-        for host in [
-            "evil.test:8001",
-            "localhost.evil.test",
-            "emulator.test.evil.test",
-            "192.0.2.1",
-            "0.0.0.0",
-            "a@localhost",
-            "[::2]",
-            "2130706433",
-            "[::ffff:192.0.2.1]",
-            "localhost.",
-        ] {
-            assert!(!knows(&local, host), "{host}");
-        }
-        let of_network = access("192.0.2.1:8001", "http://192.0.2.1:8001");
-        assert!(knows(&of_network, "192.0.2.1:8001") && !knows(&of_network, "192.0.2.2:8001"));
-        // No web site can have an address for its name.
-        let everywhere = access("0.0.0.0:8001", "http://0.0.0.0:8001");
-        assert!(knows(&everywhere, "192.0.2.2:8001") && !knows(&everywhere, "evil.test"));
+    fn called(host: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(header::HOST, HeaderValue::from_static(host))])
     }
 
     #[test]
@@ -195,18 +133,31 @@ mod tests {
             ("[::]:1", false),
             ("192.0.2.1:1", false),
         ] {
-            assert_eq!(access(address, "http://localhost").is_local(&HeaderMap::new()), want, "{address}");
+            assert_eq!(access(address, "http://localhost").is_local(&called("localhost:1")), want, "{address}");
         }
     }
 
     #[test]
     fn what_a_tunnel_or_proxy_lets_in_is_not_local() {
-        assert!(!access("127.0.0.1:1", "https://emu.example.com").is_local(&HeaderMap::new()));
+        assert!(!access("127.0.0.1:1", "https://emu.example.com").is_local(&called("127.0.0.1:1")));
         let local = access("127.0.0.1:1", "http://127.0.0.1:1");
         for name in ["Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "CF-Connecting-IP"] {
-            let headers = HeaderMap::from_iter([(name.parse().unwrap(), HeaderValue::from_static(""))]);
+            let mut headers = called("127.0.0.1:1");
+            headers.insert(name.parse::<HeaderName>().unwrap(), HeaderValue::from_static(""));
             assert!(!local.is_local(&headers), "{name}");
         }
+    }
+
+    #[test]
+    fn who_calls_this_machine_by_another_name_is_not_local() {
+        let local = access("127.0.0.1:1", "http://127.0.0.1:1");
+        for host in ["127.0.0.1:1", "localhost:9", "[::1]:1"] {
+            assert!(local.is_local(&called(host)), "{host}");
+        }
+        for host in ["192.0.2.1:1", "0.0.0.0:1", "workstation:1", "host.docker.internal:1", ""] {
+            assert!(!local.is_local(&called(host)), "{host}");
+        }
+        assert!(!local.is_local(&HeaderMap::new()));
     }
 
     #[test]
@@ -225,13 +176,6 @@ mod tests {
             ["null", "", "http://127.0.0.1:8000", "http://localhost:8001", "ftp://127.0.0.1:8001", "127.0.0.1:8001"]
         {
             assert!(!from(&[("origin", origin)]) && !from(&[same, ("origin", origin)]), "{origin}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_other_name_is_known(name in "[a-z0-9.-]{1,20}\\.[a-z]{2,5}") {
-            prop_assert!(!knows(&access("127.0.0.1:8001", "http://127.0.0.1:8001"), &name));
         }
     }
 }

@@ -34,6 +34,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 
 use super::envelope::ApiError;
+use super::host::WRONG_HOST;
 use super::upload::MAX_BODY;
 use super::{Account, api_upload, delivery, path, query, storage, transform};
 

@@ -8,7 +8,7 @@ use super::pictures::encoded;
 use super::{Answer, App, TOKEN, form, part};
 
 impl App {
-    async fn batch_token(&self) -> String {
+    pub(super) async fn batch_token(&self) -> String {
         self.api(Method::GET, "v1/batch_token").await.result()["token"].as_str().unwrap().to_owned()
     }
 

@@ -9,6 +9,7 @@ mod drafts;
 mod drawings;
 mod faults;
 mod flexible;
+mod hosts;
 mod lists;
 mod notifications;
 mod options;

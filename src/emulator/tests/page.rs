@@ -29,7 +29,7 @@ impl App {
     }
 
     /// The part of the page with this id, up to the end of its section.
-    async fn part_of_page(&self, id: &str) -> String {
+    pub(super) async fn part_of_page(&self, id: &str) -> String {
         let page = self.page("/", &[]).await;
         let (_, rest) = page.text().split_once(&format!("id=\"{id}\"")).unwrap();
         rest.split("</section>").next().unwrap().to_owned()
@@ -209,6 +209,12 @@ async fn other_names_are_not_answered() {
     for host in ["localhost:9000", "[::1]:8001"] {
         let answer = app.send(Request::get("/").header(header::HOST, host).body(Body::empty()).unwrap()).await;
         assert_eq!(answer.status, 200, "{host}");
+        assert!(answer.text().contains(TOKEN), "{host}");
+    }
+    for host in ["192.0.2.1:8001", "emulator:8001"] {
+        let answer = app.send(Request::get("/").header(header::HOST, host).body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, 200, "{host}");
+        assert!(!answer.text().contains(TOKEN), "{host}: others come by a port that is forwarded");
     }
 }
 
