@@ -204,7 +204,7 @@ impl<'a> Fields<'a> {
         i64::try_from(value).ok()
     }
 
-    /// Any JSON but `null`; in a form, the text of it. DRF's `JSONField`, but of [`MAX_JSON`] characters at most.
+    /// Any JSON but `null`; in a form, the text of it. DRF's `JSONField`, but of 32,768 characters at most, as they are answered.
     pub fn json(&mut self, name: &str) -> Option<Json> {
         let json = match self.sent(name)? {
             sent if is_null(sent) => return self.none_with(name, NULL),
