@@ -38,7 +38,7 @@ pub(super) struct EmulatorArgs {
     /// Where it listens; for others than this machine only with a token of your own.
     #[arg(long, value_name = "IP:PORT", value_parser = parse_listen, default_value = "127.0.0.1:8001")]
     listen: SocketAddr,
-    /// Where clients reach it, the start of upload URLs; for others than this machine, too, only with a token of your own [default: http:// and the address it listens on].
+    /// Where clients reach it: the start of upload URLs, and a name that the API and the page are answered under, beside addresses and names without a dot; for others than this machine, too, only with a token of your own [default: http:// and the address it listens on].
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
     /// The folder for pictures and settings.
