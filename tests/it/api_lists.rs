@@ -202,6 +202,10 @@ async fn too_much(engine: Engine) {
     assert_eq!(app.get(&format!("images/?search={words}")).await.status, 400);
     assert_eq!(app.get(&format!("images/?search={}", vec!["a"; 100].join("+"))).await.status, 200);
     let long = "a".repeat(52_000);
+    let image = app.create_upload(&json!({})).await;
+    let usage = json!({"cloudflare_id": image["cloudflare_id"], "content_type": "a.b", "object_id": "1"});
+    let request = app.api(Method::PUT, "usages/").header("Content-Type", "application/json");
+    assert!(Answer::of(request.body(usage.to_string())).await.status.is_success());
     for condition in ["search", "filename"] {
         assert_eq!(names(&app, &format!("images/?{condition}={long}")).await.len(), 0);
     }

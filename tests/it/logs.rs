@@ -17,6 +17,7 @@ use crate::support::{eventually, picture, sql};
 
 pub(crate) fn register(suite: &mut Suite) {
     suite.on_both_engines("logs::no_secret_is_logged_however_much_is", no_secrets);
+    suite.test("logs::nobody_learns_from_the_log_where_a_picture_is_waited_for", || waited_for(Engine::Sqlite));
     suite.on_postgres("logs::a_slow_statement_is_warned_of_within_its_request", slow_statement);
     #[cfg(unix)]
     suite.test("logs::a_file_is_followed_where_it_is_moved_and_opened_anew_on_sighup", || rotation(Engine::Sqlite));
@@ -131,6 +132,20 @@ async fn no_secrets(engine: Engine) {
     assert_eq!(call["url.path"], "images/v2/direct_upload");
     let headers = call["http.request.headers"].as_str().unwrap();
     assert!(headers.contains("authorization") || headers.contains("content-type"), "{headers}");
+}
+
+/// The rest of an upload URL is in every delivery URL.
+async fn waited_for(engine: Engine) {
+    let logging = Logging::start(&engine, &[("CFIMAGES_LOG", "trace")]).await;
+    let created = logging.app.create_upload(&json!({})).await;
+    let (log, events) = logging.stop();
+    let is_told = |event: &&Value| {
+        event["message"].as_str().is_some_and(|message| message.starts_with("Created direct upload URL"))
+    };
+    let told = events.iter().find(is_told);
+    assert_eq!(told.unwrap()["image.id"], created["id"]);
+    let line = log.lines().find(|line| line.contains(created["cloudflare_id"].as_str().unwrap()));
+    assert_eq!(line, None);
 }
 
 async fn slow_statement(engine: Engine) {
