@@ -5,7 +5,7 @@
 trap '' PIPE # Nobody may be left to hear that it is ready.
 bin=$1
 
-# Databases come and go with the tests, hundreds of files each, which takes a third less time in memory than on a disk.
+# Databases come and go with the tests, hundreds of files each: on ext4, most of the server's time goes to finding free inodes for them.
 has_room_in_memory() {
     [ -w /dev/shm ] && [ "$(df -Pk /dev/shm | awk 'NR == 2 { print $4 }')" -ge 2000000 ]
 }
